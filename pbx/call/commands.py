@@ -1,0 +1,146 @@
+"""What is asked of a leg.
+
+A leg is one SIP dialog (or the attempt at one) between Tandem and a phone, trunk or browser. Its id is chosen by whoever
+creates it and never used twice. A command that no longer fits (an Answer after the caller has cancelled) is dropped and
+counted by the leg, never raised: the two sides of a call race by nature.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pbx.cause import EndCause
+from pbx.sdp.model import SessionDescription
+from pbx.sip.stack import Destination
+
+__all__ = [
+    "AcceptOffer",
+    "Answer",
+    "Command",
+    "DeclineOffer",
+    "Dial",
+    "HangUp",
+    "Inform",
+    "Offer",
+    "Party",
+    "Progress",
+    "Reject",
+    "Ring",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """Who somebody is, as configuration says: `number` is what can be dialled, `name` what is shown."""
+
+    number: str
+    name: str = ""
+    anonymous: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """Open an outbound leg. Answered by Ringing, Progressing, Answered or Rejected.
+
+    `offer` None sends an INVITE without a session description, whose 200 then brings the offer (a late offer).
+    `credentials` names whose password answers a challenge; empty for none.
+    """
+
+    leg: str
+    destination: Destination
+    caller: Party
+    called: Party
+    offer: SessionDescription | None
+    max_forwards: int = 70
+    credentials: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Headers that the other leg's policy lets through."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ring:
+    """Tell the caller that a phone rings (180)."""
+
+    leg: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Give the caller early media (183 with a session description)."""
+
+    leg: str
+    sdp: SessionDescription
+    ringing: bool = False
+    """180 rather than 183: the peer rings and sends audio."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Answer an inbound leg. `sdp` is the answer, or the offer if the INVITE had none (OfferAnswered then follows)."""
+
+    leg: str
+    sdp: SessionDescription
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """Refuse an inbound leg that has not been answered."""
+
+    leg: str
+    cause: EndCause
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HangUp:
+    """End a leg in whatever state it is: BYE, CANCEL, or a final response. HungUp or Rejected follows."""
+
+    leg: str
+    cause: EndCause
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """Offer a changed session in mid-call (re-INVITE or UPDATE); None asks the peer for its offer.
+
+    Answered by OfferAnswered or OfferDeclined; the leg deals with glare (491) itself.
+    """
+
+    leg: str
+    sdp: SessionDescription | None
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptOffer:
+    """Answer the peer's offer: of an Offered event, or of an Answered or OfferAnswered one that carried an offer.
+
+    After an Offered event without a description, `sdp` is our offer, and OfferAnswered brings the peer's answer.
+    """
+
+    leg: str
+    sdp: SessionDescription
+
+
+@dataclass(frozen=True, slots=True)
+class DeclineOffer:
+    """Refuse the peer's offer of an Offered event; the session goes on as it was (RFC 3261 §14.2)."""
+
+    leg: str
+    status: int = 488
+
+
+@dataclass(frozen=True, slots=True)
+class Inform:
+    """Send a body inside the dialog: by INFO, or by MESSAGE."""
+
+    leg: str
+    method: str
+    content_type: str
+    body: bytes
+    token: int = 0
+    """Echoed in the Delivered event."""
+
+
+Command = (
+    Dial | Ring | Progress | Answer | Reject | HangUp | Offer | AcceptOffer | DeclineOffer | Inform
+)

@@ -1,0 +1,146 @@
+"""What a leg tells. Every event names its leg; an event after HungUp or Rejected never comes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pbx.call.commands import Party
+from pbx.cause import EndCause
+from pbx.sdp.model import SessionDescription
+
+__all__ = [
+    "Answered",
+    "Delivered",
+    "Event",
+    "HungUp",
+    "Incoming",
+    "Informed",
+    "OfferAnswered",
+    "OfferDeclined",
+    "Offered",
+    "Progressing",
+    "Rejected",
+    "Ringing",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A call comes in, from a source that has proven who it is."""
+
+    leg: str
+    source: str
+    """``extension/101`` or ``trunk/customer``: from configuration, never from the From header."""
+    caller: Party
+    called: str
+    """The user part of the Request-URI, unescaped."""
+    offer: SessionDescription | None
+    max_forwards: int = 70
+    headers: tuple[tuple[str, str], ...] = ()
+    """All headers that a route may match or let through, names in canonical form."""
+    sip_call_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ringing:
+    """The far end rings (180) and sends no audio of its own."""
+
+    leg: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progressing:
+    """The far end sends early media. Comes again, with another description, when a forking proxy downstream reaches several phones."""
+
+    leg: str
+    sdp: SessionDescription
+    ringing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The far end answered; `is_offer` if `sdp` is an offer that AcceptOffer must answer (our INVITE had none)."""
+
+    leg: str
+    sdp: SessionDescription
+    is_offer: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """An outbound leg failed before it was answered; the leg is gone."""
+
+    leg: str
+    cause: EndCause
+    status: int = 0
+    """The peer's final response; 0 if there was none."""
+    redirected_to: tuple[str, ...] = ()
+    """Contacts of a 3xx, best first."""
+    retry_after: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class HungUp:
+    """The leg is gone: by BYE, CANCEL, timeout, failure or our own HangUp."""
+
+    leg: str
+    cause: EndCause
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """The peer offers a changed session, or with None asks for an offer of ours. Must be answered by AcceptOffer or DeclineOffer."""
+
+    leg: str
+    sdp: SessionDescription | None
+
+
+@dataclass(frozen=True, slots=True)
+class OfferAnswered:
+    """The peer accepted our Offer; `is_offer` if it is the offer that we had asked for."""
+
+    leg: str
+    sdp: SessionDescription
+    is_offer: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OfferDeclined:
+    """The peer refused our Offer; the session goes on as it was."""
+
+    leg: str
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class Informed:
+    """The peer sent a body inside the dialog by INFO or MESSAGE; it has been answered 200 by the leg."""
+
+    leg: str
+    method: str
+    content_type: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """What became of an Inform."""
+
+    leg: str
+    token: int
+    status: int
+
+
+Event = (
+    Incoming
+    | Ringing
+    | Progressing
+    | Answered
+    | Rejected
+    | HungUp
+    | Offered
+    | OfferAnswered
+    | OfferDeclined
+    | Informed
+    | Delivered
+)

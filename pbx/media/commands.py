@@ -1,0 +1,194 @@
+"""What callers ask of the media engine.
+
+Each command is a small serialisable value: strings, numbers and tuples of them, so that it can cross a process boundary.
+A *stream* is one RTP session of one leg (an RTP port and, unless multiplexed, the RTCP port above it); its id is chosen
+by the caller and never used twice. Every command answers later, by an event of `pbx.media.events`, and none raises for
+what happens in the engine. Addresses are numeric text, times are milliseconds unless a name says otherwise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = [
+    "Close",
+    "Codec",
+    "Command",
+    "Connect",
+    "Disconnect",
+    "Mute",
+    "Open",
+    "PauseRecording",
+    "Play",
+    "Query",
+    "Record",
+    "SendDigits",
+    "SetRemote",
+    "StopPlaying",
+    "StopRecording",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """One RTP payload type of a stream: `name` as in a=rtpmap (compared without case), `rate` the RTP clock in Hz."""
+
+    payload_type: int
+    name: str
+    rate: int
+    channels: int = 1
+    parameters: str = ""
+    """The text of a=fmtp, as received."""
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Bind a port pair for a new stream; answered by Opened, or by Closed with a reason.
+
+    Streams of one `group` (a call) share a packet thread and may be connected to each other.
+    """
+
+    stream: str
+    group: str
+    address: str
+    """The local address to bind, IPv4 or IPv6."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetRemote:
+    """Say where the peer wants its media and what it may send. May be repeated; each one re-opens the latch.
+
+    With `latch`, the first source that sends valid RTP from another address than said becomes the peer (a phone behind
+    NAT), and is locked; without it only the said address is believed.
+    """
+
+    stream: str
+    address: str
+    port: int
+    """0: the peer's address is not known yet, send nothing."""
+    rtcp_address: str
+    rtcp_port: int
+    rtcp_mux: bool
+    codecs: tuple[Codec, ...]
+    """In the order preferred; the first one is what we send with when we play."""
+    send: bool = True
+    """False while the peer must not be sent media (it put us on hold)."""
+    receive: bool = True
+    """False while the peer is not expected to send; stops the no-media clock."""
+    latch: bool = True
+    packet_time: int = 20
+    no_media_timeout: int = 0
+    """Milliseconds without a packet until NoMedia is told; 0 never."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """Relay between two streams of one group, both ways; a stream connected to itself is an echo. Ends earlier connections of both."""
+
+    left: str
+    right: str
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnect:
+    """End the relaying to and from a stream."""
+
+    stream: str
+
+
+@dataclass(frozen=True, slots=True)
+class Play:
+    """Play a sound file to a stream's peer, in place of what is relayed to it; answered by PlayEnded."""
+
+    stream: str
+    play: str
+    path: str
+    loop: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StopPlaying:
+    """Stop a play; its PlayEnded follows."""
+
+    stream: str
+    play: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Record what `left` and, if given, `right` receive into one file: a WAV, one channel a stream.
+
+    Answered by RecordingEnded or RecordingFailed. While it runs the file is `path` + ".part", playable at any moment.
+    """
+
+    recording: str
+    left: str
+    right: str
+    """Empty: a mono recording of `left`."""
+    path: str
+    maximum: int = 0
+    """Milliseconds after which it ends by itself; 0 never."""
+
+
+@dataclass(frozen=True, slots=True)
+class PauseRecording:
+    """Write silence from here on (`paused`), or sound again; each change is marked in the sidecar."""
+
+    recording: str
+    paused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StopRecording:
+    """End a recording; its RecordingEnded follows once the file is whole on disk."""
+
+    recording: str
+
+
+@dataclass(frozen=True, slots=True)
+class SendDigits:
+    """Send telephone-events (RFC 4733) to a stream's peer: characters of ``0-9*#A-D``."""
+
+    stream: str
+    digits: str
+    duration: int = 160
+
+
+@dataclass(frozen=True, slots=True)
+class Mute:
+    """Drop what a stream's peer sends (`receive`), or what would be sent to it (`send`), until said otherwise."""
+
+    stream: str
+    receive: bool
+    send: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Ask for a Statistics event now."""
+
+    stream: str
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """End a stream, its plays and connections; answered by Closed with the final counts. Its ports drain before reuse."""
+
+    stream: str
+
+
+Command = (
+    Open
+    | SetRemote
+    | Connect
+    | Disconnect
+    | Play
+    | StopPlaying
+    | Record
+    | PauseRecording
+    | StopRecording
+    | SendDigits
+    | Mute
+    | Query
+    | Close
+)

@@ -1,0 +1,146 @@
+"""What the media engine tells: each event names the stream, play or recording that its command named."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = [
+    "Closed",
+    "Digit",
+    "Event",
+    "Latched",
+    "NoMedia",
+    "Opened",
+    "PlayEnded",
+    "RecordingEnded",
+    "RecordingFailed",
+    "Statistics",
+    "StreamStatistics",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStatistics:
+    """Counts of one stream since it was opened. Packets and octets are of RTP; octets are UDP payload."""
+
+    received_packets: int = 0
+    received_octets: int = 0
+    sent_packets: int = 0
+    sent_octets: int = 0
+    lost: int = 0
+    """Expected minus received packets, cumulative (RFC 3550 §A.3)."""
+    jitter: float = 0.0
+    """Interarrival jitter in milliseconds (RFC 3550 §6.4.1)."""
+    round_trip: float = -1.0
+    """Milliseconds, from the peer's last receiver report that quoted a sender report; -1 while unknown."""
+    remote_lost: int = 0
+    """Packets that the peer reports as lost on the way to it."""
+    remote_jitter: float = 0.0
+    """Milliseconds, as the peer reports."""
+    rtcp_received: int = 0
+    rtcp_sent: int = 0
+    dropped_stranger: int = 0
+    """Packets from an address that is not the peer's."""
+    dropped_invalid: int = 0
+    """Datagrams that are neither RTP nor RTCP nor STUN of version and length that the RFCs allow."""
+    dropped_payload: int = 0
+    """RTP of a payload type that was not negotiated."""
+    dropped_unconnected: int = 0
+    """Good packets that had nowhere to go: no connection, muted, or the other side on hold."""
+    send_errors: int = 0
+    """Sends that the operating system refused (an ICMP error among them)."""
+    payload_type: int = -1
+    """Of the last packet received."""
+    source: str = ""
+    """The address that is sending, ``host:port``; empty while nothing arrived."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A stream has its ports."""
+
+    stream: str
+    address: str
+    rtp_port: int
+    rtcp_port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Latched:
+    """A stream's peer sends from another address than it said, and is believed from here on."""
+
+    stream: str
+    address: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Digit:
+    """A key was pressed on a stream's peer; told once, at its end."""
+
+    stream: str
+    digit: str
+    duration: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlayEnded:
+    """A play is over; `failure` is empty when it ran to its end or was stopped, else says why it could not."""
+
+    stream: str
+    play: str
+    failure: str = ""
+    played: int = 0
+    """Milliseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingEnded:
+    """A recording is whole on disk under its final name."""
+
+    recording: str
+    path: str
+    duration: int
+    octets: int
+    sha256: str
+    gaps: int = 0
+    """Milliseconds of silence written where packets were missing, of both channels."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingFailed:
+    """A recording could not start or go on; what was written stays."""
+
+    recording: str
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class NoMedia:
+    """Nothing arrived on a stream for its no-media timeout. Told once until packets come again."""
+
+    stream: str
+    milliseconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """The answer to Query."""
+
+    stream: str
+    counts: StreamStatistics
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """A stream is gone; `reason` is empty when it was closed by command, else says why it could not live."""
+
+    stream: str
+    counts: StreamStatistics
+    reason: str = ""
+
+
+Event = (
+    Opened | Latched | Digit | PlayEnded | RecordingEnded | RecordingFailed | NoMedia | Statistics | Closed
+)
