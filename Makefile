@@ -1,0 +1,56 @@
+# make setup | run | demo | test | lint | bench | clean
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+NATIVE := $(wildcard pbx/native/include/*.h pbx/native/src/*.c pbx/native/src/*.h pbx/native/build.py)
+
+# What the build needs, what a spoken greeting needs, and what the tests call against.
+BUILD_PACKAGES := gcc pkg-config libc6-dev libopus-dev libspandsp-dev libspeexdsp-dev
+SOUND_PACKAGES := asterisk-core-sounds-en-wav
+TEST_PACKAGES := sip-tester baresip-core linphone-cli iproute2 clang tshark
+
+.PHONY: help setup run demo test lint bench clean test-packages
+
+help:
+	@echo "make setup   build everything into .venv"
+	@echo "make run     serve the embedded default from var/ (made at first start)"
+	@echo "make demo    two phones register and talk through a throw-away PBX"
+	@echo "make test    set up, lint and test"
+	@echo "make lint    ruff, mypy, import-linter"
+	@echo "make bench   the figures of docs/performance.md, beside public peers"
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: pyproject.toml $(NATIVE) scripts/debian-packages.sh
+	@scripts/debian-packages.sh required $(BUILD_PACKAGES)
+	@scripts/debian-packages.sh optional $(SOUND_PACKAGES)
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "setup: python3 -m venv failed; on Debian: apt-get install python3-venv python3-dev" >&2; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@
+
+run: setup
+	$(BIN)/pbx serve
+
+demo: setup
+	$(BIN)/pbx demo
+
+test-packages:
+	@scripts/debian-packages.sh optional $(TEST_PACKAGES)
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: setup test-packages lint
+	$(BIN)/python -m pytest
+
+bench: setup
+	@scripts/debian-packages.sh optional rtpengine-daemon sip-tester
+	$(BIN)/python bench/run.py
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find pbx -name '*.so' -delete
