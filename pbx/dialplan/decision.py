@@ -1,0 +1,68 @@
+"""What is asked of a dialplan, and what it answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from pbx.dialplan.steps import Step
+from pbx.positions import Position
+
+__all__ = ["Considered", "Decision", "Explainer", "Query"]
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One call that wants to go somewhere."""
+
+    source: str
+    """``extension/101`` or ``trunk/customer``: who the caller has proven to be. All else is unauthenticated."""
+    number: str
+    """As dialled: the user part of the Request-URI, unescaped."""
+    at: datetime
+    """When, as an aware datetime. Time windows are read in the plan's zone, or in this one's if the plan has none."""
+    caller: str = ""
+    """The caller's number, for routes that match it; empty if unknown or withheld."""
+    caller_name: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Of the INVITE, for routes that match one; names compared without case."""
+
+
+@dataclass(frozen=True, slots=True)
+class Considered:
+    """What became of one route: `why` says in words why it did or did not match."""
+
+    route: str
+    matched: bool
+    why: str
+    position: Position
+
+
+class Explainer(Protocol):
+    """Who can say why a query was decided so; a `Dialplan`."""
+
+    def consider(self, query: Query) -> tuple[Considered, ...]:
+        """Return every route tried for `query`, in order, up to the one that matched."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Where a call goes. The steps are fully substituted; see `pbx.dialplan.steps` for how to perform them."""
+
+    query: Query
+    route: str | None
+    """The name of the route that matched; None if there was none."""
+    number: str
+    """The number after rewriting: that of the first dial, or as dialled where nothing is dialled."""
+    steps: tuple[Step, ...]
+    """Empty if no route matched."""
+    refusal: str = ""
+    """Where no route matched, the slug of the cause to reject with: ``no-route``, or ``forbidden`` where a route would
+    have matched had it allowed international or premium numbers."""
+    _explainer: Explainer | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def considered(self) -> tuple[Considered, ...]:
+        """The routes tried, in order, and why each did or did not match; worked out when asked, at no cost to a call."""
+        return self._explainer.consider(self.query) if self._explainer is not None else ()

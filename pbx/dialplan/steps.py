@@ -1,0 +1,222 @@
+"""What a call does, step by step: the substituted outcome of a decision.
+
+Nothing here holds a placeholder any more, save `RECORDED`: numbers are rewritten, names filled in, ``set`` and ``goto``
+are worked in. The call performs the steps of a `Decision` in order:
+
+- A step that is done is followed by the next one. After the last one the call ends: an answered one with ``completed``,
+  an unanswered one with the cause of its last failed `DialStep`, or else ``no-route``.
+- A `DialStep` that was answered ends the list: what follows is never performed. One that failed goes on with
+  `DialStep.after(cause)` in place of all that follows it, or with what follows it if that is None.
+- The caller hanging up ends it all at any moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from pbx.cause import EndCause
+
+__all__ = [
+    "OUTCOMES",
+    "RECORDED",
+    "AnswerStep",
+    "CallerOverride",
+    "DialStep",
+    "EchoStep",
+    "FeatureStep",
+    "HangUpStep",
+    "PlayStep",
+    "RecordStep",
+    "Recording",
+    "RejectStep",
+    "Step",
+    "Target",
+    "VoicemailStep",
+    "WaitStep",
+    "outcome_of",
+]
+
+RECORDED = "{recording}"
+"""As a file of a `PlayStep`: what the last `RecordStep` of this call recorded; known only while the call runs."""
+
+OUTCOMES = ("busy", "unanswered", "declined", "unavailable", "failed", "any")
+"""The keys that ``on:`` may have; ``any`` is taken where the outcome itself has no entry."""
+
+_OUTCOME_OF_CAUSE = {
+    "busy": "busy",
+    "no-answer": "unanswered",
+    "declined": "declined",
+    "unavailable": "unavailable",
+    "unreachable": "unavailable",
+    "callee-timeout": "unavailable",
+}
+
+
+def outcome_of(cause: EndCause) -> str:
+    """Return which of `OUTCOMES` a failed dial attempt is; ``failed`` for every cause without a name of its own."""
+    return _OUTCOME_OF_CAUSE.get(cause.slug, "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One place to dial. `kind` is ``extension``, ``trunk`` or ``uri``."""
+
+    kind: str
+    name: str
+    """The extension's number, the trunk's name in the configuration, or the whole URI."""
+    number: str
+    """What is dialled there: the user part of the Request-URI. For a URI, the user part of that URI."""
+
+    def __str__(self) -> str:
+        return self.name if self.kind == "uri" else f"{self.kind}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class CallerOverride:
+    """Whom the far end sees as the caller; None leaves what the source's configuration says."""
+
+    number: str | None = None
+    name: str | None = None
+    anonymous: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """How a dialled call is recorded, from its answer on."""
+
+    announce: str = ""
+    """A sound file that both sides hear first; empty for none."""
+    failure: str = ""
+    """``continue`` or ``end``: what happens to the call when it cannot be recorded; empty for what `storage` says."""
+
+
+@dataclass(frozen=True, slots=True)
+class DialStep:
+    """Ring one target or several, and connect the one that answers."""
+
+    targets: tuple[Target, ...]
+    """In the order to try; never empty."""
+    number: str
+    """What was dialled, after rewriting."""
+    timeout: float = 60.0
+    """Seconds to wait for an answer: of each target in ``sequence``, of all together with ``all``."""
+    strategy: str = "sequence"
+    """``sequence``: one after the other, the next one on failure. ``all``: at once, the first to answer wins."""
+    record: Recording | None = None
+    """None: not recorded."""
+    max_duration: float | None = None
+    """Seconds from the answer on; None for what `limits` says."""
+    caller: CallerOverride | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    """Headers to add on the outbound legs; values hold no control characters."""
+    ringback: str = ""
+    """A sound file that the caller hears until somebody answers; empty for what the far end sends."""
+    on: Mapping[str, tuple[Step, ...]] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+    """What to do next by outcome (`OUTCOMES`); see `after`."""
+
+    def after(self, cause: EndCause) -> tuple[Step, ...] | None:
+        """Return the steps to go on with when no target answered and the last one failed with `cause`.
+
+        None means: with those that follow this one.
+        """
+        if not self.on:
+            return None
+        steps = self.on.get(outcome_of(cause))
+        return steps if steps is not None else self.on.get("any")
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerStep:
+    """Answer the caller, unless it has been answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlayStep:
+    """Play sound files one after the other, answering first unless `early`."""
+
+    files: tuple[str, ...]
+    """Names within the sounds folders, without a leading slash or ``..``; or `RECORDED`."""
+    early: bool = False
+    """As early media, without answering."""
+    repeat: int = 1
+    """How often the list is played; 0 until the caller hangs up."""
+
+
+@dataclass(frozen=True, slots=True)
+class EchoStep:
+    """Answer, and send back what the caller says, until it hangs up or `limit` is over."""
+
+    limit: float | None = None
+    """Seconds; None for no limit but that of every call."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordStep:
+    """Answer, and record the caller until it presses a key of `finish`, or `limit` is over."""
+
+    name: str = ""
+    """Of the file, within the recordings folder; empty for one that names the call."""
+    limit: float = 60.0
+    """Seconds."""
+    beep: bool = True
+    finish: str = "#"
+    """Keys that end it, of ``0-9*#A-D``; empty for none."""
+
+
+@dataclass(frozen=True, slots=True)
+class WaitStep:
+    """Do nothing for some seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class RejectStep:
+    """Refuse the caller with a cause; an answered call is hung up with it."""
+
+    cause: str
+    """A slug of `pbx.cause`, whose status is 400 or higher."""
+    status: int = 0
+    """The SIP status in place of the cause's own; 0 for that."""
+
+
+@dataclass(frozen=True, slots=True)
+class HangUpStep:
+    """End an answered call with `cause`; one that was never answered is rejected with `before_answer`."""
+
+    cause: str = "completed"
+    before_answer: str = "declined"
+
+
+@dataclass(frozen=True, slots=True)
+class VoicemailStep:
+    """Take a message for a mailbox."""
+
+    mailbox: str
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureStep:
+    """Hand the caller to a feature, by its word in the dialplan (``queue``, ``menu``, ``conference`` …) and a name.
+
+    A feature that this server does not have ends the call with ``not-available``.
+    """
+
+    feature: str
+    name: str
+
+
+Step = (
+    DialStep
+    | AnswerStep
+    | PlayStep
+    | EchoStep
+    | RecordStep
+    | WaitStep
+    | RejectStep
+    | HangUpStep
+    | VoicemailStep
+    | FeatureStep
+)
