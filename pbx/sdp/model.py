@@ -1,7 +1,7 @@
-"""What a session description says (RFC 8866, which replaces RFC 4566): immutable values, made by `pbx.sdp.parser` or by hand.
+"""What a session description says (RFC 8866, which replaces RFC 4566): immutable values.
 
-Everything a peer wrote is kept in its order, so that nothing of a description is lost between reading and writing it. What the
-values mean for a call is the business of `pbx.sdp.codecs` and `pbx.sdp.offer_answer`.
+They are made by `pbx.sdp.parser` or by hand, and keep what a peer wrote in its order. What they mean for a call is the
+business of `pbx.sdp.codecs`, `pbx.sdp.transport` and `pbx.sdp.offer_answer`.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ __all__ = [
     "Origin",
     "SessionDescription",
     "TimeDescription",
+    "direction_for",
 ]
 
 Attribute = tuple[str, str | None]
-"""One a= line: name and value; the value is None for a property attribute (``a=sendrecv``), and may be empty (``a=x:``)."""
+"""One a= line: name and value; the value is None for a property attribute (``a=sendrecv``), may be empty (``a=x:``)."""
 
 Bandwidth = tuple[str, str]
-"""One b= line: modifier (``AS``, ``TIAS``, ``RS``, ``RR``, ``CT``) and value; kilobits per second for AS and CT, else bits per second."""
+"""One b= line: modifier and value; kilobits per second for ``AS`` and ``CT``, bits per second for ``TIAS`` and the rest."""
 
 
 class Direction(Enum):
@@ -53,7 +54,7 @@ class Direction(Enum):
 
     def limited_to(self, other: Direction) -> Direction:
         """Return the flow that both this direction and `other` allow."""
-        return direction_of(self.sends and other.sends, self.receives and other.receives)
+        return direction_for(self.sends and other.sends, self.receives and other.receives)
 
 
 _REVERSED = {
@@ -66,7 +67,7 @@ _REVERSED = {
 _DIRECTION_NAMES = {direction.value: direction for direction in Direction}
 
 
-def direction_of(sends: bool, receives: bool) -> Direction:
+def direction_for(sends: bool, receives: bool) -> Direction:
     """Return the direction of who does (or does not) send and receive."""
     if sends:
         return Direction.SENDRECV if receives else Direction.SENDONLY
@@ -75,7 +76,7 @@ def direction_of(sends: bool, receives: bool) -> Direction:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The o= line. `session_id` and `version` are decimal digits; they are text since 64 bits and leading zeros occur and nothing is computed."""
+    """The o= line. `session_id` and `version` are decimal numbers of up to 64 bits, kept as written."""
 
     username: str
     session_id: str
@@ -87,7 +88,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """A c= line: `address` is numeric or a host name, `suffix` what follows it for multicast (``/127`` or ``/127/3``)."""
+    """A c= line: `address` is numeric or a host name, `suffix` what follows it for multicast (``/127``, ``/127/3``)."""
 
     address: str
     family: str = "IP4"
@@ -96,7 +97,7 @@ class Connection:
 
     @property
     def unspecified(self) -> bool:
-        """True for ``0.0.0.0`` and ``::``: "do not send", the hold of RFC 2543 (RFC 3264 §8.4, RFC 6157 §3.1 for IPv6)."""
+        """True for ``0.0.0.0`` and ``::``: "do not send to me", the hold of RFC 2543 (RFC 3264 §8.4)."""
         return self.address in _UNSPECIFIED
 
 
@@ -147,7 +148,7 @@ class MediaDescription:
 
 @dataclass(frozen=True, slots=True)
 class SessionDescription:
-    """A whole description. A media section inherits connection and direction from it (`connection_of`, `direction_of`)."""
+    """A whole description; its media inherit connection and direction from it (`connection_of`, `direction_of`)."""
 
     origin: Origin
     name: str = "-"
@@ -175,7 +176,7 @@ class SessionDescription:
         return any(attribute[0] == name for attribute in self.attributes)
 
     def connection_of(self, media: MediaDescription) -> Connection | None:
-        """Return where `media` is to be sent: its own c= line, else the session's (RFC 8866 §5.7); None if neither is there."""
+        """Return where to send `media`: its own c= line, else the session's (RFC 8866 §5.7), else None."""
         return media.connection or self.connection
 
     def direction_of(self, media: MediaDescription) -> Direction:
