@@ -1,0 +1,65 @@
+"""What every leg needs from the rest of the server, and what it is told to do by policy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pbx.call.dialogs import DialogTable
+
+if TYPE_CHECKING:
+    from pbx.ids import Ids
+    from pbx.sip.digest import Credentials
+    from pbx.sip.stack import Stack
+
+__all__ = ["LegContext", "LegSettings", "ignore_count", "no_credentials"]
+
+
+@dataclass(frozen=True, slots=True)
+class LegSettings:
+    """How legs to one kind of peer behave; made once a trunk or kind of phone and shared. Times are seconds."""
+
+    product: str = ""
+    """The User-Agent and Server header; empty sends none."""
+    domain: str = ""
+    """The host of our From, and of To in a dialled INVITE; empty: the host of our Contact, and that of the Request-URI."""
+    keep_flow: bool = False
+    """Send requests of an inbound leg's dialog over the flow that its peer last used, whatever its Contact says: for phones behind NAT.
+
+    Dialogs of an outbound leg that was dialled over a flow always do.
+    """
+    reliable_provisionals: bool = True
+    """Offer 100rel (RFC 3262)."""
+    session_expires: int = 1800
+    """The session interval we ask for, and the longest we grant (RFC 4028); 0 turns our own asking off."""
+    min_se: int = 90
+    """The shortest session interval we grant; never below 90 (RFC 4028 §5)."""
+    asserted_identity: bool = False
+    """The peer is trusted to learn who calls: P-Asserted-Identity in a dialled INVITE, an anonymous caller's too (RFC 3325)."""
+    offer_timeout: float = 16.0
+    """How long a peer's UPDATE or PRACK waits for AcceptOffer before it is refused (504), so that its client transaction lives."""
+    t1: float = 0.5
+    t2: float = 4.0
+
+
+def no_credentials(name: str) -> Credentials | None:
+    """Know nobody's password."""
+    return None
+
+
+def ignore_count(name: str) -> None:
+    """Count nothing."""
+
+
+@dataclass(slots=True)
+class LegContext:
+    """What all legs of the process share. `count` counts by a stable name what was dropped or odd."""
+
+    stack: Stack
+    ids: Ids
+    dialogs: DialogTable = field(default_factory=DialogTable)
+    settings: LegSettings = field(default_factory=LegSettings)
+    credentials: Callable[[str], Credentials | None] = no_credentials
+    """Whose password answers a challenge: by the name that Dial gave."""
+    count: Callable[[str], None] = ignore_count
