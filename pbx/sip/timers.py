@@ -1,0 +1,132 @@
+"""The transaction timers: their lengths (RFC 3261 §17, table 4 in appendix A) and a queue that makes thousands of them cheap."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+__all__ = ["Timer", "TimerQueue", "TimerSettings"]
+
+Owner = TypeVar("Owner")
+
+
+@dataclass(frozen=True, slots=True)
+class TimerSettings:
+    """Lengths in seconds. Timers B, D, F, H, J, L and M last 64*T1; I and K last T4."""
+
+    t1: float = 0.5
+    """The round trip's estimate (RFC 3261 §17.1.1.1)."""
+    t2: float = 4.0
+    """The longest interval between retransmissions of a non-INVITE request and of an INVITE response."""
+    t4: float = 5.0
+    """The longest that a message stays in the network."""
+    trying: float = 0.2
+    """RFC 3261 §17.2.1: a 100 follows unless the transaction user answers an INVITE within 200 ms."""
+    ringing: float = 185.0
+    """Timer C (RFC 3261 §16.6 item 11 asks for more than three minutes): an INVITE without news for that long is cancelled."""
+
+    @property
+    def lifetime(self) -> float:
+        """64*T1: how long a transaction tries, and how long it remembers."""
+        return 64 * self.t1
+
+    @property
+    def slow(self) -> float:
+        """How long a client's timer E takes to be reset to T2 (RFC 4320 §4.1): 3.5 s by default."""
+        total, interval = 0.0, self.t1
+        while interval < self.t2:
+            total += interval
+            interval *= 2
+        return total
+
+
+class Timer(Generic[Owner]):
+    """One pending timer. Cancelling it takes constant time and lets go of its owner at once."""
+
+    __slots__ = ("due", "name", "order", "owner")
+
+    def __init__(self, due: float, order: int, owner: Owner, name: str) -> None:
+        self.due = due
+        self.order = order
+        self.owner: Owner | None = owner
+        self.name = name
+
+    def cancel(self) -> None:
+        """Forget it; harmless when it has run."""
+        self.owner = None
+
+
+class TimerQueue(Generic[Owner]):
+    """Pending timers, in the order in which they fall due.
+
+    The transaction layer knows no more than a dozen different delays, and its clock never goes back: timers of one delay fall due in the order
+    in which they were started. So each delay has a plain queue, starting appends to it, and the next timer is at the front of one
+    of them. Nothing is sorted and nothing is searched. A cancelled timer stays as an empty husk until it comes to the front.
+    """
+
+    __slots__ = ("_now", "_order", "_queues")
+
+    def __init__(self) -> None:
+        self._queues: dict[float, deque[Timer[Owner]]] = {}
+        self._now = float("-inf")
+        self._order = 0
+
+    def start(self, delay: float, owner: Owner, name: str, now: float) -> Timer[Owner]:
+        """Start a timer that falls due `delay` seconds after `now`. A `now` before the latest one counts as that one."""
+        if now < self._now:
+            now = self._now
+        else:
+            self._now = now
+        self._order = order = self._order + 1
+        timer = Timer(now + delay, order, owner, name)
+        queue = self._queues.get(delay)
+        if queue is None:
+            queue = self._queues[delay] = deque()
+        queue.append(timer)
+        return timer
+
+    def next_due(self) -> float | None:
+        """Return when the next timer falls due; None if there is none."""
+        due = None
+        for queue in self._queues.values():
+            while queue and queue[0].owner is None:
+                queue.popleft()
+            if queue and (due is None or queue[0].due < due):
+                due = queue[0].due
+        return due
+
+    def pop_due(self, now: float) -> tuple[Owner, str] | None:
+        """Take the earliest timer that is due at `now` and return its owner and name; None if there is none.
+
+        Of timers due at the same moment the one started first comes first.
+        """
+        best: deque[Timer[Owner]] | None = None
+        for queue in self._queues.values():
+            while queue and queue[0].owner is None:
+                queue.popleft()
+            if not queue or queue[0].due > now:
+                continue
+            head = queue[0]
+            if best is None or (head.due, head.order) < (best[0].due, best[0].order):
+                best = queue
+        if best is None:
+            return None
+        timer = best.popleft()
+        owner = timer.owner
+        if owner is None:
+            return None
+        timer.owner = None
+        return owner, timer.name
+
+    def pending(self) -> Iterator[Timer[Owner]]:
+        """Go through the timers that were neither cancelled nor run."""
+        for queue in self._queues.values():
+            for timer in queue:
+                if timer.owner is not None:
+                    yield timer
+
+    def __len__(self) -> int:
+        """Return how many timers are pending; takes time in proportion, for tests and metrics."""
+        return sum(1 for _ in self.pending())
