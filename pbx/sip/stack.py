@@ -64,6 +64,9 @@ class Destination:
     route: tuple[str, ...] = ()
     flow: Flow | None = None
     fallback: bool = False
+    next_hop: Uri | None = None
+    """Resolved in place of the top route or `uri`: a strict router, which is the Request-URI while all routes lie behind it
+    (RFC 3261 §12.2.1.1). `pbx.sip.dialog` sets it."""
 
 
 @dataclass(frozen=True, slots=True)
