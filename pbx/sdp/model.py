@@ -26,7 +26,7 @@ Attribute = tuple[str, str | None]
 """One a= line: name and value; the value is None for a property attribute (``a=sendrecv``), may be empty (``a=x:``)."""
 
 Bandwidth = tuple[str, str]
-"""One b= line: modifier and value; kilobits per second for ``AS`` and ``CT``, bits per second for ``TIAS`` and the rest."""
+"""One b= line: modifier and value; kilobits per second for ``AS`` and ``CT``, bits per second for the rest."""
 
 
 class Direction(Enum):

@@ -1,8 +1,8 @@
 """Reads session descriptions (RFC 8866), with the leniency that real devices need.
 
-What is forgiven, since devices in the field send it: lines ended by LF or CR alone, trailing spaces, lines out of order, a
-missing o=, s= or t= line, spaces in the user name of o=, a session-level line in a media section, lines that have no ``x=``
-form or a type letter we do not know (for those, RFC 8866 §5 would have us reject the whole description).
+What is forgiven, since devices in the field send it: lines ended by LF or CR alone, trailing spaces, lines out of
+order, a missing o=, s= or t= line, spaces in the user name of o=, a session-level line in a media section, lines that
+have no ``x=`` form or a type letter we do not know (for those, RFC 8866 §5 would have us reject the whole description).
 """
 
 from __future__ import annotations
