@@ -36,7 +36,7 @@ class Fault(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ScalarNode:
-    """One value, as written: ``0301`` stays ``0301``, ``no`` stays ``no``. `null`: an unquoted null, ``~`` or nothing."""
+    """One value as written: ``0301`` stays ``0301``. `null` stands for an unquoted null, ``~`` or nothing."""
 
     position: Position
     text: str

@@ -64,5 +64,5 @@ class Decision:
 
     @property
     def considered(self) -> tuple[Considered, ...]:
-        """The routes tried, in order, and why each did or did not match; worked out when asked, at no cost to a call."""
+        """The routes tried, in order, and why each did or did not match. Worked out when asked."""
         return self._explainer.consider(self.query) if self._explainer is not None else ()
