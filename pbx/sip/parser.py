@@ -12,7 +12,7 @@ from pbx.sip.headers import Headers
 from pbx.sip.message import Message, Request, Response
 from pbx.sip.names import SINGLE
 
-__all__ = ["MessageError", "parse_message", "validate"]
+__all__ = ["MessageError", "parse_message", "salvage", "validate"]
 
 _LARGEST_BODY: Final = 2**31 - 1
 _FOLD = re.compile(r"\r\n[ \t]+")
@@ -62,7 +62,7 @@ def parse_message(data: bytes) -> Request | Response:
             return _response(start, headers, body)
         return _request(start, headers, body)
     except ParseError as error:
-        raise MessageError(error.reason, error.status, _salvage(lines)) from error
+        raise MessageError(error.reason, error.status, _salvage_lines(lines)) from error
 
 
 def _header_lines(head: bytes) -> list[str]:
@@ -106,7 +106,7 @@ def _response(start: str, headers: Headers, body: bytes) -> Response:
     return Response(int(code), reason, headers, body)
 
 
-def _salvage(lines: Sequence[str]) -> Request | None:
+def _salvage_lines(lines: Sequence[str]) -> Request | None:
     """Read what can be read of a broken request, so that it can be answered."""
     method, _, rest = lines[0].partition(" ")
     if method == "ACK" or not is_token(method):
@@ -125,6 +125,14 @@ def _salvage(lines: Sequence[str]) -> Request | None:
     except ParseError:
         return None
     return request
+
+
+def salvage(head: bytes) -> Request | None:
+    """Return what can be read of a request from its start line and headers, None if that is not enough to answer it."""
+    try:
+        return _salvage_lines(_header_lines(head))
+    except ParseError:
+        return None
 
 
 def validate(message: Message) -> None:
