@@ -80,6 +80,9 @@ class TransactionFailure:
 class ServerTransaction(Protocol):
     """One request received that must be answered."""
 
+    user: object | None
+    """Who took the request, set by the `RequestHandler`: whom a CANCEL of it, or the failure of its answer, concerns."""
+
     @property
     def request(self) -> Request:
         """The request as received; its top Via holds received and rport."""
