@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache
-from typing import Any
 
 from sqlalchemy import Connection, Delete, bindparam, delete
 from sqlalchemy.dialects import postgresql, sqlite
 
 from pbx.store.schema import TABLES, Row
 from pbx.store.spool import Change
+from pbx.store.text import clean
 
 __all__ = ["apply_changes"]
 
@@ -24,7 +24,7 @@ def apply_changes(connection: Connection, changes: Iterable[Change]) -> None:
             upserts.setdefault(change.table, []).append(_clean_row(change.row))
         else:
             names = (f"key_{column.name}" for column in TABLES[change.table].primary_key)
-            deletes.setdefault(change.table, []).append(dict(zip(names, _clean(change.key), strict=True)))
+            deletes.setdefault(change.table, []).append(dict(zip(names, map(clean, change.key), strict=True)))
     for table, rows in upserts.items():
         connection.execute(_upsert(table, connection.dialect.name), rows)
     for table, keys in deletes.items():
@@ -47,17 +47,5 @@ def _delete(name: str) -> Delete:
 
 
 def _clean_row(row: Row) -> Row:
-    return {name: _clean(value) for name, value in row.items()}
-
-
-def _clean(value: Any) -> Any:
-    """Replace what a peer may send and a database refuses as text: NUL, and lone surrogates (octets not UTF-8)."""
-    if isinstance(value, str):
-        if value.isascii() and "\0" not in value:
-            return value
-        return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
-    if isinstance(value, (list, tuple)):
-        return [_clean(item) for item in value]
-    if isinstance(value, dict):
-        return {_clean(name): _clean(item) for name, item in value.items()}
-    return value
+    """Clean the text of a row; its JSON columns are cleaned as they are encoded (`encode_json`), which costs less."""
+    return {name: clean(value) if type(value) is str else value for name, value in row.items()}

@@ -6,8 +6,10 @@ place, so that a call that the server did not survive is seen to have been there
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import ColumnElement, Engine, RowMapping, and_, or_, select, update
@@ -139,15 +141,32 @@ class CallRecord:
             "blame": self.blame,
             "sip_status": self.sip_status,
             "steps": list(self.steps),
-            "attempts": [_fields(attempt) for attempt in self.attempts],
-            "legs": [_fields(leg) for leg in self.legs],
-            "recordings": [_fields(recording) for recording in self.recordings],
+            "attempts": [_attempt(attempt) for attempt in self.attempts],
+            "legs": [_leg(leg) for leg in self.legs],
+            "recordings": [_recording(recording) for recording in self.recordings],
             "recording_status": self.recording_status,
         }
 
 
-def _fields(value: LegRecord | AttemptRecord | RecordingRecord) -> dict[str, Any]:
-    return {name: getattr(value, name) for name in value.__slots__}
+@dataclass(frozen=True, slots=True)
+class _Owned:
+    record: CallRecord
+    node: str
+
+    def row(self) -> Row:
+        row = self.record.row()
+        row["node"] = self.node
+        return row
+
+
+def _reader(kind: type[LegRecord | AttemptRecord | RecordingRecord]) -> Callable[[object], dict[str, Any]]:
+    """Return what makes a dictionary of a value of `kind`; several times faster than dataclasses.asdict."""
+    names = tuple(field.name for field in fields(kind))
+    read = attrgetter(*names)
+    return lambda value: dict(zip(names, read(value), strict=True))
+
+
+_leg, _attempt, _recording = _reader(LegRecord), _reader(AttemptRecord), _reader(RecordingRecord)
 
 
 def _record(row: RowMapping) -> CallRecord:
@@ -220,7 +239,7 @@ class CallRecords:
 
     def put(self, record: CallRecord) -> None:
         """Keep a record, in place of the one of the same id. Returns at once; it is on disk within the second."""
-        self.writer.put(_TABLE, (record.id,), record if record.node else replace(record, node=self.node))
+        self.writer.put(_TABLE, (record.id,), record if record.node else _Owned(record, self.node))
 
     def get(self, call: str) -> CallRecord | None:
         """Return the record of this id, if there is one."""

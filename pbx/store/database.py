@@ -14,6 +14,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from pbx.errors import EnvironmentFault
+from pbx.store.text import encode_json
 
 __all__ = ["default_url", "migrate", "open_engine"]
 
@@ -59,7 +60,13 @@ def open_engine(url: str) -> Engine:
         if backend == "sqlite":
             return _open_sqlite(parsed)
         if backend == "postgresql":
-            return create_engine(parsed, pool_pre_ping=True, pool_timeout=10, connect_args=_POSTGRESQL_OPTIONS)
+            return create_engine(
+                parsed,
+                pool_pre_ping=True,
+                pool_timeout=10,
+                connect_args=_POSTGRESQL_OPTIONS,
+                json_serializer=encode_json,
+            )
     except (ArgumentError, NoSuchModuleError) as error:
         raise EnvironmentFault(f"storage.database is no usable database URL: {error}") from error
     except ImportError as error:
@@ -81,7 +88,7 @@ def _open_sqlite(url: URL) -> Engine:
                 f"the database {path} cannot be written: {error.strerror}; make the directory writable for this user, "
                 "or set storage.directory"
             ) from error
-    engine = create_engine(url)
+    engine = create_engine(url, json_serializer=encode_json)
     event.listen(engine, "connect", _set_pragmas)
     return engine
 
