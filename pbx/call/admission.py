@@ -1,0 +1,69 @@
+"""Who is calling? A trunk is known by where it sends from, an extension by its digest; nobody by what From says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from pbx.call.commands import Party
+from pbx.call.leg import LegSettings
+from pbx.sip.message import Request
+from pbx.sip.stack import Flow, ServerTransaction
+
+__all__ = ["Admission", "Caller", "Sources"]
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls, and what."""
+
+    source: str
+    """``extension/101`` or ``trunk/customer``."""
+    party: Party
+    called: str
+
+
+class Sources(Protocol):
+    """Who may call, as configuration says."""
+
+    def trunk_at(self, flow: Flow) -> str | None:
+        """Return the name of the trunk that sends from this address."""
+
+    def extension_party(self, extension: str) -> Party | None:
+        """Return who an extension is; None if there is none."""
+
+    def leg_settings(self, source: str) -> LegSettings:
+        """Return how legs to this source behave."""
+
+
+Authenticate = Callable[[ServerTransaction, Request], "str | None"]
+"""Return the name of the extension whose digest a request carries. None: it carries none that holds, and has been answered or dropped."""
+
+
+class Admission:
+    """Decides who sends an INVITE."""
+
+    def __init__(self, sources: Sources, authenticate: Authenticate, trunk_party: Callable[[Request], Party]) -> None:
+        self._sources = sources
+        self._authenticate = authenticate
+        self._trunk_party = trunk_party
+
+    def admit(self, transaction: ServerTransaction, request: Request) -> Caller | None:
+        """Return who calls; None if that is unknown, and then the request has been answered."""
+        uri = request.uri
+        called = uri.aor().removeprefix("tel:") if uri.scheme == "tel" else uri.user or ""
+        trunk = self._sources.trunk_at(transaction.flow)
+        if trunk is not None:
+            return Caller(f"trunk/{trunk}", self._trunk_party(request), called)
+        extension = self._authenticate(transaction, request)
+        if extension is None:
+            return None
+        party = self._sources.extension_party(extension)
+        if party is None:
+            raise LookupError(f"extension {extension} has a password and no entry")
+        return Caller(f"extension/{extension}", party, called)
+
+    def leg_settings(self, source: str) -> LegSettings:
+        """Return how legs to this source behave."""
+        return self._sources.leg_settings(source)

@@ -1,0 +1,116 @@
+"""Two connected legs: what one side wants to change is offered to the other, and what it says is passed on.
+
+Since the media of both ends here, an offer that changes nothing for the other side (a new address, a session refresh) is
+answered at once and the other phone never hears of it; only what it must agree to (hold, codecs, streams) is relayed. One
+offer is relayed at a time: the second one of a glare gets 491 and comes again (RFC 3261 §14.1).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pbx.call.commands import AcceptOffer, DeclineOffer, Inform, Offer
+from pbx.call.events import Informed, OfferAnswered, OfferDeclined, Offered
+from pbx.cause import cause_named
+from pbx.errors import NegotiationError
+
+if TYPE_CHECKING:
+    from pbx.call.call import Call
+
+__all__ = ["Bridge"]
+
+
+@dataclass(slots=True)
+class _Pending:
+    """An offer under way: `asker` gets an AcceptOffer once `asked` has answered."""
+
+    asker: str
+    asked: str
+
+
+class Bridge:
+    """Caller and callee of one call, connected."""
+
+    __slots__ = ("_call", "_pending", "callee")
+
+    def __init__(self, call: Call, callee: str) -> None:
+        self._call = call
+        self.callee = callee
+        self._pending: _Pending | None = None
+
+    def expect_answer(self, asker: str, asked: str) -> None:
+        """Remember that `asker` made an offer which went to `asked`: the late offer of an INVITE without a description."""
+        self._pending = _Pending(asker, asked)
+
+    def take(self, item: Any) -> None:
+        """Take an Offered, OfferAnswered, OfferDeclined or Informed of either leg; those of other legs (losers of a fork) are refused."""
+        call = self._call
+        if item.leg not in (call.caller, self.callee):
+            if isinstance(item, Offered):
+                call.command(DeclineOffer(item.leg, 491))
+            return
+        other = self.callee if item.leg == call.caller else call.caller
+        if isinstance(item, Offered):
+            self._offered(item, other)
+        elif isinstance(item, OfferAnswered):
+            self._answered(item)
+        elif isinstance(item, OfferDeclined):
+            self._declined(item)
+        elif isinstance(item, Informed):
+            call.command(Inform(other, item.method, item.content_type, item.body))
+
+    def _offered(self, item: Offered, other: str) -> None:
+        call, session = self._call, self._call.session
+        if self._pending is not None:
+            # RFC 3261 §14.2: a UAS that receives an INVITE on a dialog while an INVITE it had sent on that dialog is in progress
+            # MUST return a 491. The two legs of a call are one negotiation, so the same holds across them.
+            call.command(DeclineOffer(item.leg, 491))
+            return
+        if item.sdp is None:
+            self._pending = _Pending(item.leg, other)
+            call.command(Offer(other, None))
+            return
+        try:
+            if session.concerns_other(item.leg, item.sdp):
+                session.set_remote(item.leg, item.sdp)
+                offer = session.offer_to(other, item.leg)
+            else:
+                session.set_remote(item.leg, item.sdp)
+                call.command(AcceptOffer(item.leg, session.repeat_answer(item.leg)))
+                return
+        except NegotiationError as error:
+            session.rollback(item.leg)
+            call.command(DeclineOffer(item.leg, error.status))
+            return
+        self._pending = _Pending(item.leg, other)
+        call.command(Offer(other, offer))
+
+    def _answered(self, item: OfferAnswered) -> None:
+        call, session, pending = self._call, self._call.session, self._pending
+        if pending is None or item.leg != pending.asked:
+            return
+        self._pending = None
+        try:
+            session.set_remote(item.leg, item.sdp)
+            if item.is_offer:
+                # We had asked for an offer (a re-INVITE without a description); the roles change: now the asker must answer it.
+                offer = session.offer_to(pending.asker, item.leg)
+                self._pending = _Pending(asker=item.leg, asked=pending.asker)
+                call.command(AcceptOffer(pending.asker, offer))
+            else:
+                call.command(AcceptOffer(pending.asker, session.answer_to(pending.asker, item.leg)))
+                session.connect(call.caller, self.callee)
+        except NegotiationError as error:
+            # An answer cannot be refused (RFC 3264 §6); the session that both believe in is no longer the same.
+            call.end(cause_named("media-refused", error.reason))
+
+    def _declined(self, item: OfferDeclined) -> None:
+        pending = self._pending
+        if pending is None or item.leg != pending.asked:
+            return
+        self._pending = None
+        session = self._call.session
+        session.rollback(pending.asker)
+        session.rollback(pending.asked)
+        self._call.command(DeclineOffer(pending.asker, item.status if item.status in (488, 606, 415) else 488))

@@ -1,0 +1,570 @@
+"""A call: one inbox, one state, one running step, one cause at the end.
+
+Everything that happens to a call (a leg's event, the engine's event, a timer, an operator's wish) is posted to its inbox and
+drained in order. What is done with it stands in `pbx.call.table`; what a route's step makes of it, in `pbx.call.fork` and
+`pbx.call.serve`; how two connected legs renegotiate, in `pbx.call.bridge`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from pbx.call import commands
+from pbx.call.bridge import Bridge
+from pbx.call.events import (
+    Answered,
+    Delivered,
+    HungUp,
+    Informed,
+    OfferAnswered,
+    OfferDeclined,
+    Offered,
+    Progressing,
+    Rejected,
+    Ringing,
+)
+from pbx.call.events import Event as LegEvent
+from pbx.call.ports import Candidate, LegHandle, Services
+from pbx.call.steps import Runner, runner_of
+from pbx.call.summary import LegSummary, RecordingSummary, Summary
+from pbx.call.table import TABLE, Action, Input, State
+from pbx.cause import EndCause, cause_named
+from pbx.dialplan.steps import RejectStep, Step
+from pbx.errors import NegotiationError
+from pbx.media import events as media
+from pbx.media.session import MediaSession
+from pbx.sdp.model import SessionDescription
+from pbx.sip.stack import Timer
+
+__all__ = ["Call", "HangUpWanted", "TimerDue"]
+
+
+@dataclass(frozen=True, slots=True)
+class TimerDue:
+    """A timer of the call ran out."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The first thing in the inbox of a call with a route."""
+
+
+@dataclass(frozen=True, slots=True)
+class HangUpWanted:
+    """An operator, a drain or a fault wants the call to end."""
+
+    cause: EndCause
+
+
+Item = LegEvent | media.Event | TimerDue | HangUpWanted | Start
+
+_LEG_INPUTS: dict[type, tuple[Input, Input]] = {
+    # event: (of the caller, of a callee)
+    Ringing: (Input.DELIVERED, Input.CALLEE_RINGING),
+    Progressing: (Input.DELIVERED, Input.CALLEE_PROGRESSING),
+    Answered: (Input.CALLER_ANSWERED, Input.CALLEE_ANSWERED),
+    Rejected: (Input.CALLER_GONE, Input.CALLEE_GONE),
+    HungUp: (Input.CALLER_GONE, Input.CALLEE_GONE),
+    Offered: (Input.CALLER_OFFERED, Input.CALLEE_OFFERED),
+    OfferAnswered: (Input.OFFER_ANSWERED, Input.OFFER_ANSWERED),
+    OfferDeclined: (Input.OFFER_DECLINED, Input.OFFER_DECLINED),
+    Informed: (Input.INFORMED, Input.INFORMED),
+    Delivered: (Input.DELIVERED, Input.DELIVERED),
+}
+
+_MEDIA_INPUTS: dict[type, Input] = {
+    media.Opened: Input.STREAM_READY,
+    media.Digit: Input.DIGIT,
+    media.PlayEnded: Input.PLAY_ENDED,
+    media.RecordingEnded: Input.RECORDING_ENDED,
+    media.RecordingFailed: Input.RECORDING_FAILED,
+    media.NoMedia: Input.NO_MEDIA,
+}
+
+
+class Call:
+    """One call, from the caller's INVITE to the last closed stream."""
+
+    __slots__ = (
+        "_bridge",
+        "_draining",
+        "_inbox",
+        "_maximum",
+        "_on_ended",
+        "_runner",
+        "_steps",
+        "_timers",
+        "_waiting_media",
+        "answer_is_due",
+        "caller",
+        "id",
+        "last_failure",
+        "late_offer",
+        "legs",
+        "max_forwards",
+        "recorded",
+        "recording_ends_call",
+        "services",
+        "session",
+        "state",
+        "summary",
+    )
+
+    def __init__(
+        self,
+        services: Services,
+        session: MediaSession,
+        summary: Summary,
+        caller: str,
+        on_ended: Callable[[Call], None],
+    ) -> None:
+        self.id = summary.call
+        self.services = services
+        self.session = session
+        self.summary = summary
+        self.state = State.SETTING_UP
+        self.caller = caller
+        self.legs: dict[str, LegHandle] = {}
+        self.late_offer = False
+        """The caller's INVITE had no description: who answers makes the offer."""
+        self.answer_is_due = True
+        """The caller waits for a final response."""
+        self.max_forwards = 70
+        """As the caller's INVITE came."""
+        self.last_failure: EndCause | None = None
+        self.recorded = ""
+        """The path of the last RecordStep's file."""
+        self.recording_ends_call = services.settings.recording_failure_ends_call
+        self._steps: list[Step] = []
+        self._runner: Runner | None = None
+        self._bridge: Bridge | None = None
+        self._inbox: deque[Item] = deque()
+        self._draining = False
+        self._timers: dict[str, Timer] = {}
+        self._maximum: float = services.settings.maximum_duration
+        self._waiting_media: set[str] = set()
+        self._on_ended = on_ended
+
+    # -- the inbox
+
+    def post(self, item: Item) -> None:
+        """Put something that happened into the inbox; it is handled now, or after what is being handled."""
+        self._inbox.append(item)
+        if not self._draining:
+            self._drain()
+
+    def _drain(self) -> None:
+        self._draining = True
+        try:
+            while self._inbox:
+                item = self._inbox.popleft()
+                try:
+                    self._handle(item)
+                except Exception as error:  # noqa: BLE001  # our own bug: it ends this call and no other
+                    self.services.observer.fault(self.id, error)
+                    self._collapse()
+                self._submit()
+        finally:
+            self._draining = False
+
+    def _submit(self) -> None:
+        for command in self.session.take_commands():
+            self.services.submit(command)
+
+    def _handle(self, item: Item) -> None:
+        if isinstance(item, media.Event):
+            self.session.on_event(item)
+        found = self._classify(item)
+        if found is None:
+            return
+        action = TABLE[self.state][found]
+        if action is Action.STEP:
+            if self._runner is not None:
+                self._runner.take(item)
+        elif action is not Action.IGNORE:
+            _ACTIONS[action](self, item)
+
+    def _classify(self, item: Item) -> Input | None:
+        kind = type(item)
+        pair = _LEG_INPUTS.get(kind)
+        if pair is not None:
+            return pair[item.leg != self.caller]  # type: ignore[union-attr]
+        if kind is media.Closed:
+            closed: media.Closed = item  # type: ignore[assignment]
+            return Input.STREAM_FAILED if closed.reason else Input.STREAM_CLOSED
+        if kind is TimerDue:
+            return Input.TIMER
+        if kind is HangUpWanted:
+            return Input.HANG_UP
+        if kind is Start:
+            return Input.START
+        return _MEDIA_INPUTS.get(kind)
+
+    # -- steps of the route
+
+    def take_offer(self, offer: SessionDescription) -> bool:
+        """Take the description of the caller's INVITE; False if it cannot be met, which has ended the call."""
+        try:
+            self.session.set_remote(self.caller, offer)
+        except NegotiationError as error:
+            self.post(HangUpWanted(cause_named("media-unacceptable", error.reason)))
+            return False
+        return True
+
+    def run(self, steps: tuple[Step, ...], first: Runner | None = None) -> None:
+        """Begin with the steps of a decision, `first` before them. To be called once."""
+        self._steps = list(steps)
+        self._runner = first
+        self.post(Start())
+
+    def step_done(self) -> None:
+        """Go on with the next step; the running one is over."""
+        self._runner = None
+        self._next_step()
+
+    def step_failed(self, cause: EndCause, instead: tuple[Step, ...] | None) -> None:
+        """Go on after a dial that nobody answered: with `instead`, or with what follows."""
+        self._runner = None
+        self.last_failure = cause
+        if instead is not None:
+            self._steps = list(instead)
+        self._next_step()
+
+    def _next_step(self) -> None:
+        # A step that is done at once (a wait of 0, an unknown sound) goes on in this loop rather than by recursion.
+        while self._runner is None and self.state in (State.SETTING_UP, State.SERVING):
+            if not self._steps:
+                if self.state is State.SERVING and self.last_failure is None:
+                    self.end(cause_named("completed"))
+                else:
+                    self.end(self.last_failure or cause_named("no-route"))
+                return
+            step = self._steps.pop(0)
+            if isinstance(step, RejectStep):
+                self.end(_reject_cause(step))
+                return
+            runner = runner_of(step, self)
+            self._runner = runner
+            if not runner.start() and self._runner is runner:
+                self._runner = None
+
+    # -- what steps do
+
+    def command(self, command: commands.Command) -> None:
+        """Give a command to the leg that it names; one that is gone gets none."""
+        leg = self.legs.get(command.leg)
+        if leg is not None:
+            leg.handle(command)
+
+    def open_leg(self, leg: str, candidate: Candidate) -> None:
+        """Make an outbound leg and its stream; Dial follows once the stream has its ports."""
+        self.legs[leg] = self.services.open_leg(leg, candidate, self.post)
+        self.summary.legs[leg] = LegSummary(leg, candidate.target, started=self.services.now())
+        self.session.open(leg, latch=candidate.latch)
+
+    def drop_leg(self, leg: str, cause: EndCause) -> None:
+        """End a leg that is no longer wanted; it stays on the list until it says that it is gone."""
+        self.session.close(leg)
+        if leg in self.legs:
+            self.command(commands.HangUp(leg, cause))
+
+    def ring(self) -> None:
+        """Let the caller hear that it rings."""
+        if not self.summary.rang:
+            self.summary.rang = self.services.now()
+        if self.answer_is_due:
+            self.command(commands.Ring(self.caller))
+
+    def progress(self, sdp: SessionDescription, ringing: bool = False) -> None:
+        """Give the caller early media."""
+        if ringing and not self.summary.rang:
+            self.summary.rang = self.services.now()
+        if self.answer_is_due:
+            self.command(commands.Progress(self.caller, sdp, ringing))
+
+    def answer(self, sdp: SessionDescription) -> None:
+        """Answer the caller, if that has not been done."""
+        if self.answer_is_due:
+            self.answer_is_due = False
+            self._mark_answered()
+            self.command(commands.Answer(self.caller, sdp))
+
+    def answer_ourselves(self) -> bool:
+        """Answer the caller with the engine's own media; return False if that is impossible, which has ended the call."""
+        if not self.answer_is_due:
+            return True
+        try:
+            sdp = self.session.local_offer(self.caller) if self.late_offer else self.session.local_answer(self.caller)
+        except NegotiationError as error:
+            self.end(cause_named("media-unacceptable", error.reason))
+            return False
+        self.answer(sdp)
+        self.state = State.SERVING
+        self._limit()
+        return True
+
+    def talk(self, callee: str, maximum: float | None) -> None:
+        """Connect caller and callee for good: the step is over, and with it the list of steps."""
+        self._steps.clear()
+        self._runner = None
+        self._bridge = Bridge(self, callee)
+        self.state = State.TALKING
+        self.summary.state = State.TALKING.value
+        leg = self.summary.legs[callee]
+        leg.answered = self.services.now()
+        self.summary.destination = leg.target
+        if not self.summary.answered:
+            self._mark_answered()
+        if maximum is not None:
+            self._maximum = maximum
+        self._limit()
+        self.services.observer.call_answered(self.summary)
+
+    @property
+    def bridge(self) -> Bridge:
+        """How caller and callee are connected; only while they are."""
+        if self._bridge is None:
+            raise LookupError(f"call {self.id} connects nobody")
+        return self._bridge
+
+    def record(self, left: str, right: str | None, name: str = "") -> None:
+        """Record what two legs say (or one), from now on; `name` is the file's, within the recordings folder."""
+        path = self.services.recording_path(name or self.id, self.services.wall())
+        recording = self.session.record(left, right, path)
+        self.summary.recordings.append(RecordingSummary(recording, path))
+
+    def _mark_answered(self) -> None:
+        self.summary.answered = self.services.now()
+        self.summary.answered_at = self.services.wall()
+        self.summary.state = State.SERVING.value
+        self.summary.legs[self.caller].answered = self.summary.answered
+
+    def _limit(self) -> None:
+        if self._maximum > 0:
+            self.set_timer("maximum-duration", self._maximum)
+
+    # -- timers
+
+    def set_timer(self, name: str, delay: float) -> None:
+        """Post TimerDue(name) after `delay` seconds; an earlier timer of that name is forgotten."""
+        self.clear_timer(name)
+        self._timers[name] = self.services.later(delay, lambda: self._timer_due(name))
+
+    def clear_timer(self, name: str) -> None:
+        """Forget a timer; harmless if there is none."""
+        timer = self._timers.pop(name, None)
+        if timer is not None:
+            timer.cancel()
+
+    def _timer_due(self, name: str) -> None:
+        self._timers.pop(name, None)
+        if name == "maximum-duration":
+            self.post(HangUpWanted(cause_named("maximum-duration")))
+        else:
+            self.post(TimerDue(name))
+
+    # -- actions of the table
+
+    def _start(self, item: Item) -> None:
+        runner = self._runner
+        if runner is None or not runner.start():
+            self._runner = None
+            self._next_step()
+
+    def _begin(self, item: Item) -> None:
+        # The caller of an originated call has answered: what it said is the answer to the offer that the engine made.
+        assert isinstance(item, Answered)
+        try:
+            self.session.set_remote(self.caller, item.sdp)
+        except NegotiationError as error:
+            self.end(cause_named("media-unacceptable", error.reason))
+            return
+        self.answer_is_due = False
+        self._mark_answered()
+        self.state = State.SERVING
+        self._limit()
+        if self._runner is not None:
+            self._runner.take(item)
+
+    def _relay(self, item: Item) -> None:
+        self.bridge.take(item)
+
+    def _answer_offer(self, item: Item) -> None:
+        assert isinstance(item, Offered)
+        try:
+            if item.sdp is None:
+                sdp = self.session.local_offer(self.caller)
+            else:
+                self.session.set_remote(self.caller, item.sdp)
+                sdp = self.session.local_answer(self.caller)
+        except NegotiationError as error:
+            self.session.rollback(self.caller)
+            self.command(commands.DeclineOffer(self.caller, error.status))
+            return
+        self.command(commands.AcceptOffer(self.caller, sdp))
+
+    def _decline(self, item: Item) -> None:
+        assert isinstance(item, Offered)
+        self.command(commands.DeclineOffer(item.leg, 491))
+
+    def _end_by(self, item: Item) -> None:
+        if isinstance(item, (HungUp, Rejected)):
+            self._strike(item)
+            self.end(item.cause)
+        elif isinstance(item, HangUpWanted):
+            self.end(item.cause)
+        elif isinstance(item, media.Closed):
+            self.end(cause_named("media-failed", item.reason))
+        else:
+            raise TypeError(f"{type(item).__name__} does not end a call")
+
+    def _leg_gone(self, item: Item) -> None:
+        assert isinstance(item, (HungUp, Rejected))
+        talking = self._bridge is not None and item.leg == self._bridge.callee
+        self._strike(item)
+        if talking:
+            self.end(item.cause)
+
+    def _left(self, item: Item) -> None:
+        assert isinstance(item, (HungUp, Rejected))
+        self._strike(item)
+        self._finish_if_done()
+
+    def _finish(self, item: Item) -> None:
+        if isinstance(item, TimerDue):
+            if item.name != "media-grace":
+                return
+            # The engine owes its last word and does not give it: the record is written without it.
+            for recording in self.summary.recordings:
+                if recording.status == "running":
+                    recording.status, recording.failure = "failed", "the media engine did not finish the file in time"
+            self._waiting_media.clear()
+        elif isinstance(item, media.Closed):
+            self._waiting_media.discard(item.stream)
+        elif isinstance(item, (media.RecordingEnded, media.RecordingFailed)):
+            self._note(item)
+            self._waiting_media.discard(item.recording)
+        self._finish_if_done()
+
+    def _note(self, item: Item) -> None:
+        if isinstance(item, media.RecordingEnded):
+            recording = self._recording(item.recording)
+            if recording is not None:
+                recording.status, recording.duration, recording.sha256 = "complete", item.duration, item.sha256
+        elif isinstance(item, media.RecordingFailed):
+            recording = self._recording(item.recording)
+            if recording is not None:
+                recording.status, recording.failure = "failed", item.reason
+
+    def _recording(self, recording: str) -> RecordingSummary | None:
+        return next((one for one in self.summary.recordings if one.recording == recording), None)
+
+    def _recording_lost(self, item: Item) -> None:
+        assert isinstance(item, media.RecordingFailed)
+        self._note(item)
+        if self.recording_ends_call:
+            self.end(cause_named("recording-impossible", item.reason))
+        elif self._runner is not None:
+            self._runner.take(item)
+
+    def _silence(self, item: Item) -> None:
+        assert isinstance(item, media.NoMedia)
+        if self.services.settings.end_without_media:
+            self.end(cause_named("no-media", f"nothing arrived for {item.milliseconds / 1000:.0f} s"))
+
+    # -- the end
+
+    def end(self, cause: EndCause) -> None:
+        """Decide the end of the call, unless that is done; legs, streams and recordings are closed and then the call is over."""
+        if self.state in (State.ENDING, State.ENDED):
+            return
+        self.state = State.ENDING
+        summary = self.summary
+        summary.state = State.ENDING.value
+        summary.cause = cause
+        summary.ended = self.services.now()
+        summary.ended_at = self.services.wall()
+        self._steps.clear()
+        self._runner = None
+        self._bridge = None
+        for name in list(self._timers):
+            self.clear_timer(name)
+        for recording in summary.recordings:
+            if recording.status == "running":
+                self.session.stop_recording(recording.recording)
+                self._waiting_media.add(recording.recording)
+        self._waiting_media.update(self.session.close_all())
+        for leg in list(self.legs):
+            refuse = leg == self.caller and self.answer_is_due
+            self.command(commands.Reject(leg, cause) if refuse else commands.HangUp(leg, cause))
+        self.answer_is_due = False
+        if self._waiting_media:
+            self.set_timer("media-grace", self.services.settings.media_grace)
+        self._finish_if_done()
+
+    def _collapse(self) -> None:
+        """End the call after a fault of our own, whatever state it is in."""
+        try:
+            self.end(cause_named("internal-error"))
+        except Exception as error:  # noqa: BLE001  # the last resort: nothing of this call may reach another
+            self.services.observer.fault(self.id, error)
+            self.legs.clear()
+            self._waiting_media.clear()
+            self._finish_if_done()
+
+    def _strike(self, item: HungUp | Rejected) -> None:
+        handle = self.legs.pop(item.leg, None)
+        leg = self.summary.legs[item.leg]
+        leg.ended, leg.cause = self.services.now(), item.cause
+        if handle is not None:
+            leg.sip_call_id, leg.remote = handle.sip_call_id, handle.remote
+
+    def leg_gone(self, item: HungUp | Rejected) -> None:
+        """Strike a leg off, as a step that has heard of its end does."""
+        self._strike(item)
+
+    def forget_leg(self, leg: str, cause: EndCause) -> None:
+        """Strike off a leg that was never dialled."""
+        self.session.close(leg)
+        self._strike(HungUp(leg, cause))
+
+    def note(self, item: media.RecordingEnded) -> None:
+        """Write down that a recording is whole, as the step that made it does."""
+        self._note(item)
+
+    def _finish_if_done(self) -> None:
+        if self.state is State.ENDING and not self.legs and not self._waiting_media:
+            self.state = State.ENDED
+            self.summary.state = State.ENDED.value
+            for name in list(self._timers):
+                self.clear_timer(name)
+            for leg in self.summary.legs.values():
+                leg.counts = self.session.counts(leg.leg)
+                leg.codec = self.session.codec_name(leg.leg)
+            self.services.observer.call_ended(self.summary)
+            self._on_ended(self)
+
+
+_ACTIONS: dict[Action, Callable[[Call, Item], None]] = {
+    Action.START: Call._start,
+    Action.BRIDGE: Call._relay,
+    Action.ANSWER_OURSELVES: Call._answer_offer,
+    Action.DECLINE: Call._decline,
+    Action.BEGIN: Call._begin,
+    Action.END: Call._end_by,
+    Action.LEG_GONE: Call._leg_gone,
+    Action.LEFT: Call._left,
+    Action.FINISH: Call._finish,
+    Action.NOTE: Call._note,
+    Action.RECORDING_LOST: Call._recording_lost,
+    Action.SILENCE: Call._silence,
+}
+
+
+def _reject_cause(step: RejectStep) -> EndCause:
+    cause = cause_named(step.cause)
+    return replace(cause, sip_status=step.status) if step.status else cause

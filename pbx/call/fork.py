@@ -1,0 +1,307 @@
+"""Dialling: targets in order or all at once, every contact of an extension together, the first to answer wins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from pbx.call.commands import AcceptOffer, Dial, Party
+from pbx.call.events import Answered, HungUp, OfferAnswered, Progressing, Rejected, Ringing
+from pbx.call.ports import Candidate
+from pbx.call.summary import Attempt
+from pbx.cause import EndCause, cause_named
+from pbx.dialplan.steps import DialStep, Target
+from pbx.errors import NegotiationError
+from pbx.media import events as media
+
+if TYPE_CHECKING:
+    from pbx.call.call import Call
+
+__all__ = ["Fork", "ends_search", "worse"]
+
+_TIMER = "ring"
+
+# The cause that a caller is told when several phones failed differently: the one that says most. RFC 3261 §16.7 step 6 has a
+# proxy choose likewise (6xx first, then the lowest class), and leaves the choice inside a class to taste.
+_WEIGHT = {
+    "declined": 100,
+    "busy": 90,
+    "callee-refused": 70,
+    "media-refused": 65,
+    "number-incomplete": 60,
+    "number-gone": 55,
+    "no-answer": 50,
+    "number-unknown": 40,
+    "callee-overloaded": 35,
+    "callee-failed": 30,
+    "callee-timeout": 25,
+    "unreachable": 20,
+    "unavailable": 10,
+}
+
+
+def worse(one: EndCause | None, other: EndCause) -> EndCause:
+    """Return which of two failures says more of why nobody answered."""
+    if one is None or _WEIGHT.get(other.slug, 45) > _WEIGHT.get(one.slug, 45):
+        return other
+    return one
+
+
+def ends_search(target: str, cause: EndCause) -> bool:
+    """Return whether a failure of `target` makes it pointless or rude to try the next one.
+
+    A trunk that says busy, declined or no such number has reached the callee; another trunk would say the same. An extension that
+    is busy has not: the next one in the list is another person.
+    """
+    if cause.slug == "declined":
+        return True
+    return target.startswith("trunk/") and cause.slug in ("busy", "number-unknown", "number-gone", "number-incomplete", "media-refused")
+
+
+@dataclass(slots=True)
+class _Branch:
+    """One leg of the fork."""
+
+    leg: str
+    candidate: Candidate
+    number: int
+    dialled: bool = False
+
+
+class Fork:
+    """A DialStep that runs."""
+
+    __slots__ = ("_branches", "_call", "_cause", "_early", "_groups", "_progressed", "_ringback", "_step")
+
+    def __init__(self, call: Call, step: DialStep) -> None:
+        self._call = call
+        self._step = step
+        # What rings together: all targets at once, or one target after the other.
+        self._groups: list[tuple[Target, ...]] = (
+            [step.targets] if step.strategy == "all" else [(target,) for target in step.targets]
+        )
+        self._branches: dict[str, _Branch] = {}
+        self._cause: EndCause | None = None
+        self._early = ""
+        self._progressed = False
+        self._ringback = ""
+
+    def start(self) -> bool:
+        """Dial the first group."""
+        self._call.summary.number = self._step.number
+        self._call.recording_ends_call = self._recording_ends_call()
+        self._next_group()
+        return True
+
+    def take(self, item: Any) -> None:
+        """Take what a leg of the fork, its stream or the timer says."""
+        if isinstance(item, (media.Opened, media.Closed)):
+            self._stream(item)
+        elif isinstance(item, Ringing):
+            if item.leg in self._branches:
+                self._ring()
+        elif isinstance(item, Progressing):
+            self._progress(item)
+        elif isinstance(item, Answered):
+            self._answered(item)
+        elif isinstance(item, (Rejected, HungUp)):
+            self._gone(item)
+        elif isinstance(item, OfferAnswered):
+            pass  # a caller's answer to our offer belongs to `talk`, which is reached before it can come
+        elif getattr(item, "name", "") == _TIMER:
+            self._timed_out()
+
+    # -- groups
+
+    def _next_group(self) -> None:
+        call = self._call
+        while self._groups:
+            group = self._groups.pop(0)
+            for target in group:
+                candidates = call.services.directory.candidates(target)
+                if not candidates:
+                    self._failed(str(target), cause_named("unavailable"))
+                for candidate in candidates:
+                    leg = f"{call.id}-{len(call.summary.legs)}"
+                    self._branches[leg] = _Branch(leg, candidate, len(call.summary.legs))
+                    call.open_leg(leg, candidate)
+            if self._branches:
+                call.set_timer(_TIMER, self._step.timeout)
+                return
+        cause = self._cause or cause_named("unavailable")
+        self._stop_ringback()
+        call.step_failed(cause, self._step.after(cause))
+
+    def _failed(self, target: str, cause: EndCause) -> None:
+        self._cause = worse(self._cause, cause)
+        self._call.summary.attempts.append(Attempt(target, cause.slug, cause.detail))
+
+    def _timed_out(self) -> None:
+        cause = cause_named("no-answer")
+        for branch in list(self._branches.values()):
+            self._drop(branch, cause)
+            self._failed(branch.candidate.target, cause)
+        self._next_group()
+
+    def _drop(self, branch: _Branch, cause: EndCause) -> None:
+        del self._branches[branch.leg]
+        if self._early == branch.leg:
+            self._early = ""
+        call = self._call
+        if branch.dialled:
+            call.drop_leg(branch.leg, cause)
+        else:
+            call.forget_leg(branch.leg, cause)
+
+    # -- streams
+
+    def _stream(self, item: media.Opened | media.Closed) -> None:
+        call = self._call
+        leg = call.session.leg_of(item.stream)
+        branch = self._branches.get(leg or "")
+        if branch is None or branch.dialled:
+            return
+        if isinstance(item, media.Closed):
+            self._lost(branch, cause_named("no-ports", item.reason))
+            return
+        try:
+            offer = None
+            if not call.late_offer or not call.answer_is_due:
+                offer = call.session.offer_to(branch.leg, call.caller, decodable_only=self._step.record is not None)
+        except NegotiationError as error:
+            self._lost(branch, cause_named("media-unacceptable", error.reason))
+            return
+        branch.dialled = True
+        candidate = branch.candidate
+        call.command(
+            Dial(
+                branch.leg,
+                candidate.destination,
+                caller=self._caller(),
+                called=candidate.called,
+                offer=offer,
+                max_forwards=call.max_forwards - 1,
+                credentials=candidate.credentials,
+                headers=candidate.headers + self._step.headers,
+            )
+        )
+
+    def _lost(self, branch: _Branch, cause: EndCause) -> None:
+        self._failed(branch.candidate.target, cause)
+        self._drop(branch, cause)
+        self._next_if_none()
+
+    def _caller(self) -> Party:
+        party, override = self._call.summary.caller, self._step.caller
+        if override is None:
+            return party
+        return Party(
+            party.number if override.number is None else override.number,
+            party.name if override.name is None else override.name,
+            party.anonymous if override.anonymous is None else override.anonymous,
+        )
+
+    # -- what the legs say
+
+    def _ring(self) -> None:
+        call = self._call
+        call.ring()
+        if self._step.ringback and not self._early and not self._ringback and not call.late_offer:
+            try:
+                sdp = call.session.local_answer(call.caller) if call.answer_is_due else None
+            except NegotiationError:
+                return  # the caller's own ring-back tone has to do
+            if sdp is not None:
+                call.progress(sdp)
+            self._ringback = call.session.play(call.caller, call.services.sound_path(self._step.ringback), loop=True)
+
+    def _stop_ringback(self) -> None:
+        if self._ringback:
+            self._call.session.stop_playing(self._call.caller, self._ringback)
+            self._ringback = ""
+
+    def _progress(self, item: Progressing) -> None:
+        call = self._call
+        if item.leg not in self._branches or call.late_offer:
+            if item.leg in self._branches and item.ringing:
+                call.ring()
+            return
+        # The first phone with early media is heard; the others' only rings, until that one is gone.
+        if self._early not in ("", item.leg):
+            call.ring()
+            return
+        try:
+            call.session.set_remote(item.leg, item.sdp)
+            answer = call.session.answer_to(call.caller, item.leg)
+        except NegotiationError:
+            call.ring()  # a description that cannot be met is judged at the answer, not before
+            return
+        self._early = item.leg
+        self._stop_ringback()
+        call.progress(answer, item.ringing)
+        call.session.connect(call.caller, item.leg)
+
+    def _answered(self, item: Answered) -> None:
+        call, session = self._call, self._call.session
+        branch = self._branches.get(item.leg)
+        if branch is None:
+            return
+        late = call.late_offer and call.answer_is_due
+        try:
+            session.set_remote(item.leg, item.sdp)
+            if late:
+                to_caller = session.offer_to(call.caller, item.leg, decodable_only=self._step.record is not None)
+            elif call.answer_is_due:
+                to_caller = session.answer_to(call.caller, item.leg)
+            else:
+                to_caller = None
+        except NegotiationError as error:
+            self._lost(branch, cause_named("media-refused", error.reason))
+            return
+        call.clear_timer(_TIMER)
+        self._stop_ringback()
+        for other in list(self._branches.values()):
+            if other is not branch:
+                self._drop(other, cause_named("answered-elsewhere"))
+                call.summary.attempts.append(Attempt(other.candidate.target, "answered-elsewhere"))
+        call.summary.attempts.append(Attempt(branch.candidate.target, "answered"))
+        if to_caller is not None:
+            call.answer(to_caller)
+        call.talk(item.leg, self._step.max_duration)
+        if late:
+            call.bridge.expect_answer(asker=item.leg, asked=call.caller)
+        elif item.is_offer:
+            # The caller was answered earlier; the callee's offer is met from what the caller can do.
+            call.command(AcceptOffer(item.leg, session.answer_to(item.leg, call.caller)))
+        session.connect(call.caller, item.leg)
+        if self._step.record is not None:
+            call.record(call.caller, item.leg)
+
+    def _gone(self, item: Rejected | HungUp) -> None:
+        call = self._call
+        call.leg_gone(item)
+        branch = self._branches.pop(item.leg, None)
+        call.session.close(item.leg)
+        if branch is None:
+            return
+        if self._early == item.leg:
+            self._early = ""
+        self._failed(branch.candidate.target, item.cause)
+        if ends_search(branch.candidate.target, item.cause):
+            self._groups.clear()
+            for other in list(self._branches.values()):
+                if item.cause.slug == "declined" and isinstance(item, Rejected) and item.status >= 600:
+                    # RFC 3261 §16.7 step 5: a 6xx response: the client SHOULD cancel all pending client transactions.
+                    self._drop(other, replace(item.cause))
+        self._next_if_none()
+
+    def _next_if_none(self) -> None:
+        if not self._branches:
+            self._call.clear_timer(_TIMER)
+            self._next_group()
+
+    def _recording_ends_call(self) -> bool:
+        record = self._step.record
+        if record is not None and record.failure:
+            return record.failure == "end"
+        return self._call.services.settings.recording_failure_ends_call

@@ -1,0 +1,117 @@
+"""What a call needs from the rest of the server, as Protocols: `pbx.app` gives the real things, tests give small ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from pbx.call import commands
+from pbx.call.commands import Party
+from pbx.call.events import Event as LegEvent
+from pbx.call.summary import Summary
+from pbx.dialplan.decision import Decision, Query
+from pbx.dialplan.steps import Target
+from pbx.media.commands import Command as MediaCommand
+from pbx.sip.stack import Destination, Timer
+
+__all__ = ["CallSettings", "Candidate", "Directory", "LegHandle", "Observer", "Services"]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One way to reach a target: a phone's contact, or a trunk's address."""
+
+    target: str
+    """``extension/102`` or ``trunk/carrier``."""
+    destination: Destination
+    called: Party
+    credentials: str = ""
+    """Whose password answers a challenge; empty for none."""
+    latch: bool = True
+    """Believe the first good source of audio rather than the address said (a phone behind NAT)."""
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class Directory(Protocol):
+    """Where everybody is."""
+
+    def candidates(self, target: Target) -> tuple[Candidate, ...]:
+        """Return the ways to reach a target, best first; those of one extension ring together. Empty: nobody is there."""
+
+    def latches(self, source: str) -> bool:
+        """Return whether a source's audio may come from elsewhere than it says (see `Candidate.latch`)."""
+
+
+class LegHandle(Protocol):
+    """A leg, as a call sees it."""
+
+    @property
+    def sip_call_id(self) -> str:
+        """The Call-ID of its dialog; empty while it has none."""
+
+    @property
+    def remote(self) -> str:
+        """The signalling address of its peer, ``transport:host:port``; empty while unknown."""
+
+    def handle(self, command: commands.Command) -> None:
+        """Carry a command out."""
+
+
+class Observer(Protocol):
+    """Who wants to know of calls: records, metrics, the API. Must not raise and must not block."""
+
+    def call_started(self, summary: Summary) -> None:
+        """A call has come in and was given a route."""
+
+    def call_answered(self, summary: Summary) -> None:
+        """Somebody talks."""
+
+    def call_ended(self, summary: Summary) -> None:
+        """It is over, and its legs and streams are gone."""
+
+    def fault(self, call: str, error: BaseException) -> None:
+        """Our own bug ended a call."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallSettings:
+    """What holds for every call. Times are seconds."""
+
+    ring_timeout: float = 60.0
+    """How long one extension rings when the route does not say."""
+    trunk_timeout: float = 180.0
+    """How long a trunk may ring when the route does not say: Timer C (RFC 3261 §16.6)."""
+    maximum_duration: float = 0.0
+    """0: no limit."""
+    end_without_media: bool = True
+    """Whether NoMedia ends a call; else it is only recorded."""
+    recording_failure_ends_call: bool = False
+    media_grace: float = 5.0
+    """How long the end of a call waits for the engine's last counts and files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything that calls share."""
+
+    now: Callable[[], float]
+    """Seconds on a clock that never goes back."""
+    wall: Callable[[], datetime]
+    """Aware wall-clock time."""
+    later: Callable[[float, Callable[[], None]], Timer]
+    token: Callable[[], str]
+    """A short random text for ids."""
+    decide: Callable[[Query], Decision]
+    directory: Directory
+    submit: Callable[[MediaCommand], None]
+    """Hands a command to the media engine."""
+    open_leg: Callable[[str, Candidate, Callable[[LegEvent], None]], LegHandle]
+    """Makes an outbound leg: its id, whom it will dial, and who hears of it."""
+    recording_path: Callable[[str, datetime], str]
+    """Where a recording of this id that starts at this time belongs."""
+    sound_path: Callable[[str], str]
+    """Where the sound of this name is; the name itself if nowhere."""
+    observer: Observer
+    settings: CallSettings

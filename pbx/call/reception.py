@@ -1,0 +1,173 @@
+"""The front door: every request that arrives is answered here, or handed to whom it belongs.
+
+Inside a dialog it goes to the leg. Outside, RFC 3261 §8.2 says in which order it is looked at: the method, the Request-URI, what it requires;
+then who sends it (`pbx.call.admission`), and only then what it wants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from pbx.call.admission import Admission
+from pbx.call.events import Incoming
+from pbx.call.leg import InboundLeg, Leg, LegContext
+from pbx.call.leg.headers import ACCEPT, ALLOW, SUPPORTED, option_tags
+from pbx.call.registry import CallRegistry
+from pbx.errors import ParseError
+from pbx.sip.message import Request, Response, make_response
+from pbx.sip.stack import Flow, ServerTransaction, TransactionFailure
+
+__all__ = ["KNOWN_METHODS", "Reception"]
+
+KNOWN_METHODS: Final = frozenset(
+    "INVITE ACK CANCEL BYE OPTIONS REGISTER PRACK UPDATE INFO MESSAGE REFER SUBSCRIBE NOTIFY PUBLISH".split()
+)
+"""Methods that we recognise; any other gets 501 (RFC 3261 §21.5.2), one of these that we do not take 405 (§21.4.6)."""
+
+_OUTSIDE_DIALOGS: Final = frozenset(("INVITE", "OPTIONS", "REGISTER"))
+
+
+class Reception:
+    """The server's `RequestHandler`."""
+
+    def __init__(
+        self,
+        context: LegContext,
+        admission: Admission,
+        registry: CallRegistry,
+        register: Callable[[ServerTransaction, Request], None],
+    ) -> None:
+        self._context = context
+        self._stack = context.stack
+        self._admission = admission
+        self._registry = registry
+        self._register = register
+
+    # -- RequestHandler
+
+    def on_request(self, transaction: ServerTransaction, request: Request) -> None:
+        """Take a new request other than ACK and CANCEL."""
+        try:
+            if request.to.tag is not None:
+                self._inside_dialog(transaction, request)
+            else:
+                self._outside_dialog(transaction, request)
+        except ParseError as error:
+            self._refuse(transaction, error.status, error.reason)
+
+    def on_ack(self, request: Request, flow: Flow) -> None:
+        """Give the ACK of a 2xx to its leg; one without a dialog is dropped (RFC 3261 §12.2.2 leaves no way to answer)."""
+        owner = self._context.dialogs.find(request)
+        if owner is None:
+            self._context.count("ack-without-dialog")
+        else:
+            owner.on_ack(request, flow)
+
+    def on_cancel(self, transaction: ServerTransaction, cancel: Request) -> None:
+        """Tell a leg that its INVITE was cancelled."""
+        owner = transaction.user
+        if isinstance(owner, Leg):
+            owner.on_cancel(transaction, cancel)
+        else:
+            self._refuse(transaction, 487)
+
+    def on_server_failure(self, transaction: ServerTransaction, failure: TransactionFailure) -> None:
+        """Tell a leg that its response could not be delivered; for a request without a leg nobody waits."""
+        owner = transaction.user
+        if isinstance(owner, Leg):
+            owner.on_server_failure(transaction, failure)
+        else:
+            self._context.count("response-undeliverable")
+
+    # -- where it belongs
+
+    def _inside_dialog(self, transaction: ServerTransaction, request: Request) -> None:
+        owner = self._context.dialogs.find(request)
+        if owner is not None:
+            transaction.user = owner
+            owner.on_request(transaction, request)
+        elif request.method not in KNOWN_METHODS:
+            self._refuse(transaction, 501)
+        else:
+            # RFC 3261 §12.2.2: if the UAS does not wish to recreate the dialog state, it MUST respond with a 481.
+            self._refuse(transaction, 481)
+
+    def _outside_dialog(self, transaction: ServerTransaction, request: Request) -> None:
+        method = request.method
+        # RFC 3261 §8.2.1: if the UAS recognizes but does not support the method, it MUST generate a 405 with an Allow header.
+        if method not in _OUTSIDE_DIALOGS:
+            known = method in KNOWN_METHODS
+            in_dialog_only = method in ("BYE", "PRACK", "UPDATE", "INFO")
+            self._refuse(transaction, (481 if in_dialog_only else 405) if known else 501)
+            return
+        # RFC 3261 §8.2.2.1: a scheme that the UAS does not support SHOULD be rejected with a 416.
+        if request.uri.scheme not in ("sip", "sips", "tel"):
+            self._refuse(transaction, 416)
+            return
+        # RFC 3261 §8.2.2.3: an option tag that is not understood MUST be answered by a 420 that lists it in Unsupported.
+        unsupported = [tag for tag in (*request.require, *request.proxy_require) if tag not in option_tags(method)]
+        if unsupported:
+            response = make_response(request, 420, to_tag=self._context.ids.tag())
+            response.headers.set("Unsupported", ", ".join(unsupported))
+            self._stack.send_response(transaction, response)
+        elif method == "REGISTER":
+            self._register(transaction, request)
+        elif method == "OPTIONS":
+            self._options(transaction, request)
+        else:
+            self._invite(transaction, request)
+
+    # -- what it wants
+
+    def _options(self, transaction: ServerTransaction, request: Request) -> None:
+        """RFC 3261 §11.2: Allow, Accept, Supported. The same for every user part, so that nobody learns which extensions exist."""
+        response = make_response(request, 200 if not self._registry.draining else 503, to_tag=self._context.ids.tag())
+        self._describe(response)
+        self._stack.send_response(transaction, response)
+
+    def _invite(self, transaction: ServerTransaction, request: Request) -> None:
+        # RFC 7332 §4: a B2BUA decrements Max-Forwards like a proxy, and RFC 3261 §16.3 refuses a request that came with 0.
+        max_forwards = request.max_forwards
+        if max_forwards == 0:
+            self._refuse(transaction, 483)
+            return
+        caller = self._admission.admit(transaction, request)
+        if caller is None:
+            return
+        refusal = self._registry.refusal()
+        if refusal is not None:
+            response = make_response(request, refusal.sip_status, to_tag=self._context.ids.tag())
+            response.headers.set("Retry-After", "5")
+            self._stack.send_response(transaction, response)
+            return
+        call_id = self._registry.new_id()
+        leg_id = f"{call_id}-0"
+        leg = InboundLeg(leg_id, self._context, self._registry.deliver, self._admission.leg_settings(caller.source))
+        transaction.user = leg
+        if not leg.start(transaction, request):
+            return
+        incoming = Incoming(
+            leg_id,
+            caller.source,
+            caller.party,
+            caller.called,
+            leg.offer,
+            70 if max_forwards is None else max_forwards,
+            tuple(request.headers),
+            request.call_id,
+        )
+        self._registry.begin(incoming, leg, call_id)
+
+    def _refuse(self, transaction: ServerTransaction, status: int, reason: str | None = None) -> None:
+        response = make_response(transaction.request, status, reason, to_tag=self._context.ids.tag())
+        if status in (405, 501):
+            response.headers.set("Allow", ALLOW)
+        self._stack.send_response(transaction, response)
+
+    def _describe(self, response: Response) -> None:
+        response.headers.set("Allow", ALLOW)
+        response.headers.set("Accept", ACCEPT)
+        response.headers.set("Supported", SUPPORTED)
+        if self._context.settings.product:
+            response.headers.set("Server", self._context.settings.product)

@@ -1,0 +1,205 @@
+"""Every call there is: where they begin, how the engine's events find them, and how all of them end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from pbx.call.call import Call, HangUpWanted
+from pbx.call.commands import Party
+from pbx.call.events import Event as LegEvent
+from pbx.call.events import Incoming
+from pbx.call.ports import LegHandle, Services
+from pbx.call.serve import DialCallerRunner
+from pbx.call.summary import LegSummary, Summary
+from pbx.cause import EndCause, cause_named
+from pbx.dialplan.steps import Target
+from pbx.dialplan.decision import Query
+from pbx.media import events as media
+from pbx.media.session import MediaSession
+
+__all__ = ["CallRegistry", "Limits"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the whole server carries. 0: no limit."""
+
+    calls: int = 0
+
+
+class CallRegistry:
+    """The calls of this process, by id.
+
+    A call's id begins the ids of its legs, streams, plays and recordings (``c5f2…-0``), so whatever the engine tells finds its call
+    without a table.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        open_session: Callable[[str], MediaSession],
+        limits: Limits,
+    ) -> None:
+        self._services = services
+        self._open_session = open_session
+        self.limits = limits
+        self._calls: dict[str, Call] = {}
+        self._draining = False
+        self._on_empty: Callable[[], None] | None = None
+        self.stray_media_events = 0
+        """Events of the engine for calls that are over."""
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    # -- calls begin
+
+    def refusal(self) -> EndCause | None:
+        """Return why no new call is taken now; None if one is."""
+        if self._draining:
+            return cause_named("shutting-down")
+        if self.limits.calls and len(self._calls) >= self.limits.calls:
+            return cause_named("too-many-calls")
+        return None
+
+    def new_id(self) -> str:
+        """Return an id for a call; the id of its caller's leg is that with ``-0``."""
+        return self._services.token()
+
+    def begin(self, incoming: Incoming, leg: LegHandle, call_id: str) -> Call:
+        """Route a call that came in. `incoming.leg` must be ``call_id + "-0"``."""
+        services = self._services
+        now, wall = services.now(), services.wall()
+        caller = incoming.caller
+        summary = Summary(call_id, incoming.source, caller, incoming.called, wall, now)
+        summary.legs[incoming.leg] = LegSummary(
+            incoming.leg, incoming.source, incoming.sip_call_id, leg.remote, started=now
+        )
+        call = self._make(summary, incoming.leg)
+        call.legs[incoming.leg] = leg
+        call.late_offer = incoming.offer is None
+        call.max_forwards = incoming.max_forwards
+        call.session.open(incoming.leg, latch=services.directory.latches(incoming.source))
+        if incoming.offer is not None and not call.take_offer(incoming.offer):
+            return call
+        query = Query(
+            incoming.source,
+            incoming.called,
+            wall,
+            caller="" if caller.anonymous else caller.number,
+            caller_name=caller.name,
+            headers=incoming.headers,
+        )
+        self._route(call, query)
+        return call
+
+    def originate(self, source: str, target: Target, number: str, caller: Party) -> str:
+        """Dial `target` and, when it answers, route `number` as if `source` had called it. Return the call's id.
+
+        LookupError if the target cannot be reached at all, or no new call is taken.
+        """
+        refusal = self.refusal()
+        if refusal is not None:
+            raise LookupError(refusal.text)
+        services = self._services
+        candidates = services.directory.candidates(target)
+        if not candidates:
+            raise LookupError(f"{target} has no phone registered")
+        call_id = self.new_id()
+        leg = f"{call_id}-0"
+        summary = Summary(call_id, source, caller, number, services.wall(), services.now())
+        call = self._make(summary, leg)
+        call.answer_is_due = False
+        decision = services.decide(Query(source, number, services.wall(), caller=caller.number, caller_name=caller.name))
+        summary.route = decision.route or ""
+        services.observer.call_started(summary)
+        call.run(decision.steps, first=DialCallerRunner(call, candidates[0]))
+        return call_id
+
+    def _make(self, summary: Summary, leg: str) -> Call:
+        call = Call(self._services, self._open_session(summary.call), summary, leg, self._ended)
+        self._calls[summary.call] = call
+        return call
+
+    def _route(self, call: Call, query: Query) -> None:
+        decision = self._services.decide(query)
+        call.summary.route = decision.route or ""
+        call.summary.number = decision.number
+        self._services.observer.call_started(call.summary)
+        if decision.route is None:
+            call.post(HangUpWanted(cause_named(decision.refusal or "no-route", query.number)))
+        else:
+            call.run(decision.steps)
+
+    def _ended(self, call: Call) -> None:
+        self._calls.pop(call.id, None)
+        if not self._calls and self._on_empty is not None:
+            done, self._on_empty = self._on_empty, None
+            done()
+
+    # -- what happens to calls
+
+    def deliver(self, event: LegEvent) -> None:
+        """Give a leg's event to its call."""
+        call = self._calls.get(event.leg.partition("-")[0])
+        if call is not None:
+            call.post(event)
+
+    def on_media(self, events: Iterable[media.Event]) -> None:
+        """Give each event of the engine to the call that it belongs to."""
+        for event in events:
+            if isinstance(event, (media.RecordingEnded, media.RecordingFailed)):
+                name = event.recording
+            else:
+                name = event.stream
+            call = self._calls.get(name.partition("-")[0])
+            if call is None:
+                self.stray_media_events += 1
+            else:
+                call.post(event)
+
+    # -- calls as operators see them
+
+    def get(self, call_id: str) -> Summary | None:
+        """Return what is known of a running call."""
+        call = self._calls.get(call_id)
+        return self._snapshot(call) if call is not None else None
+
+    def all(self) -> list[Summary]:
+        """Return what is known of every running call, the longest one first."""
+        return [self._snapshot(call) for call in self._calls.values()]
+
+    def hang_up(self, call_id: str, cause: EndCause | None = None) -> bool:
+        """End a call; False if there is none of that id."""
+        call = self._calls.get(call_id)
+        if call is None:
+            return False
+        call.post(HangUpWanted(cause or cause_named("operator")))
+        return True
+
+    def drain(self, seconds: float, done: Callable[[], None]) -> None:
+        """Take no new calls, let the running ones finish for `seconds`, then end them; `done` is called when none is left."""
+        self._draining = True
+        if not self._calls:
+            done()
+            return
+        self._on_empty = done
+        self._services.later(seconds, self.end_all)
+
+    def end_all(self) -> None:
+        """End every call because the server stops."""
+        for call_id in list(self._calls):
+            self.hang_up(call_id, cause_named("shutting-down"))
+
+    @property
+    def draining(self) -> bool:
+        """True once no new call is taken."""
+        return self._draining
+
+    @staticmethod
+    def _snapshot(call: Call) -> Summary:
+        for leg, handle in call.legs.items():
+            known = call.summary.legs[leg]
+            known.sip_call_id, known.remote = handle.sip_call_id, handle.remote
+        return call.summary

@@ -1,0 +1,284 @@
+"""Steps that the server itself performs for the caller: answer, play, echo, record, wait."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pbx.call.commands import Dial
+from pbx.call.events import Answered
+from pbx.call.ports import Candidate
+from pbx.cause import EndCause, cause_named
+from pbx.dialplan.steps import RECORDED, EchoStep, PlayStep, RecordStep, WaitStep
+from pbx.errors import NegotiationError
+from pbx.media import events as media
+
+if TYPE_CHECKING:
+    from pbx.call.call import Call
+
+__all__ = [
+    "AnswerRunner",
+    "DialCallerRunner",
+    "EchoRunner",
+    "EndRunner",
+    "PlayRunner",
+    "RecordRunner",
+    "WaitRunner",
+    "not_available",
+]
+
+_TIMER = "step"
+
+
+def not_available(call: Call, what: str) -> EndCause:
+    """Return the cause for a feature that this server does not have; a busy or absent callee stays the reason if it was one."""
+    return call.last_failure or cause_named("not-available", what)
+
+
+class EndRunner:
+    """Ends the call."""
+
+    __slots__ = ("_call", "_cause")
+
+    def __init__(self, call: Call, cause: EndCause) -> None:
+        self._call = call
+        self._cause = cause
+
+    def start(self) -> bool:
+        """End the call."""
+        self._call.end(self._cause)
+        return False
+
+    def take(self, item: Any) -> None:
+        """Take nothing: the call is over."""
+
+
+class _WithStream:
+    """A step that needs the caller's own stream, which may still be on its way when the step begins."""
+
+    __slots__ = ("_begun", "_call")
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._begun = False
+
+    def start(self) -> bool:
+        """Begin, now or when the caller's stream has its ports."""
+        if not self._call.session.ready(self._call.caller):
+            return True
+        self._begun = True
+        return self.begin()
+
+    def take(self, item: Any) -> None:
+        """Take what the caller's stream or a timer says."""
+        call = self._call
+        if not self._begun and isinstance(item, (media.Opened, media.Closed)):
+            if isinstance(item, media.Closed):
+                call.end(cause_named("no-ports", item.reason))
+            elif call.session.leg_of(item.stream) == call.caller:
+                self._begun = True
+                if not self.begin():
+                    call.step_done()
+        elif self._begun:
+            self.happened(item)
+
+    def begin(self) -> bool:
+        """Do the step's work; return False if it is done at once."""
+        raise NotImplementedError(f"{type(self).__name__} has no work")
+
+    def happened(self, item: Any) -> None:
+        """Take an event after `begin`."""
+
+
+class AnswerRunner(_WithStream):
+    """AnswerStep."""
+
+    __slots__ = ()
+
+    def begin(self) -> bool:
+        """Answer; done at once."""
+        self._call.answer_ourselves()
+        return False
+
+
+class EchoRunner(_WithStream):
+    """EchoStep."""
+
+    __slots__ = ("_step",)
+
+    def __init__(self, call: Call, step: EchoStep) -> None:
+        super().__init__(call)
+        self._step = step
+
+    def begin(self) -> bool:
+        """Answer and echo, until the caller hangs up or the limit is over."""
+        call = self._call
+        if not call.answer_ourselves():
+            return False
+        call.session.echo(call.caller)
+        if self._step.limit is not None:
+            call.set_timer(_TIMER, self._step.limit)
+        return True
+
+    def happened(self, item: Any) -> None:
+        """End at the limit."""
+        if getattr(item, "name", "") == _TIMER:
+            self._call.session.disconnect(self._call.caller)
+            self._call.step_done()
+
+
+class PlayRunner(_WithStream):
+    """PlayStep."""
+
+    __slots__ = ("_files", "_play", "_rounds", "_step")
+
+    def __init__(self, call: Call, step: PlayStep) -> None:
+        super().__init__(call)
+        self._step = step
+        self._files: list[str] = []
+        self._rounds = 0
+        self._play = ""
+
+    def begin(self) -> bool:
+        """Answer, or give early media, and play the first file."""
+        call = self._call
+        if self._step.early and call.answer_is_due and not call.late_offer:
+            try:
+                call.progress(call.session.local_answer(call.caller))
+            except NegotiationError as error:
+                call.end(cause_named("media-unacceptable", error.reason))
+                return False
+        elif not call.answer_ourselves():
+            return False
+        return self._next_file()
+
+    def _next_file(self) -> bool:
+        if not self._files:
+            if self._step.repeat and self._rounds >= self._step.repeat:
+                return False
+            self._rounds += 1
+            self._files = list(self._step.files)
+        call = self._call
+        name = self._files.pop(0)
+        path = call.recorded if name == RECORDED else call.services.sound_path(name)
+        self._play = call.session.play(call.caller, path)
+        return True
+
+    def happened(self, item: Any) -> None:
+        """Go on with the next file. One that cannot be played is skipped and becomes the cause, should nothing else follow."""
+        if not isinstance(item, media.PlayEnded) or item.play != self._play:
+            return
+        if item.failure:
+            self._call.last_failure = cause_named("prompt-missing", item.failure)
+            # A list played until the caller hangs up must not spin on files that all fail.
+            self._rounds = max(self._rounds, self._step.repeat or 1)
+            if not self._step.repeat:
+                self._call.step_done()
+                return
+        if not self._next_file():
+            self._call.step_done()
+
+
+class RecordRunner(_WithStream):
+    """RecordStep."""
+
+    __slots__ = ("_beep", "_recording", "_step")
+
+    def __init__(self, call: Call, step: RecordStep) -> None:
+        super().__init__(call)
+        self._step = step
+        self._beep = ""
+        self._recording = ""
+
+    def begin(self) -> bool:
+        """Answer, beep, and record."""
+        call = self._call
+        if not call.answer_ourselves():
+            return False
+        if self._step.beep:
+            self._beep = call.session.play(call.caller, call.services.sound_path("beep"))
+        else:
+            self._record()
+        return True
+
+    def _record(self) -> None:
+        call = self._call
+        call.record(call.caller, None, self._step.name)
+        self._recording = call.summary.recordings[-1].recording
+        call.set_timer(_TIMER, self._step.limit)
+
+    def happened(self, item: Any) -> None:
+        """Record after the beep, stop at the limit or a finishing key, and be done when the file is whole."""
+        call = self._call
+        if isinstance(item, media.PlayEnded) and item.play == self._beep and not self._recording:
+            self._record()  # a missing beep is no reason not to record
+        elif isinstance(item, media.Digit) and item.digit in self._step.finish and self._recording:
+            call.clear_timer(_TIMER)
+            call.session.stop_recording(self._recording)
+        elif getattr(item, "name", "") == _TIMER:
+            call.session.stop_recording(self._recording)
+        elif isinstance(item, media.RecordingEnded) and item.recording == self._recording:
+            call.note(item)
+            call.recorded = item.path
+            call.step_done()
+        elif isinstance(item, media.RecordingFailed) and item.recording == self._recording:
+            call.last_failure = cause_named("recording-impossible", item.reason)
+            call.step_done()
+
+
+class WaitRunner:
+    """WaitStep."""
+
+    __slots__ = ("_call", "_step")
+
+    def __init__(self, call: Call, step: WaitStep) -> None:
+        self._call = call
+        self._step = step
+
+    def start(self) -> bool:
+        """Wait; 0 seconds are done at once."""
+        if self._step.seconds <= 0:
+            return False
+        self._call.set_timer(_TIMER, self._step.seconds)
+        return True
+
+    def take(self, item: Any) -> None:
+        """End when the time is over."""
+        if getattr(item, "name", "") == _TIMER:
+            self._call.step_done()
+
+
+class DialCallerRunner:
+    """Dials the one for whom an operator originates a call; the route's steps follow its answer."""
+
+    __slots__ = ("_call", "_candidate", "_dialled")
+
+    def __init__(self, call: Call, candidate: Candidate) -> None:
+        self._call = call
+        self._candidate = candidate
+        self._dialled = False
+
+    def start(self) -> bool:
+        """Open the leg."""
+        self._call.open_leg(self._call.caller, self._candidate)
+        return True
+
+    def take(self, item: Any) -> None:
+        """Dial once the stream has its ports; go on when it is answered (the call has taken the description by then)."""
+        call = self._call
+        if isinstance(item, media.Closed):
+            call.end(cause_named("no-ports", item.reason))
+        elif isinstance(item, media.Opened) and not self._dialled:
+            self._dialled = True
+            call.command(
+                Dial(
+                    call.caller,
+                    self._candidate.destination,
+                    caller=call.summary.caller,
+                    called=self._candidate.called,
+                    offer=call.session.local_offer(call.caller),
+                    credentials=self._candidate.credentials,
+                    headers=self._candidate.headers,
+                )
+            )
+        elif isinstance(item, Answered):
+            call.step_done()

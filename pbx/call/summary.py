@@ -1,0 +1,93 @@
+"""What is known of a call: the one value that records, metrics, the API and the log lines are made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from pbx.call.commands import Party
+from pbx.cause import EndCause
+from pbx.media.events import StreamStatistics
+
+__all__ = ["Attempt", "LegSummary", "RecordingSummary", "Summary"]
+
+
+@dataclass(slots=True)
+class LegSummary:
+    """One leg. Times are seconds of the monotonic clock, 0 while not yet."""
+
+    leg: str
+    target: str
+    """Who is at its other end: ``extension/101``, ``trunk/carrier``."""
+    sip_call_id: str = ""
+    remote: str = ""
+    """The signalling address, ``transport:host:port``."""
+    codec: str = ""
+    started: float = 0.0
+    answered: float = 0.0
+    ended: float = 0.0
+    cause: EndCause | None = None
+    counts: StreamStatistics | None = None
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One thing that was tried to answer the call, and what came of it."""
+
+    target: str
+    outcome: str
+    """A cause's slug, or ``answered``."""
+    detail: str = ""
+
+
+@dataclass(slots=True)
+class RecordingSummary:
+    """One recording of a call."""
+
+    recording: str
+    path: str
+    status: str = "running"
+    """``running``, ``complete`` or ``failed``."""
+    duration: int = 0
+    """Milliseconds."""
+    sha256: str = ""
+    failure: str = ""
+
+
+@dataclass(slots=True)
+class Summary:
+    """One call."""
+
+    call: str
+    source: str
+    caller: Party
+    called: str
+    """As the caller dialled it."""
+    started_at: datetime
+    started: float
+    """Monotonic seconds, as `answered` and `ended`."""
+    route: str = ""
+    destination: str = ""
+    """The target that answered, or the last one tried."""
+    number: str = ""
+    """As it was dialled on towards the destination."""
+    rang: float = 0.0
+    answered: float = 0.0
+    answered_at: datetime | None = None
+    ended: float = 0.0
+    ended_at: datetime | None = None
+    cause: EndCause | None = None
+    state: str = "setting-up"
+    legs: dict[str, LegSummary] = field(default_factory=dict)
+    attempts: list[Attempt] = field(default_factory=list)
+    recordings: list[RecordingSummary] = field(default_factory=list)
+
+    @property
+    def duration(self) -> float:
+        """Seconds from the answer to the end; 0 if never answered or still going on."""
+        return self.ended - self.answered if self.answered and self.ended else 0.0
+
+    @property
+    def sip_call_ids(self) -> tuple[str, ...]:
+        """The Call-IDs of all legs, which find the messages of a call in the capture ring."""
+        return tuple(leg.sip_call_id for leg in self.legs.values() if leg.sip_call_id)
