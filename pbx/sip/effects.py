@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from pbx.sip.machine import ClientTransaction, ServerTransaction
+    from pbx.sip.client import ClientTransaction
     from pbx.sip.message import Request, Response
+    from pbx.sip.server import ServerTransaction
     from pbx.sip.stack import Flow, TransactionFailure
-    from pbx.sip.targets import Target
 
 __all__ = [
     "AckArrived",
@@ -28,11 +28,11 @@ __all__ = [
 
 
 class Send(NamedTuple):
-    """Send `data` that way. If it cannot be sent, give the transaction to `TransactionLayer.transport_failed`."""
+    """Send `data` over `flow`. If it cannot be sent, give the transaction to `TransactionLayer.transport_failed`."""
 
-    way: Flow | Target
-    """For a response it is the flow that the request came by, with the remote address that RFC 3261 §18.2.2 and RFC 3581 say; if that was a
-    connection and is gone, a new one to `reply_address` may be opened."""
+    flow: Flow
+    """For a response over UDP it has the remote address that RFC 3261 §18.2.2 and RFC 3581 say. If it was a connection
+    and is gone, a response may go over a new one to `layer.reply_address`."""
     data: bytes
     transaction: ClientTransaction | ServerTransaction | None
     """None if nobody waits for the outcome: a stateless response, an ACK, a repetition of a finished transaction."""
@@ -53,7 +53,8 @@ class AckArrived(NamedTuple):
 
 
 class Cancelled(NamedTuple):
-    """The INVITE of `transaction` was cancelled before it had a final response. The CANCEL has been answered; the INVITE has not."""
+    """The INVITE of `transaction` was cancelled before it had a final response. The CANCEL has been answered; the
+    INVITE has not."""
 
     transaction: ServerTransaction
     cancel: Request
@@ -63,6 +64,8 @@ class ResponseArrived(NamedTuple):
     """A response to a request of ours: provisional ones, then one final, or several 2xx if it was an INVITE."""
 
     transaction: ClientTransaction
+    user: object
+    """What the transaction was created with."""
     response: Response
     flow: Flow
     """The way that it came."""
@@ -72,6 +75,7 @@ class ClientFailed(NamedTuple):
     """There will be no final response. Nothing follows."""
 
     transaction: ClientTransaction
+    user: object
     failure: TransactionFailure
 
 
@@ -83,7 +87,8 @@ class ServerFailed(NamedTuple):
 
 
 class StrayResponse(NamedTuple):
-    """A response that belongs to no transaction, or that came after its end. It must not be forwarded (RFC 6026 §7.1)."""
+    """A response that belongs to no transaction, or that came after its end. It must not be forwarded (RFC 6026
+    §7.1)."""
 
     response: Response
     flow: Flow

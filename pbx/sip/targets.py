@@ -9,9 +9,11 @@ __all__ = ["DeadTargets", "Failover", "Target"]
 
 
 class Target(NamedTuple):
-    """Where a request can be sent: `transport` is ``udp``, ``tcp``, ``tls``, ``ws`` or ``wss``, `host` a numeric address.
+    """Where a request can be sent: `transport` is ``udp``, ``tcp``, ``tls``, ``ws`` or ``wss``, `host` a numeric
+    address.
 
-    `name` is the host name that a certificate must show for TLS; empty if the address was given as a number (RFC 5922 §4).
+    `name` is the host name that a certificate must show for TLS; empty if the address was given as a number (RFC 5922
+    §4).
     """
 
     transport: str
@@ -28,8 +30,9 @@ class Target(NamedTuple):
 class DeadTargets:
     """Remembers which targets failed, for a while, so that not every call has to find out again.
 
-    Shared by everything that sends. `duration` is how long a target counts as dead, in seconds, unless a Retry-After says otherwise (at most
-    `longest`); no more than `limit` targets are remembered, the ones that come back first being forgotten first.
+    Shared by everything that sends. `duration` is how long a target counts as dead, in seconds, unless a Retry-After
+    says otherwise (at most `longest`); no more than `limit` targets are remembered, the ones that come back first being
+    forgotten first.
     """
 
     __slots__ = ("_duration", "_limit", "_longest", "_until")
@@ -81,9 +84,10 @@ class DeadTargets:
 class Failover:
     """One request on its way through its targets.
 
-    RFC 3263 §4.3: for SIP requests a failure is a 503 response, a timeout of the transaction without any response, or an error of the
-    transport; the request is then tried at the next target as a new transaction with a new branch. Once a response that counts (any
-    other than 100, 503) has been passed up, or the request was cancelled, there is no next target.
+    RFC 3263 §4.3: for SIP requests a failure is a 503 response, a timeout of the transaction without any response, or
+    an error of the transport; the request is then tried at the next target as a new transaction with a new branch. Once
+    a response that counts (any other than 100, 503) has been passed up, or the request was cancelled, there is no next
+    target.
     """
 
     __slots__ = ("_dead", "_heard", "_rest", "_settled", "current")
@@ -124,7 +128,8 @@ class Failover:
         return self._next(now)
 
     def failure(self, kind: str, now: float) -> Target | None:
-        """Take a `TransactionFailure`'s kind; return the next target to try, or None if the failure is to be passed up."""
+        """Take a `TransactionFailure`'s kind; return the next target to try, or None if the failure is to be passed
+        up."""
         current = self.current
         if self._settled or current is None or kind not in ("timeout", "transport"):
             return None

@@ -1,15 +1,22 @@
-"""The transaction timers: their lengths (RFC 3261 §17, table 4 in appendix A) and a queue that makes thousands of them cheap."""
+"""The transaction timers: their lengths (RFC 3261 §17, table 4 in appendix A) and a queue that makes thousands of them
+cheap."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from pbx.sip.transaction import Input
 
 __all__ = ["Timer", "TimerQueue", "TimerSettings"]
 
 Owner = TypeVar("Owner")
+
+_HUSKS: Final = 256
+"""Cancelled timers that a queue may hold before it is worth the work to look for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +32,8 @@ class TimerSettings:
     trying: float = 0.2
     """RFC 3261 §17.2.1: a 100 follows unless the transaction user answers an INVITE within 200 ms."""
     ringing: float = 185.0
-    """Timer C (RFC 3261 §16.6 item 11 asks for more than three minutes): an INVITE without news for that long is cancelled."""
+    """Timer C (RFC 3261 §16.6 item 11 asks for more than three minutes): an INVITE without news for that long is
+    cancelled."""
 
     @property
     def lifetime(self) -> float:
@@ -45,87 +53,118 @@ class TimerSettings:
 class Timer(Generic[Owner]):
     """One pending timer. Cancelling it takes constant time and lets go of its owner at once."""
 
-    __slots__ = ("due", "name", "order", "owner")
+    __slots__ = ("_queue", "due", "name", "order", "owner")
 
-    def __init__(self, due: float, order: int, owner: Owner, name: str) -> None:
+    def __init__(self, due: float, order: int, owner: Owner, name: Input, queue: _Queue[Owner]) -> None:
         self.due = due
         self.order = order
         self.owner: Owner | None = owner
         self.name = name
+        self._queue = queue
 
     def cancel(self) -> None:
         """Forget it; harmless when it has run."""
-        self.owner = None
+        if self.owner is not None:
+            self.owner = None
+            self._queue.husks += 1
+
+
+class _Queue(Generic[Owner]):
+    """The timers of one delay, in the order in which they fall due. Cancelled ones stay as husks for a while."""
+
+    __slots__ = ("husks", "timers")
+
+    def __init__(self) -> None:
+        self.timers: deque[Timer[Owner]] = deque()
+        self.husks = 0
+
+    def head(self) -> Timer[Owner] | None:
+        """Return the first timer that was not cancelled."""
+        timers = self.timers
+        while timers:
+            timer = timers[0]
+            if timer.owner is not None:
+                return timer
+            timers.popleft()
+            self.husks -= 1
+        return None
+
+    def tidy(self) -> None:
+        """Throw the husks away once they are the greater part: a constant share of work for each timer."""
+        if self.husks > _HUSKS and self.husks * 2 > len(self.timers):
+            self.timers = deque([timer for timer in self.timers if timer.owner is not None])
+            self.husks = 0
 
 
 class TimerQueue(Generic[Owner]):
     """Pending timers, in the order in which they fall due.
 
-    The transaction layer knows no more than a dozen different delays, and its clock never goes back: timers of one delay fall due in the order
-    in which they were started. So each delay has a plain queue, starting appends to it, and the next timer is at the front of one
-    of them. Nothing is sorted and nothing is searched. A cancelled timer stays as an empty husk until it comes to the front.
+    The transaction layer knows no more than a dozen different delays, and its clock never goes back: timers of one
+    delay fall due in the order in which they were started. So each delay has a plain queue, starting appends to it, and
+    the next timer is at the front of one of them. Nothing is sorted and nothing is searched.
     """
 
     __slots__ = ("_now", "_order", "_queues")
 
     def __init__(self) -> None:
-        self._queues: dict[float, deque[Timer[Owner]]] = {}
+        self._queues: dict[float, _Queue[Owner]] = {}
         self._now = float("-inf")
         self._order = 0
 
-    def start(self, delay: float, owner: Owner, name: str, now: float) -> Timer[Owner]:
-        """Start a timer that falls due `delay` seconds after `now`. A `now` before the latest one counts as that one."""
+    def start(self, delay: float, owner: Owner, name: Input, now: float) -> Timer[Owner]:
+        """Start a timer, due `delay` seconds after `now`. A `now` before the latest one counts as that one."""
         if now < self._now:
             now = self._now
         else:
             self._now = now
         self._order = order = self._order + 1
-        timer = Timer(now + delay, order, owner, name)
         queue = self._queues.get(delay)
         if queue is None:
-            queue = self._queues[delay] = deque()
-        queue.append(timer)
+            queue = self._queues[delay] = _Queue()
+        elif queue.husks > _HUSKS:
+            queue.tidy()
+        timer = Timer(now + delay, order, owner, name, queue)
+        queue.timers.append(timer)
         return timer
 
     def next_due(self) -> float | None:
         """Return when the next timer falls due; None if there is none."""
         due = None
         for queue in self._queues.values():
-            while queue and queue[0].owner is None:
-                queue.popleft()
-            if queue and (due is None or queue[0].due < due):
-                due = queue[0].due
+            head = queue.head()
+            if head is not None and (due is None or head.due < due):
+                due = head.due
         return due
 
-    def pop_due(self, now: float) -> tuple[Owner, str] | None:
+    def pop_due(self, now: float) -> tuple[Owner, Input] | None:
         """Take the earliest timer that is due at `now` and return its owner and name; None if there is none.
 
         Of timers due at the same moment the one started first comes first.
         """
-        best: deque[Timer[Owner]] | None = None
+        best: Timer[Owner] | None = None
+        found: _Queue[Owner] | None = None
         for queue in self._queues.values():
-            while queue and queue[0].owner is None:
-                queue.popleft()
-            if not queue or queue[0].due > now:
+            head = queue.head()
+            if head is None or head.due > now:
                 continue
-            head = queue[0]
-            if best is None or (head.due, head.order) < (best[0].due, best[0].order):
-                best = queue
-        if best is None:
+            if best is None or (head.due, head.order) < (best.due, best.order):
+                best, found = head, queue
+        if best is None or found is None or best.owner is None:
             return None
-        timer = best.popleft()
-        owner = timer.owner
-        if owner is None:
-            return None
-        timer.owner = None
-        return owner, timer.name
+        found.timers.popleft()
+        owner, best.owner = best.owner, None
+        return owner, best.name
 
     def pending(self) -> Iterator[Timer[Owner]]:
         """Go through the timers that were neither cancelled nor run."""
         for queue in self._queues.values():
-            for timer in queue:
+            for timer in queue.timers:
                 if timer.owner is not None:
                     yield timer
+
+    def husks(self) -> int:
+        """Return how many cancelled timers still take room."""
+        return sum(queue.husks for queue in self._queues.values())
 
     def __len__(self) -> int:
         """Return how many timers are pending; takes time in proportion, for tests and metrics."""

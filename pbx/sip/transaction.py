@@ -1,7 +1,8 @@
 """The four transaction machines as data (RFC 3261 §17, with RFC 6026 and RFC 4320): no code, only tables.
 
-Each table says for a state and an input what is done and which state follows. `docs/transactions.md` is drawn from them. A pair that is
-absent cannot happen; `Engine.step` raises UsageError for it. What a peer may send at any time is present in every state.
+Each table says for a state and an input what is done and which state follows. `docs/transactions.md` is drawn from
+them. A pair that is absent cannot happen; `Engine.step` raises UsageError for it. What a peer may send at any time is
+present in every state.
 """
 
 from __future__ import annotations
@@ -138,8 +139,8 @@ _ANSWERED = ((_A.STOP_TIMERS, _A.TELL_RESPONSE, _A.START_M), _S.ACCEPTED)
 _REFUSED = ((_A.STOP_TIMERS, _A.SEND_ACK, _A.TELL_RESPONSE, _A.START_D), _S.COMPLETED)
 
 INVITE_CLIENT: Final[Table] = {
-    # RFC 3261 §17.1.1.2: "If an unreliable transport is being used, the client transaction MUST start timer A with a value of T1. [...] For any
-    # transport, the client transaction MUST start timer B with a value of 64*T1 seconds".
+    # RFC 3261 §17.1.1.2: "If an unreliable transport is being used, the client transaction MUST start timer A with a
+    # value of T1. [...] For any transport, the client transaction MUST start timer B with a value of 64*T1 seconds".
     _S.INITIAL: {_I.BEGIN: ((_A.SEND, _A.START_A, _A.START_B), _S.CALLING)},
     _S.CALLING: {
         _I.PROVISIONAL: ((_A.STOP_TIMERS, _A.START_C, _A.TELL_RESPONSE), _S.PROCEEDING),
@@ -150,8 +151,8 @@ INVITE_CLIENT: Final[Table] = {
         _I.TIMER_B: ((_A.TELL_TIMEOUT,), _S.TERMINATED),
         _I.TRANSPORT_ERROR: ((_A.TELL_TRANSPORT,), _S.TERMINATED),
     },
-    # RFC 3261 §9.1: "If no provisional response has been received, the CANCEL request MUST NOT be sent; rather, the client MUST wait for the
-    # arrival of a provisional response before sending the request."
+    # RFC 3261 §9.1: "If no provisional response has been received, the CANCEL request MUST NOT be sent; rather, the
+    # client MUST wait for the arrival of a provisional response before sending the request."
     _S.ABANDONED: {
         _I.PROVISIONAL: ((_A.STOP_TIMERS, _A.SEND_CANCEL, _A.START_CANCEL, _A.TELL_RESPONSE), _S.CANCELLING),
         _I.SUCCESS: _ANSWERED,
@@ -169,8 +170,9 @@ INVITE_CLIENT: Final[Table] = {
         _I.TIMER_C: ((_A.SEND_CANCEL, _A.START_CANCEL), _S.EXPIRING),
         _I.TRANSPORT_ERROR: ((_A.TELL_TRANSPORT,), _S.TERMINATED),
     },
-    # RFC 3261 §9.1: "If there is no final response for the original request in 64*T1 seconds [...], the client SHOULD then consider the
-    # original transaction cancelled and SHOULD destroy the client transaction handling the original request."
+    # RFC 3261 §9.1: "If there is no final response for the original request in 64*T1 seconds [...], the client SHOULD
+    # then consider the original transaction cancelled and SHOULD destroy the client transaction handling the original
+    # request."
     _S.CANCELLING: {
         _I.PROVISIONAL: ((_A.TELL_RESPONSE,), _S.CANCELLING),
         _I.SUCCESS: _ANSWERED,
@@ -188,8 +190,8 @@ INVITE_CLIENT: Final[Table] = {
         _I.TIMER_CANCEL: ((_A.TELL_TIMEOUT,), _S.TERMINATED),
         _I.TRANSPORT_ERROR: ((_A.TELL_TRANSPORT,), _S.TERMINATED),
     },
-    # RFC 3261 §17.1.1.2: "Any retransmissions of the final response that are received while in the Completed state MUST cause the ACK to be
-    # re-passed to the transport layer for retransmission".
+    # RFC 3261 §17.1.1.2: "Any retransmissions of the final response that are received while in the Completed state MUST
+    # cause the ACK to be re-passed to the transport layer for retransmission".
     _S.COMPLETED: {
         _I.PROVISIONAL: ((_A.DROP,), _S.COMPLETED),
         _I.SUCCESS: ((_A.STRAY,), _S.COMPLETED),
@@ -221,8 +223,8 @@ NON_INVITE_CLIENT: Final[Table] = {
         _I.TIMER_F: ((_A.TELL_TIMEOUT,), _S.TERMINATED),
         _I.TRANSPORT_ERROR: ((_A.TELL_TRANSPORT,), _S.TERMINATED),
     },
-    # RFC 3261 §17.1.2.2: "If Timer E fires while in the 'Proceeding' state, the request MUST be passed to the transport layer for
-    # retransmission, and Timer E MUST be reset with a value of T2 seconds."
+    # RFC 3261 §17.1.2.2: "If Timer E fires while in the 'Proceeding' state, the request MUST be passed to the transport
+    # layer for retransmission, and Timer E MUST be reset with a value of T2 seconds."
     _S.PROCEEDING: {
         _I.PROVISIONAL: ((_A.TELL_RESPONSE,), _S.PROCEEDING),
         _I.FINAL: _FINISHED,
@@ -240,11 +242,11 @@ NON_INVITE_CLIENT: Final[Table] = {
 }
 
 # RFC 3261 §17.2.1: "Any other final responses passed by the TU to the server transaction MUST be discarded".
-_SPOKEN_INVITE = {given: _A.DROP for given in (_I.SAY_PROVISIONAL, _I.SAY_SUCCESS, _I.SAY_FAILURE)}
+_SPOKEN_INVITE = dict.fromkeys((_I.SAY_PROVISIONAL, _I.SAY_SUCCESS, _I.SAY_FAILURE), _A.DROP)
 
 INVITE_SERVER: Final[Table] = {
-    # RFC 3261 §17.2.1: "The server transaction MUST generate a 100 (Trying) response unless it knows that the TU will generate a provisional or
-    # final response within 200 ms".
+    # RFC 3261 §17.2.1: "The server transaction MUST generate a 100 (Trying) response unless it knows that the TU will
+    # generate a provisional or final response within 200 ms".
     _S.INITIAL: {_I.BEGIN: ((_A.TELL_REQUEST, _A.START_TRYING), _S.PROCEEDING)},
     _S.PROCEEDING: {
         _I.REQUEST: ((_A.RESEND,), _S.PROCEEDING),
@@ -254,8 +256,8 @@ INVITE_SERVER: Final[Table] = {
         _I.SAY_SUCCESS: ((_A.STOP_TIMERS, _A.SEND_ONCE, _A.START_L), _S.ACCEPTED),
         _I.SAY_FAILURE: ((_A.STOP_TIMERS, _A.SEND, _A.START_G, _A.START_H), _S.COMPLETED),
         _I.TIMER_TRYING: ((_A.SEND_TRYING,), _S.PROCEEDING),
-        # RFC 6026 replaces RFC 3261 §17.2.4: the transaction user is told that the response cannot be delivered, and the transaction stays in
-        # its state, so that repetitions of the request are still absorbed.
+        # RFC 6026 replaces RFC 3261 §17.2.4: the transaction user is told that the response cannot be delivered, and
+        # the transaction stays in its state, so that repetitions of the request are still absorbed.
         _I.TRANSPORT_ERROR: ((_A.TELL_TRANSPORT,), _S.PROCEEDING),
     },
     _S.COMPLETED: {
@@ -275,7 +277,8 @@ INVITE_SERVER: Final[Table] = {
         _I.TIMER_I: ((), _S.TERMINATED),
         _I.TRANSPORT_ERROR: ((), _S.CONFIRMED),
     },
-    # RFC 6026 §7.1: repetitions of the INVITE are absorbed here, while the transaction user repeats its 2xx through here until the ACK comes.
+    # RFC 6026 §7.1: repetitions of the INVITE are absorbed here, while the transaction user repeats its 2xx through
+    # here until the ACK comes.
     _S.ACCEPTED: {
         _I.REQUEST: ((_A.DROP,), _S.ACCEPTED),
         _I.ACK: ((_A.TELL_ACK,), _S.ACCEPTED),
@@ -293,8 +296,8 @@ _ANSWERED_FINALLY = ((_A.STOP_TIMERS, _A.SEND, _A.START_J), _S.COMPLETED)
 _ANSWERED_NEVER = ((_A.STOP_TIMERS, _A.START_J), _S.COMPLETED)
 
 NON_INVITE_SERVER: Final[Table] = {
-    # RFC 4320 §4.1: a 100 must be sent if nothing else was "after the amount of time it takes a client transaction's Timer E to be reset to
-    # T2"; after 64*T1 nobody waits for a response any more.
+    # RFC 4320 §4.1: a 100 must be sent if nothing else was "after the amount of time it takes a client transaction's
+    # Timer E to be reset to T2"; after 64*T1 nobody waits for a response any more.
     _S.INITIAL: {_I.BEGIN: ((_A.TELL_REQUEST, _A.START_SLOW, _A.START_EXPIRY), _S.TRYING)},
     _S.TRYING: {
         _I.REQUEST: ((_A.DROP,), _S.TRYING),
