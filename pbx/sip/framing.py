@@ -22,15 +22,16 @@ _CONTENT_LENGTH = re.compile(rb"\r\n(?:content-length|l)[ \t]*+:((?:[^\r]++|\r\n
 
 
 def is_keep_alive(datagram: bytes) -> bool:
-    """Return whether a datagram holds no message but only line breaks, blanks or NULs, as phones send to keep a NAT open."""
+    """Return whether a datagram holds no message but only line breaks, blanks or NULs, as phones send to keep a NAT
+    open."""
     return len(datagram) <= 64 and not datagram.strip(b"\r\n\0 ")
 
 
 class StreamFramer:
     """Cuts a stream into messages.
 
-    `max_headers` and `max_body` are in octets, `max_headers` counting the start line. Between messages a double CRLF is a ping
-    and comes out as `PING`; a single CRLF (a pong, or a line break too many) is dropped.
+    `max_headers` and `max_body` are in octets, `max_headers` counting the start line. Between messages a double CRLF is
+    a ping and comes out as `PING`; a single CRLF (a pong, or a line break too many) is dropped.
 
     The work for each octet is constant, however the stream is cut into pieces.
     """
@@ -41,7 +42,8 @@ class StreamFramer:
         self.max_headers = max_headers
         self.max_body = max_body
         self.error: MessageError | None = None
-        """Why the stream can't be read any further; the connection is to be closed, after an answer if `error.request` is there."""
+        """Why the stream can't be read any further; the connection is to be closed, after an answer if `error.request`
+        is there."""
         self._buffer = bytearray()
         self._scanned = 0
         self._end = 0
@@ -54,8 +56,8 @@ class StreamFramer:
     def feed(self, data: bytes) -> list[bytes]:
         """Return the messages (and pings) that are complete with `data`, each to be given to `parse_message`.
 
-        Raises MessageError, a ParseError, when the stream cannot be read any further. If messages were complete before that
-        point they are returned first, `error` is set, and any later call raises.
+        Raises MessageError, a ParseError, when the stream cannot be read any further. If messages were complete before
+        that point they are returned first, `error` is set, and any later call raises.
         """
         if self.error is not None:
             raise self.error
@@ -92,7 +94,7 @@ class StreamFramer:
         """Drop a single CRLF before a message; return whether a ping, or what may become one, is left."""
         buffer = self._buffer
         while buffer[:2] == PONG:
-            rest = buffer[2:4]
+            rest = bytes(buffer[2:4])
             if rest in (b"", b"\r", PONG):
                 return True
             del buffer[:2]
@@ -105,7 +107,8 @@ class StreamFramer:
         return True
 
     def _find_end(self) -> bool:
-        """Look for the end of the headers, from where the last look ended; return whether the whole message's end is known."""
+        """Look for the end of the headers, from where the last look ended; return whether the whole message's end is
+        known."""
         buffer = self._buffer
         end = buffer.find(PING, max(self._scanned - 3, 0))
         if end < 0:
@@ -126,7 +129,8 @@ class StreamFramer:
     def _body_size(self, head: bytes) -> int:
         found = _CONTENT_LENGTH.findall(head)
         if not found:
-            # RFC 3261 §18.3 wants Content-Length on a stream; without it there can be no body, which is all that matters here.
+            # RFC 3261 §18.3 wants Content-Length on a stream; without it there can be no body, which is all that
+            # matters here.
             return 0
         if len(found) > 1:
             raise ParseError("Content-Length is given twice")

@@ -1,7 +1,8 @@
-"""The lexical parts of SIP that several headers share (RFC 3261 §25.1): tokens, quoted strings, numbers, parameters, lists.
+"""The lexical parts of SIP that several headers share (RFC 3261 §25.1): tokens, quoted strings, numbers, parameters,
+lists.
 
-Every function here takes time linear in its input, whatever the input: patterns use possessive quantifiers, and a scan that fails
-raises instead of starting again one character later.
+Every function here takes time linear in its input, whatever the input: patterns use possessive quantifiers, and a scan
+that fails raises instead of starting again one character later.
 """
 
 from __future__ import annotations
@@ -16,17 +17,20 @@ __all__ = [
     "NO_PARAMS",
     "TOKEN",
     "Params",
+    "first_element",
     "format_params",
     "is_token",
     "parse_number",
     "parse_params",
     "quote",
+    "quoted_end",
     "split_list",
     "unquote",
 ]
 
 Params = Mapping[str, str | None]
-"""Parameters: lower-case name to value as written (a quoted value keeps its quotes; see `unquote`), None if there is no value."""
+"""Parameters: lower-case name to value as written (a quoted value keeps its quotes; see `unquote`), None if there is no
+value."""
 
 NO_PARAMS: Params = MappingProxyType({})
 
@@ -41,13 +45,14 @@ _QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
 _MUST_QUOTE = re.compile(r'["\\]')
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f]")
 
-# gen-value = token / host / quoted-string. Unquoted values are taken with any visible character that delimits nothing, since
-# addresses (IPv6 without brackets, RFC 5118 §4.5), numbers with a fraction and base64 all occur.
+# gen-value = token / host / quoted-string. Unquoted values are taken with any visible character that delimits nothing,
+# since addresses (IPv6 without brackets, RFC 5118 §4.5), numbers with a fraction and base64 all occur.
 _VALUE = r'[^\x00-\x20\x7f";,<>\\]++'
 _PLAIN_PARAMS = re.compile(rf"(?:;{_TOKEN}(?:={_VALUE})?+)*+")
-_PARAM = re.compile(rf";[ \t]*+({_TOKEN})[ \t]*+(?:=[ \t]*+({_QUOTED}|{_VALUE})[ \t]*+)?+", re.DOTALL)
+_PARAM = re.compile(rf";[ \t]*+({_TOKEN})[ \t]*+(?:=[ \t]*+({_QUOTED}|{_VALUE})[ \t]*+)?", re.DOTALL)
 
-_LIST_DELIMITER = re.compile(r'[",<]')
+# What stands between two commas of a list: a comma in a quoted string or between angle brackets separates nothing.
+_ELEMENT = re.compile(rf'(?:[^",<]++|{_QUOTED}|<[^>]*+>)*+', re.DOTALL)
 
 
 def is_token(text: str) -> bool:
@@ -99,7 +104,8 @@ def quoted_end(text: str, start: int = 0) -> int:
 
 
 def parse_params(text: str) -> dict[str, str | None]:
-    """Parse ``;name=value;name``, which may be empty. Raises ParseError, also for a name given twice (RFC 3261 §7.3.1)."""
+    """Parse ``;name=value;name``, which may be empty. Raises ParseError, also for a name given twice (RFC 3261
+    §7.3.1)."""
     params: dict[str, str | None] = {}
     if not text:
         return params
@@ -132,8 +138,8 @@ def format_params(params: Params) -> str:
 def split_list(text: str) -> list[str]:
     """Split a header's value at its commas, except those in quoted strings and between angle brackets.
 
-    Elements are stripped; an empty element (``a,,b``) stays, an empty text has none. Raises ParseError for a quote or bracket that
-    is not closed.
+    Elements are stripped; an empty element (``a,,b``) stays, an empty text has none. Raises ParseError for a quote or
+    bracket that is not closed.
     """
     if "," not in text:
         text = text.strip(" \t")
@@ -141,18 +147,19 @@ def split_list(text: str) -> list[str]:
     if '"' not in text and "<" not in text:
         return [part.strip(" \t") for part in text.split(",")]
     parts = []
-    start = position = 0
-    while (match := _LIST_DELIMITER.search(text, position)) is not None:
-        delimiter = match[0]
-        position = match.end()
-        if delimiter == ",":
-            parts.append(text[start : position - 1].strip(" \t"))
-            start = position
-        elif delimiter == "<":
-            position = text.find(">", position) + 1
-            if not position:
-                raise ParseError("An angle bracket is not closed")
-        else:
-            position = quoted_end(text, position - 1)
-    parts.append(text[start:].strip(" \t"))
-    return parts
+    position = 0
+    while True:
+        end = _ELEMENT.match(text, position).end()  # type: ignore[union-attr]  # it matches the empty text too
+        parts.append(text[position:end].strip(" \t"))
+        if end == len(text):
+            return parts
+        if text[end] != ",":
+            raise ParseError("A quoted string or an angle bracket is not closed")
+        position = end + 1
+
+
+def first_element(text: str) -> str:
+    """Return the first element of a list, as `split_list` would, without looking at the others."""
+    if "," in text:
+        text = text[: _ELEMENT.match(text).end()]  # type: ignore[union-attr]  # it matches the empty text too
+    return text.strip(" \t")

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, TypeVar
+from collections.abc import Set as AbstractSet
+from typing import Any, Final, TypeVar
 
 from pbx.errors import ParseError, UsageError
-from pbx.sip.grammar import split_list
+from pbx.sip.grammar import first_element, split_list
 from pbx.sip.names import CANONICAL, LISTS, canonical, is_header_name, key_of
 from pbx.sip.values import CSeq, NameAddress, Via
 
-__all__ = ["CSeq", "Headers", "NameAddress", "Via"]
+__all__ = ["MOST_VALUES", "CSeq", "Headers", "NameAddress", "Via"]
+
+MOST_VALUES: Final = 1000
+"""More elements of one list, or more header lines, than this are refused: nobody needs them, and reading them takes
+milliseconds."""
 
 _T = TypeVar("_T")
 
@@ -19,10 +24,11 @@ _TOP_VIA = "top Via"
 
 
 class Headers:
-    """Headers in order. Names compare without case and in compact or long form; known ones are given in their canonical spelling,
-    unknown ones as they were spelled.
+    """Headers in order. Names compare without case and in compact or long form; known ones are given in their canonical
+    spelling, unknown ones as they were spelled.
 
-    A value is raw text without line breaks. Structured values are parsed on demand and kept until that header is changed.
+    A value is raw text without line breaks. Structured values are parsed on demand and kept until that header is
+    changed.
     """
 
     __slots__ = ("_first", "_items", "_parsed", "_repeated")
@@ -83,7 +89,8 @@ class Headers:
         return [value for spelled, value in self._items if key_of(spelled) == key]
 
     def all(self, name: str) -> list[str]:
-        """Return every value of a header, a list's elements one by one (RFC 3261 §7.3.1). Raises ParseError for an open quote.
+        """Return every value of a header, a list's elements one by one (RFC 3261 §7.3.1). Raises ParseError for an open
+        quote.
 
         An element left empty (``a,,b``) stays in; a header with an empty value has no element.
         """
@@ -94,7 +101,7 @@ class Headers:
             return split_list(values[0])
         return [part for value in values for part in split_list(value)]
 
-    def repeated(self) -> frozenset[str] | set[str]:
+    def repeated(self) -> AbstractSet[str]:
         """Return the names of the headers that stand on more than one line."""
         return self._repeated
 
@@ -146,7 +153,8 @@ class Headers:
         self._forget(key)
 
     def set(self, name: str, value: str) -> None:
-        """Make `value` the only one of that header, in the place of the first if there was one, else after all others."""
+        """Make `value` the only one of that header, in the place of the first if there was one, else after all
+        others."""
         name, key = _checked(name, value)
         if key not in self._first:
             self._items.append((name, value))
@@ -226,7 +234,8 @@ class Headers:
         return parsed
 
     def maybe(self, key: str, parse: Callable[[str], _T]) -> _T | None:
-        """Return the parsed value of a header, None if it is not there; `key` is its canonical name. Raises ParseError."""
+        """Return the parsed value of a header, None if it is not there; `key` is its canonical name. Raises
+        ParseError."""
         return self.one(key, parse) if key in self._first else None
 
     def each(self, key: str, parse: Callable[[str], _T]) -> tuple[_T, ...]:
@@ -235,7 +244,10 @@ class Headers:
             return ()
         parsed: tuple[_T, ...] | None = self._parsed.get(key)
         if parsed is None:
-            parsed = self._parsed[key] = tuple([parse(value) for value in self.all(key)])
+            values = self.all(key)
+            if len(values) > MOST_VALUES:
+                raise ParseError(f"Too many values of {key}")
+            parsed = self._parsed[key] = tuple([parse(value) for value in values])
         return parsed
 
     def top_via(self) -> Via:
@@ -245,10 +257,13 @@ class Headers:
             value = self._first.get("Via")
             if value is None:
                 raise ParseError("Via is missing")
-            if "," in value:
-                value = split_list(value)[0]
-            via = self._parsed[_TOP_VIA] = Via.parse(value)
+            via = self._parsed[_TOP_VIA] = Via.parse(first_element(value))
         return via
+
+    def set_top_via(self, via: Via) -> None:
+        """Replace the first Via by `via`."""
+        self.replace_first("Via", str(via))
+        self._parsed[_TOP_VIA] = via
 
 
 def _checked(name: str, value: str) -> tuple[str, str]:

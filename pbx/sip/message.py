@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from pbx.errors import ParseError
+from pbx.errors import ParseError, UsageError
 from pbx.sip.grammar import parse_number, parse_params
 from pbx.sip.headers import CSeq, Headers, NameAddress, Via
 from pbx.sip.reasons import REASON_PHRASES
@@ -21,7 +21,8 @@ def _max_forwards(text: str) -> int:
 
 
 def _delta_seconds(text: str) -> int:
-    """RFC 3261 §20.19: a decimal number of seconds; one over 32 bits counts as the largest (RFC 4475 §3.1.2.4 allows that)."""
+    """RFC 3261 §20.19: a decimal number of seconds; one over 32 bits counts as the largest (RFC 4475 §3.1.2.4 allows
+    that)."""
     text = text.partition(";")[0].rstrip(" \t")
     if not (text.isascii() and text.isdigit()):
         raise ParseError("Malformed Expires")
@@ -41,8 +42,8 @@ def _media_type(text: str) -> tuple[str, dict[str, str | None]]:
 class Message:
     """What requests and responses share.
 
-    Each property parses its header when first asked for and keeps the value until that header is changed; it raises ParseError for
-    a malformed one, and those that are not optional also for a missing one.
+    Each property parses its header when first asked for and keeps the value until that header is changed; it raises
+    ParseError for a malformed one, and those that are not optional also for a missing one.
     """
 
     __slots__ = ("body", "headers")
@@ -198,7 +199,11 @@ class Request(Message):
 
     def start_line(self) -> str:
         """Return the request line, without its line break."""
-        return f"{self.method} {self._uri} SIP/2.0"
+        return f"{self.method} {self.uri} SIP/2.0"
+
+    def copy(self) -> Request:
+        """Return a request that can be changed without changing this one."""
+        return Request(self.method, self._uri, self.headers.copy(), self.body)
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self._uri}>"
@@ -219,6 +224,8 @@ class Response(Message):
 
     def start_line(self) -> str:
         """Return the status line, without its line break."""
+        if "\r" in self.reason or "\n" in self.reason:
+            raise UsageError("a line break in a reason phrase")
         return f"SIP/2.0 {self.status} {self.reason}"
 
     def __repr__(self) -> str:
@@ -228,8 +235,8 @@ class Response(Message):
 def make_response(request: Request, status: int, reason: str | None = None, to_tag: str | None = None) -> Response:
     """Return a response to `request` with what RFC 3261 §8.2.6.2 has it copy: Via, From, To, Call-ID and CSeq.
 
-    `to_tag` goes into To unless it has a tag already. Record-Route is copied into a response that creates a dialog (§12.1.1), and
-    Timestamp into a 100 (§8.2.6.1). What a broken request lacks is left out.
+    `to_tag` goes into To unless it has a tag already. Record-Route is copied into a response that creates a dialog
+    (§12.1.1), and Timestamp into a 100 (§8.2.6.1). What a broken request lacks is left out.
     """
     source = request.headers
     wanted = _DIALOG_COPIED if 100 < status < 300 and request.method in _DIALOG_METHODS else _COPIED
@@ -258,18 +265,19 @@ def _has_tag(request: Request) -> bool:
 
 
 def stamp_received(message: Message, host: str, port: int) -> None:
-    """Note in a request's top Via where it came from: received (RFC 3261 §18.2.1) and rport (RFC 3581 §4). Raises ParseError.
+    """Note in a request's top Via where it came from: received (RFC 3261 §18.2.1) and rport (RFC 3581 §4). Raises
+    ParseError.
 
     `host` is numeric, an IPv6 address without brackets. A `received` that the sender wrote itself does not survive.
     """
     via = message.headers.top_via()
     changed: dict[str, str | None] = {name: value for name, value in via.params.items() if name != "received"}
-    # RFC 3581 §4: it MUST insert a "received" parameter [...] even if it is identical to the value of the "sent-by" component.
+    # RFC 3581 §4: it MUST insert a "received" parameter [...] even if it is identical to the value of the "sent-by"
+    # component.
     asked = "rport" in changed
     if asked:
         changed["rport"] = str(port)
     if asked or host != via.host:
         changed["received"] = host
     if changed != via.params:
-        message.headers.replace_first("Via", str(via._replace(params=changed)))
-
+        message.headers.set_top_via(via._replace(params=changed))

@@ -1,4 +1,5 @@
-"""Header names: their canonical spelling, compact forms, and which headers are lists or may stand only once (RFC 3261 §7.3, §20)."""
+"""Header names: their canonical spelling, compact forms, and which headers are lists or may stand only once (RFC 3261
+§7.3, §20)."""
 
 from __future__ import annotations
 
@@ -32,119 +33,37 @@ _COMPACT: Final = {
     "y": "Identity",
 }
 
+# ruff: noqa: SIM905
 LISTS: Final = frozenset(
-    [
-        "Accept",
-        "Accept-Contact",
-        "Accept-Encoding",
-        "Accept-Language",
-        "Accept-Resource-Priority",
-        "Alert-Info",
-        "Allow",
-        "Allow-Events",
-        "Call-Info",
-        "Contact",
-        "Content-Encoding",
-        "Content-Language",
-        "Diversion",
-        "Error-Info",
-        "Feature-Caps",
-        "Geolocation",
-        "History-Info",
-        "In-Reply-To",
-        "P-Access-Network-Info",
-        "P-Asserted-Identity",
-        "P-Associated-URI",
-        "P-Early-Media",
-        "P-Media-Authorization",
-        "P-Preferred-Identity",
-        "P-Visited-Network-ID",
-        "Path",
-        "Permission-Missing",
-        "Proxy-Require",
-        "Reason",
-        "Record-Route",
-        "Recv-Info",
-        "Reject-Contact",
-        "Remote-Party-ID",
-        "Request-Disposition",
-        "Require",
-        "Resource-Priority",
-        "Route",
-        "Security-Client",
-        "Security-Server",
-        "Security-Verify",
-        "Service-Route",
-        "Supported",
-        "Trigger-Consent",
-        "Unsupported",
-        "User-to-User",
-        "Via",
-        "Warning",
-    ]
+    """
+    Accept Accept-Contact Accept-Encoding Accept-Language Accept-Resource-Priority Alert-Info Allow Allow-Events
+    Call-Info Contact Content-Encoding Content-Language Diversion Error-Info Feature-Caps Geolocation History-Info
+    In-Reply-To P-Access-Network-Info P-Asserted-Identity P-Associated-URI P-Early-Media P-Media-Authorization
+    P-Preferred-Identity P-Visited-Network-ID Path Permission-Missing Proxy-Require Reason Record-Route Recv-Info
+    Reject-Contact Remote-Party-ID Request-Disposition Require Resource-Priority Route Security-Client Security-Server
+    Security-Verify Service-Route Supported Trigger-Consent Unsupported User-to-User Via Warning
+    """.split()
 )
-"""Headers whose grammar is a comma-separated list. All others are never split: a comma in a Date or Authorization separates nothing."""
+"""Headers whose grammar is a comma-separated list. All others are never split: a comma in a Date or an Authorization
+separates nothing."""
 
 SINGLE: Final = frozenset(
-    [
-        "Call-ID",
-        "Content-Length",
-        "Content-Type",
-        "CSeq",
-        "Event",
-        "Expires",
-        "From",
-        "Max-Forwards",
-        "Min-Expires",
-        "Min-SE",
-        "RAck",
-        "Refer-Sub",
-        "Refer-To",
-        "Referred-By",
-        "Replaces",
-        "RSeq",
-        "Session-Expires",
-        "SIP-ETag",
-        "SIP-If-Match",
-        "Subscription-State",
-        "To",
-    ]
+    """
+    Call-ID Content-Length Content-Type CSeq Event Expires From Max-Forwards Min-Expires Min-SE RAck Refer-Sub Refer-To
+    Referred-By Replaces RSeq Session-Expires SIP-ETag SIP-If-Match Subscription-State To
+    """.split()
 )
 """Headers that may stand only once, and whose second value would change what the message means (RFC 4475 §3.3.8).
 
 The likes of Subject or Server are single in the grammar too, but a copy of them harms nobody and the first one counts.
 """
 
-_OTHERS: Final = [
-    "Authentication-Info",
-    "Authorization",
-    "Content-Disposition",
-    "Content-ID",
-    "Date",
-    "Identity",
-    "Identity-Info",
-    "Join",
-    "MIME-Version",
-    "Organization",
-    "P-Asserted-Service",
-    "P-Charging-Vector",
-    "Policy-Contact",
-    "Priority",
-    "Privacy",
-    "Proxy-Authenticate",
-    "Proxy-Authorization",
-    "Reply-To",
-    "Retry-After",
-    "Server",
-    "Subject",
-    "Target-Dialog",
-    "Timestamp",
-    "User-Agent",
-    "Warning",
-    "WWW-Authenticate",
-    "Session-ID",
-    "X-Call-ID",
-]
+_OTHERS: Final = """
+    Authentication-Info Authorization Content-Disposition Content-ID Date Identity Identity-Info Join MIME-Version
+    Organization P-Asserted-Service P-Charging-Vector Policy-Contact Priority Privacy Proxy-Authenticate
+    Proxy-Authorization Reply-To Retry-After Server Session-ID Subject Target-Dialog Timestamp User-Agent
+    WWW-Authenticate
+    """.split()
 
 _ALL: Final = sorted(LISTS | SINGLE | set(_OTHERS))
 

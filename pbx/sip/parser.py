@@ -8,7 +8,7 @@ from typing import Final
 
 from pbx.errors import ParseError
 from pbx.sip.grammar import is_token, parse_number
-from pbx.sip.headers import Headers
+from pbx.sip.headers import MOST_VALUES, Headers
 from pbx.sip.message import Message, Request, Response
 from pbx.sip.names import SINGLE
 
@@ -23,8 +23,8 @@ _COOKIE: Final = "z9hG4bK"
 class MessageError(ParseError):
     """A ParseError for a whole message.
 
-    `request` is what could be read of the request, enough for `make_response` and for sending it back by its Via; None if nothing
-    can be answered: a response, an ACK, or a request whose top Via is unreadable.
+    `request` is what could be read of the request, enough for `make_response` and for sending it back by its Via; None
+    if nothing can be answered: a response, an ACK, or a request whose top Via is unreadable.
     """
 
     def __init__(self, reason: str, status: int = 400, request: Request | None = None) -> None:
@@ -35,8 +35,8 @@ class MessageError(ParseError):
 def parse_message(data: bytes) -> Request | Response:
     """Parse one datagram, or one message as `framing.StreamFramer` cuts them. Raises MessageError, a ParseError.
 
-    The body is what Content-Length says, octets after it are ignored (RFC 3261 §18.3); without Content-Length it is all the
-    rest. Only what is needed to read the message is checked here; `validate` does the rest.
+    The body is what Content-Length says, octets after it are ignored (RFC 3261 §18.3); without Content-Length it is all
+    the rest. Only what is needed to read the message is checked here; `validate` does the rest.
     """
     if data[:1] in (b"\r", b"\n"):
         # RFC 3261 §7.5: implementations SHOULD ignore any CRLF appearing before the start-line.
@@ -44,6 +44,8 @@ def parse_message(data: bytes) -> Request | Response:
     end = data.find(b"\r\n\r\n")
     lines = _header_lines(data if end < 0 else data[:end])
     try:
+        if len(lines) > MOST_VALUES:
+            raise ParseError("Too many headers", 513)
         if end < 0:
             raise ParseError("The headers do not end")
         start = lines[0]
@@ -70,7 +72,8 @@ def _header_lines(head: bytes) -> list[str]:
     try:
         text = head.decode()
     except UnicodeDecodeError:
-        # Older phones put Latin-1 into display names. RFC 3261 §7.1 knows UTF-8 only, but no call should fail for a name.
+        # Older phones put Latin-1 into display names. RFC 3261 §7.1 knows UTF-8 only, but no call should fail for a
+        # name.
         text = head.decode("latin-1")
     if "\r\n " in text or "\r\n\t" in text:
         text = _FOLD.sub(" ", text)
@@ -112,7 +115,7 @@ def _salvage_lines(lines: Sequence[str]) -> Request | None:
     if method == "ACK" or not is_token(method):
         return None
     headers = Headers()
-    for line in lines[1:]:
+    for line in lines[1:MOST_VALUES]:
         try:
             for name, value in Headers.of_lines([line]):
                 if name not in SINGLE or name not in headers:
@@ -136,9 +139,12 @@ def salvage(head: bytes) -> Request | None:
 
 
 def validate(message: Message) -> None:
-    """Check what every element must be able to rely on. Raises MessageError with the status to answer (a response is dropped).
+    """Check what every element must be able to rely on. Raises MessageError with the status to answer (a response is
+    dropped).
 
-    After it, `top_via`, `from_`, `to`, `call_id`, `cseq`, `max_forwards` and a request's `uri` raise no more.
+    After it `top_via`, `from_`, `to`, `call_id` and `cseq` raise no more, nor do a request's `uri`, `max_forwards`,
+    `contacts`, `routes` and `record_routes`. A response may still have a bad Contact: dropping it for that would only
+    have it sent again.
     """
     try:
         _validate(message)
@@ -172,6 +178,9 @@ def _validate(message: Message) -> None:
     if uri.headers:
         raise ParseError("Headers in the Request-URI")
     message.max_forwards  # noqa: B018
+    message.contacts  # noqa: B018
+    message.routes  # noqa: B018
+    message.record_routes  # noqa: B018
     # RFC 4475 §3.2.1: the cookie with nothing after it identifies no transaction.
     if via.branch == _COOKIE:
         raise ParseError("The branch of the top Via is empty")

@@ -1,4 +1,5 @@
-"""URIs: sip, sips and tel taken apart (RFC 3261 §19.1, RFC 3966); any other scheme kept as it is, so that 416 can be answered."""
+"""URIs: sip, sips and tel taken apart (RFC 3261 §19.1, RFC 3966); any other scheme kept as it is, so that 416 can be
+answered."""
 
 from __future__ import annotations
 
@@ -19,15 +20,20 @@ _CACHED_URIS: Final = 4096
 _CACHED_LENGTH: Final = 160
 """Longer texts are parsed each time, so that the cache holds at most about a megabyte whatever peers send."""
 
+_LONGEST_IPV6: Final = 46
+"""Eight groups, the last two as an IPv4 address, and RFC 5118's third colon."""
+
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+\-.]*+")
 
-# user = 1*( unreserved / escaped / user-unreserved ), password = *( unreserved / escaped / "&" / "=" / "+" / "$" / "," )
+# user = 1*( unreserved / escaped / user-unreserved ), password = *( unreserved / escaped / "&" / "=" / "+" / "$" / ","
+# )
 _USERINFO = re.compile(r"(?:[A-Za-z0-9\-_.!~*'()&=+$,;?/:]++|%[0-9A-Fa-f]{2})*+")
 # Phones send "#" (star codes), other delimiters and raw UTF-8 without escaping them; taken, and escaped when written.
 _LENIENT_USERINFO = re.compile(r'(?:[^\x00-\x20\x7f"<>@%\\]++|%[0-9A-Fa-f]{2})*+')
 _MUST_ESCAPE = re.compile(r"[^A-Za-z0-9\-_.!~*'()&=+$,;?/]")
 _MUST_ESCAPE_PASSWORD = re.compile(r"[^A-Za-z0-9\-_.!~*'()&=+$,]")
-# In the key of an address-of-record only these stay unescaped, so that it is printable ASCII and its ";" or "?" mean nothing.
+# In the key of an address-of-record only these stay unescaped, so that it is printable ASCII and its ";" or "?" mean
+# nothing.
 _MUST_ESCAPE_KEY = re.compile(r"[^A-Za-z0-9\-_.!~*'()&=+$/]")
 
 # hostname; "_" is none of RFC 3261's characters but stands in the names that Docker and Windows give their hosts.
@@ -52,7 +58,8 @@ def escape_user(user: str) -> str:
 
 
 def _unescape(text: str) -> str:
-    """Resolve escapes once. Octets that are no UTF-8 are read as Latin-1: every text has a meaning and none raises later."""
+    """Resolve escapes once. Octets that are no UTF-8 are read as Latin-1: every text has a meaning and none raises
+    later."""
     if "%" not in text:
         return text
     octets = unquote_to_bytes(text)
@@ -65,10 +72,13 @@ def _unescape(text: str) -> str:
 def parse_host_port(text: str) -> tuple[str, int | None]:
     """Parse ``host``, ``host:port`` or ``[ipv6]:port`` into the host, lower-case and without brackets, and the port.
 
-    Raises ParseError. A third colon in an IPv6 address is tolerated (RFC 5118 §4.10: a fault of RFC 3261's own grammar).
+    Raises ParseError. A third colon in an IPv6 address is tolerated (RFC 5118 §4.10: a fault of RFC 3261's own
+    grammar).
     """
     if text[:1] == "[":
         host, bracket, rest = text[1:].partition("]")
+        if len(host) > _LONGEST_IPV6:
+            raise ParseError("Malformed IPv6 address")
         host = host.lower().replace(":::", "::")
         try:
             IPv6Address(host)
@@ -121,13 +131,13 @@ class UriParts(TypedDict, total=False):
 class Uri:
     """A URI, immutable and hashable.
 
-    `scheme` is lower-case. For sip and sips: `user` and `password` have their escapes resolved (so a user may hold any character,
-    even a line break; `str` escapes them again), `host` is lower-case and an IPv6 address has no brackets, `params` maps
-    lower-case names to values as written, `headers` is the text after "?". For tel: `user` is the number as written. `opaque` is
-    what follows the colon of a tel URI or of one whose scheme is not known here.
+    `scheme` is lower-case. For sip and sips: `user` and `password` have their escapes resolved (so a user may hold any
+    character, even a line break; `str` escapes them again), `host` is lower-case and an IPv6 address has no brackets,
+    `params` maps lower-case names to values as written, `headers` is the text after "?". For tel: `user` is the number
+    as written. `opaque` is what follows the colon of a tel URI or of one whose scheme is not known here.
 
-    `str` gives a parsed URI back as it was written, because phones compare their Contact with the Request-URI octet by octet.
-    Equality compares the parts exactly; `equivalent` is RFC 3261's comparison.
+    `str` gives a parsed URI back as it was written, because phones compare their Contact with the Request-URI octet by
+    octet. Equality compares the parts exactly; `equivalent` is RFC 3261's comparison.
     """
 
     scheme: str = "sip"
@@ -192,10 +202,11 @@ class Uri:
         return hash((self.scheme, self.user, self.host, self.port, self.opaque))
 
     def aor(self) -> str:
-        """Return the canonical key of an address-of-record, ``sip:user@host`` (RFC 3261 §10.3 step 5), in printable ASCII.
+        """Return the canonical key of an address-of-record, ``sip:user@host`` (RFC 3261 §10.3 step 5), in printable
+        ASCII.
 
-        Parameters, password, port and headers are dropped, escapes resolved once (only what could not be told apart stays
-        escaped), sips counts as sip. A tel URI gives ``tel:`` and the number without visual separators.
+        Parameters, password, port and headers are dropped, escapes resolved once (only what could not be told apart
+        stays escaped), sips counts as sip. A tel URI gives ``tel:`` and the number without visual separators.
         """
         if self.is_sip:
             if self.user is None:
@@ -206,7 +217,8 @@ class Uri:
         return f"{self.scheme}:{_MUST_ESCAPE_KEY.sub(_escape, self.opaque)}"
 
     def equivalent(self, other: Uri) -> bool:
-        """Return whether two URIs are the same by RFC 3261 §19.1.4 (tel: RFC 3966 §5). Not transitive, so it is not `==`."""
+        """Return whether two URIs are the same by RFC 3261 §19.1.4 (tel: RFC 3966 §5). Not transitive, so it is not
+        `==`."""
         if self.scheme != other.scheme:
             return False
         if self.scheme == "tel":

@@ -29,7 +29,8 @@ _SENT_PROTOCOL = re.compile(r"([^\s/]++)[ \t]*+/[ \t]*+([^\s/]++)[ \t]*+/[ \t]*+
 
 
 class NameAddress(NamedTuple):
-    """The value of From, To, Contact, Route and their like: a display name (unquoted, may be empty), a URI and parameters.
+    """The value of From, To, Contact, Route and their like: a display name (unquoted, may be empty), a URI and
+    parameters.
 
     Parameter values stand as written, a quoted one with its quotes (see `grammar.unquote`).
     """
@@ -42,8 +43,8 @@ class NameAddress(NamedTuple):
     def parse(text: str) -> NameAddress:
         """Parse one name-addr or addr-spec with parameters. Raises ParseError.
 
-        A display name without quotes is taken with characters that are no token's (carriers send ``Smith, John <sip:…>``);
-        `str` quotes it, so it goes no further (RFC 4475 §3.1.2.15).
+        A display name without quotes is taken with characters that are no token's (carriers send ``Smith, John
+        <sip:…>``); `str` quotes it, so it goes no further (RFC 4475 §3.1.2.15).
         """
         display = ""
         if text[:1] == '"':
@@ -149,7 +150,8 @@ class Via(NamedTuple):
 
     @property
     def rport(self) -> int | None:
-        """The port that the request came from (RFC 3581), None if it was not noted; `wants_rport` tells whether it was asked for."""
+        """The port that the request came from (RFC 3581), None if it was not noted; `wants_rport` tells whether it was
+        asked for."""
         rport = self.params.get("rport")
         return int(rport) if rport and rport.isascii() and rport.isdigit() and len(rport) <= 5 else None
 
