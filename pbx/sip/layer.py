@@ -49,14 +49,28 @@ class TransactionLayer:
             message = parse_message(data) if isinstance(data, bytes) else data
             validate(message)
         except MessageError as error:
-            self._malformed(error, flow)
-            return context.effects
+            return self.malformed(error, flow, now)
         if isinstance(message, Response):
             context.counters["responses_received"] += 1
             self._response(message, flow)
         else:
             context.counters["requests_received"] += 1
             self._request(message, flow)
+        return context.effects
+
+    def malformed(self, error: MessageError, flow: Flow, now: float) -> list[Effect]:
+        """Take what is known of a message that cannot be read; answer it if it is a request that can be answered."""
+        context = self._begin(now)
+        request = error.request
+        if request is None:
+            context.counters["malformed_dropped"] += 1
+            context.effects.append(Dropped("malformed_dropped"))
+            return context.effects
+        context.counters["malformed_answered"] += 1
+        reply = reply_flow(request.top_via, flow, context.settings.force_rport)
+        stamp_received(request, *flow.remote)
+        # RFC 3261 §21.4.1: the Reason-Phrase SHOULD identify the syntax problem in more detail.
+        self._answer(request, reply, error.status, error.reason if error.status == 400 else None)
         return context.effects
 
     def timers_due(self, now: float) -> list[Effect]:
@@ -268,19 +282,6 @@ class TransactionLayer:
         step(context, machine, Input.SAY_FINAL, make_response(request, 200, to_tag=tag))
         step(context, invite, Input.CANCEL_REQUEST, request)
 
-    def _malformed(self, error: MessageError, flow: Flow) -> None:
-        context = self._context
-        request = error.request
-        if request is None:
-            context.counters["malformed_dropped"] += 1
-            context.effects.append(Dropped("malformed_dropped"))
-            return
-        context.counters["malformed_answered"] += 1
-        reply = reply_flow(request.top_via, flow, context.settings.force_rport)
-        stamp_received(request, *flow.remote)
-        # RFC 3261 §21.4.1: the Reason-Phrase SHOULD identify the syntax problem in more detail.
-        self._answer(request, reply, error.status, error.reason if error.status == 400 else None)
-
     def _answer(
         self,
         request: Request,
@@ -338,6 +339,6 @@ def _said(machine: ServerMachine, status: int) -> Input | None:
     if status >= 200:
         # RFC 4320 §4.2: a 408 is never sent to a non-INVITE request: it would come too late to be of use.
         return Input.SAY_FINAL if status != 408 else Input.SAY_NOTHING
-    # RFC 4320 §4.1: no provisional response other than 100 to a non-INVITE request, and over UDP no 100 before the moment
-    # at which the layer sends it by itself.
+    # RFC 4320 §4.1: no provisional response other than 100 to a non-INVITE request, and over UDP no 100 before the
+    # moment at which the layer sends it by itself.
     return Input.SAY_PROVISIONAL if status == 100 and machine.flow.reliable else None
