@@ -59,11 +59,10 @@ The likes of Subject or Server are single in the grammar too, but a copy of them
 """
 
 _OTHERS: Final = """
-    Authentication-Info Authorization Content-Disposition Content-ID Date Identity Identity-Info Join MIME-Version
-    Organization P-Asserted-Service P-Charging-Vector Policy-Contact Priority Privacy Proxy-Authenticate
+    Authentication-Info Authorization Content-Disposition Content-ID Date Flow-Timer Identity Identity-Info Join
+    MIME-Version Organization P-Asserted-Service P-Charging-Vector Policy-Contact Priority Privacy Proxy-Authenticate
     Proxy-Authorization Reply-To Retry-After Server Session-ID Subject Target-Dialog Timestamp User-Agent
-    WWW-Authenticate
-    """.split()
+    WWW-Authenticate """.split()
 
 _ALL: Final = sorted(LISTS | SINGLE | set(_OTHERS))
 

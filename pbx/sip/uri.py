@@ -201,6 +201,13 @@ class Uri:
     def __hash__(self) -> int:
         return hash((self.scheme, self.user, self.host, self.port, self.opaque))
 
+    def header_fields(self) -> list[tuple[str, str]]:
+        """Return what stands after "?", each a name in lower case and a value, unescaped (RFC 3261 §19.1.1)."""
+        if not self.headers:
+            return []
+        parts = [part.partition("=") for part in self.headers.split("&")]
+        return [(_unescape(name).lower(), _unescape(value)) for name, _, value in parts]
+
     def aor(self) -> str:
         """Return the canonical key of an address-of-record, ``sip:user@host`` (RFC 3261 §10.3 step 5), in printable
         ASCII.
@@ -234,7 +241,7 @@ class Uri:
             return False
         if any((name in mine) != (name in theirs) for name in _NEVER_IGNORED):
             return False
-        return self.headers == other.headers or _header_fields(self.headers) == _header_fields(other.headers)
+        return self.headers == other.headers or sorted(self.header_fields()) == sorted(other.header_fields())
 
 
 def _folded(params: Params) -> dict[str, str | None]:
@@ -243,12 +250,6 @@ def _folded(params: Params) -> dict[str, str | None]:
 
 def _same_address(one: str, other: str) -> bool:
     return ":" in one and ":" in other and IPv6Address(one) == IPv6Address(other)
-
-
-def _header_fields(headers: str) -> list[tuple[str, str]]:
-    """Return the fields after "?" in comparable form: names without case, values unescaped, order not significant."""
-    fields = [field_.partition("=") for field_ in headers.split("&")] if headers else []
-    return sorted((_unescape(name).lower(), _unescape(value)) for name, _, value in fields)
 
 
 def _parse_sip(scheme: str, rest: str, text: str) -> Uri:

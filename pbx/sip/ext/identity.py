@@ -1,0 +1,94 @@
+"""Who calls, said by those who know: P-Asserted-Identity and Privacy (RFC 3325, RFC 3323), and Remote-Party-ID.
+
+Whether to believe them is not decided here.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from pbx.errors import ParseError
+from pbx.sip.headers import NameAddress
+from pbx.sip.message import Message
+from pbx.sip.uri import Uri
+
+__all__ = [
+    "ANONYMOUS",
+    "RemoteParty",
+    "asserted_identities",
+    "is_anonymous",
+    "preferred_identities",
+    "privacy_of",
+    "remote_parties",
+]
+
+ANONYMOUS: Final = NameAddress("Anonymous", Uri(user="anonymous", host="anonymous.invalid"))
+"""What stands in From when the caller is not to be known (RFC 3323 §4.1.1.3, RFC 3325 §7)."""
+
+_HIDING: Final = frozenset({"id", "user", "header"})
+
+
+class RemoteParty(NamedTuple):
+    """One Remote-Party-ID value (draft-ietf-sip-privacy-04, which Cisco, Asterisk and others still send)."""
+
+    address: NameAddress
+    party: str
+    """``calling`` or ``called``; empty if it does not say."""
+    private: bool
+    """True if the name or the address is not to be shown."""
+    screened: bool
+    """True if the network has verified it."""
+
+    @staticmethod
+    def parse(text: str) -> RemoteParty:
+        """Parse one Remote-Party-ID value. Raises ParseError."""
+        address = NameAddress.parse(text)
+        params = address.params
+        privacy = (params.get("privacy") or "off").strip('"').lower()
+        return RemoteParty(
+            NameAddress(address.display, address.uri),
+            (params.get("party") or "").lower(),
+            privacy not in ("off", ""),
+            (params.get("screen") or "").lower() == "yes",
+        )
+
+    def __str__(self) -> str:
+        privacy = "full" if self.private else "off"
+        screen = "yes" if self.screened else "no"
+        return f"{self.address};party={self.party or 'calling'};privacy={privacy};screen={screen}"
+
+
+def asserted_identities(message: Message) -> tuple[NameAddress, ...]:
+    """Return P-Asserted-Identity: none, one, or two of which one is a tel URI (RFC 3325 §9.1). Raises ParseError."""
+    return message.headers.each("P-Asserted-Identity", NameAddress.parse)
+
+
+def preferred_identities(message: Message) -> tuple[NameAddress, ...]:
+    """Return P-Preferred-Identity, what a phone would like to be called (RFC 3325 §9.2). Raises ParseError."""
+    return message.headers.each("P-Preferred-Identity", NameAddress.parse)
+
+
+def remote_parties(message: Message) -> tuple[RemoteParty, ...]:
+    """Return Remote-Party-ID. Raises ParseError."""
+    return message.headers.each("Remote-Party-ID", RemoteParty.parse)
+
+
+def privacy_of(message: Message) -> frozenset[str]:
+    """Return the values of Privacy in lower case (RFC 3323 §4.2: separated by semicolons; some separate them by
+    commas)."""
+    values = message.headers.raw("Privacy")
+    words = [word.strip(" \t").lower() for value in values for word in value.replace(",", ";").split(";")]
+    return frozenset([word for word in words if word])
+
+
+def is_anonymous(message: Message) -> bool:
+    """Return whether the caller asks not to be shown: by Privacy, by Remote-Party-ID, or by an anonymous From."""
+    if privacy_of(message) & _HIDING:
+        return True
+    try:
+        if any(party.private for party in remote_parties(message) if party.party in ("", "calling")):
+            return True
+        uri = message.from_.uri
+    except ParseError:
+        return False
+    return (uri.user or "").lower() == "anonymous" or uri.host == "anonymous.invalid"
