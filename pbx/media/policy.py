@@ -1,0 +1,215 @@
+"""What is decided about media before any peer speaks: addresses, codecs, latching."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+from functools import cached_property
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+from pbx.errors import UsageError
+from pbx.sdp.codecs import TELEPHONE_EVENT, PayloadFormat
+
+__all__ = [
+    "ENGINE_CODECS",
+    "MAXIMUM_FORMATS",
+    "LatchPolicy",
+    "MediaSettings",
+    "RtcpMux",
+    "is_numeric",
+    "is_private",
+]
+
+MAXIMUM_FORMATS = 16
+"""Payload types that one stream of the engine may have."""
+
+ENGINE_CODECS = ("opus", "g722", "pcma", "pcmu", "l16")
+"""Voice codecs that the engine decodes and encodes, in the order in which we offer them when nobody says otherwise."""
+
+_COMPANIONS = frozenset((TELEPHONE_EVENT, "cn"))
+_DECODABLE = _COMPANIONS.union(ENGINE_CODECS)
+
+# Redundancy and repair name payload numbers of other formats in their parameters, so they cannot pass by name alone.
+_NEVER = frozenset(("red", "ulpfec", "flexfec", "rtx"))
+
+# What we offer of our own accord, by encoding name. Dynamic numbers as most phones have them.
+_OWN = {
+    "opus": PayloadFormat(96, "opus", 48000, 2, "useinbandfec=1"),
+    "g722": PayloadFormat(9, "G722", 8000),
+    "pcma": PayloadFormat(8, "PCMA", 8000),
+    "pcmu": PayloadFormat(0, "PCMU", 8000),
+    "l16": PayloadFormat(97, "L16", 16000),
+}
+_OWN_EVENT = PayloadFormat(101, TELEPHONE_EVENT, 8000, 1, "0-15")
+_OWN_EVENT_48 = PayloadFormat(100, TELEPHONE_EVENT, 48000, 1, "0-15")
+
+_Address = IPv4Address | IPv6Address
+_Network = IPv4Network | IPv6Network
+
+
+class RtcpMux(Enum):
+    """Whether RTCP may share the RTP port (RFC 5761)."""
+
+    OFFER = "offer"
+    ACCEPT = "accept"
+    """If the peer asks for it."""
+    NEVER = "never"
+
+
+class LatchPolicy(Enum):
+    """Whether to believe the first source of media over the address that the peer said."""
+
+    AUTOMATIC = "automatic"
+    """Where the leg asks for it, and where a peer on a public address says a private one: it sits behind NAT."""
+    ALWAYS = "always"
+    NEVER = "never"
+
+
+@dataclass(frozen=True)
+class MediaSettings:
+    """What holds for the media of every call."""
+
+    address: str = "127.0.0.1"
+    """Bound for IPv4 peers, or for all. A wildcard needs `external_address`, or a leg that says what stands for it."""
+    address6: str = ""
+    """Bound for IPv6 peers; empty: they get `address`."""
+    external_address: str = ""
+    """Told to IPv4 peers outside `local_networks` (a 1:1 NAT before us); empty: what is bound."""
+    external_address6: str = ""
+    local_networks: tuple[str, ...] = (
+        "10.0.0.0/8",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "127.0.0.0/8",
+        "169.254.0.0/16",
+        "::1/128",
+        "fe80::/10",
+        "fc00::/7",
+    )
+    codecs: tuple[str, ...] = ()
+    """Voice codecs (encoding names) that may pass, in the order in which we offer them ourselves; empty: any may."""
+    packet_time: int = 20
+    """Milliseconds a packet that we send, unless the peer asks for another."""
+    no_media_timeout: int = 60_000
+    """Milliseconds; 0 never."""
+    rtcp_mux: RtcpMux = RtcpMux.ACCEPT
+    latch: LatchPolicy = LatchPolicy.AUTOMATIC
+
+    @cached_property
+    def _allowed(self) -> frozenset[str]:
+        # Whoever lists voice codecs does not mean to lose the keys that a caller presses.
+        return _COMPANIONS.union(name.lower() for name in self.codecs) if self.codecs else frozenset()
+
+    @cached_property
+    def _local(self) -> tuple[_Network, ...]:
+        return tuple(ip_network(network, strict=False) for network in self.local_networks)
+
+    @cached_property
+    def own_codecs(self) -> tuple[PayloadFormat, ...]:
+        """What we offer when there is no other side whose wishes to carry: voice codecs, and telephone-event.
+
+        Raises UsageError if `codecs` allows nothing that the engine can make; configuration should have refused that.
+        """
+        names = [name.lower() for name in self.codecs] or list(ENGINE_CODECS[:-1])
+        voices = [_OWN[name] for name in names if name in _OWN]
+        if not voices:
+            raise UsageError(f"of the codecs allowed ({', '.join(self.codecs)}) the media engine can make none")
+        rates = {voice.rate for voice in voices}
+        events = [_OWN_EVENT] if rates - {48000} else []
+        return tuple(voices + events + ([_OWN_EVENT_48] if 48000 in rates else []))
+
+    def permitted(self, codecs: Iterable[PayloadFormat], decodable_only: bool) -> tuple[PayloadFormat, ...]:
+        """Return those of `codecs` that may pass, in their order; with `decodable_only` those the engine can decode."""
+        allowed = self._allowed
+        passed: list[PayloadFormat] = []
+        for codec in codecs:
+            name = codec.name.lower()
+            if name in _NEVER or (allowed and name not in allowed) or (decodable_only and not _decodable(codec)):
+                continue
+            passed.append(codec)
+        while len(passed) > MAXIMUM_FORMATS:
+            voices = [codec for codec in passed if not codec.is_companion]
+            passed.remove(voices[-1] if len(voices) > 1 else passed[-1])
+        return tuple(passed)
+
+    def bind_address(self, remote: str) -> str:
+        """Return what to bind for a peer at `remote` (numeric, or empty if it is not known yet)."""
+        return self.address6 if self.address6 and ":" in remote else self.address
+
+    def advertised(self, bound: str, peer: str, local: str) -> str:
+        """Return the address that a peer is told.
+
+        `bound` is what is bound, `peer` where the peer's signalling comes from and `local` our own address towards it;
+        both may be empty. Raises UsageError if a wildcard is bound and nothing says what stands for it.
+        """
+        external = self.external_address6 if ":" in bound else self.external_address
+        if external and not self.is_local(peer):
+            return external
+        if not _parsed(bound).is_unspecified:
+            return bound
+        if local and (":" in local) == (":" in bound):
+            return local
+        if external:
+            return external
+        raise UsageError("media.address is a wildcard, and there is no external address to tell peers instead")
+
+    def is_local(self, address: str) -> bool:
+        """Return whether `address` lies in `local_networks`; an empty one does not."""
+        if not address:
+            return False
+        parsed = _parsed(address)
+        return any(parsed in network for network in self._local if network.version == parsed.version)
+
+    def latches(self, leg: bool, said: str, peer: str) -> bool:
+        """Return whether to latch.
+
+        `leg` is what the leg asks for, `said` the peer's media address, `peer` where it signals from (may be empty).
+        """
+        if self.latch is not LatchPolicy.AUTOMATIC:
+            return self.latch is LatchPolicy.ALWAYS
+        return leg or (bool(peer) and said != peer and is_private(said) and not is_private(peer))
+
+
+def _decodable(codec: PayloadFormat) -> bool:
+    name = codec.name.lower()
+    return name in _DECODABLE and (name != "l16" or codec.channels == 1)
+
+
+def _parsed(address: str) -> _Address:
+    return ip_address(address)
+
+
+def is_numeric(address: str) -> bool:
+    """Return whether `address` is an IPv4 or IPv6 address rather than a host name."""
+    try:
+        ip_address(address)
+    except ValueError:
+        return False
+    return True
+
+
+_UNREACHABLE: tuple[_Network, ...] = tuple(
+    ip_network(network)
+    for network in (
+        # RFC 1918, loopback, link-local, carrier-grade NAT (RFC 6598), unique local (RFC 4193).
+        "10.0.0.0/8",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "127.0.0.0/8",
+        "169.254.0.0/16",
+        "100.64.0.0/10",
+        "::1/128",
+        "fe80::/10",
+        "fc00::/7",
+    )
+)
+
+
+def is_private(address: str) -> bool:
+    """Return whether `address` is numeric and cannot be reached across the Internet."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return False
+    return any(parsed in network for network in _UNREACHABLE if network.version == parsed.version)

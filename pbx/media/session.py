@@ -1,0 +1,421 @@
+"""The media of one call: its legs, what each is told of the other, and the commands that make the engine do it.
+
+Synchronous and sans-IO: methods queue engine commands for `take_commands`, and `on_event` takes what the engine tells.
+Only this module and those beside it know how the descriptions of two legs hang together; `pbx.call` says what it wants.
+"""
+
+from __future__ import annotations
+
+from pbx.errors import UsageError
+from pbx.ids import Ids
+from pbx.media.commands import (
+    Close,
+    Codec,
+    Command,
+    Connect,
+    Disconnect,
+    Mute,
+    Open,
+    PauseRecording,
+    Play,
+    Query,
+    Record,
+    SendDigits,
+    SetRemote,
+    StopPlaying,
+    StopRecording,
+)
+from pbx.media.events import Closed, Event, Latched, Opened, Statistics, StreamStatistics
+from pbx.media.leg import MediaLeg, State
+from pbx.media.policy import MAXIMUM_FORMATS, MediaSettings, RtcpMux, is_numeric
+from pbx.media.quality import Quality, quality_of
+from pbx.sdp.codecs import TELEPHONE_EVENT, PayloadFormat
+from pbx.sdp.model import Direction, SessionDescription
+from pbx.sdp.offer_answer import LocalMedia
+
+__all__ = ["MediaSession", "call_of"]
+
+
+def call_of(name: str) -> str:
+    """Return the call that a stream, play or recording of a `MediaSession` belongs to."""
+    return name.rpartition("/")[0]
+
+
+class _Stream:
+    """One RTP session of a leg: one for each media section in use. For now that is the one audio section."""
+
+    __slots__ = ("closed", "closing", "counts", "id", "latch", "local_hint", "peer", "remote", "requested")
+
+    def __init__(self, name: str) -> None:
+        self.id = name
+        self.requested = False
+        self.closing = False
+        self.closed = False
+        self.latch = True
+        self.peer = ""
+        self.local_hint = ""
+        self.remote: SetRemote | None = None
+        self.counts = StreamStatistics()
+
+
+class MediaSession:
+    """The media of one call. Legs are named by the ids that `pbx.call` gives them."""
+
+    def __init__(self, call: str, settings: MediaSettings, ids: Ids) -> None:
+        self._call = call
+        self._settings = settings
+        self._ids = ids
+        self._counter = 0
+        self._commands: list[Command] = []
+        self._legs: dict[str, MediaLeg] = {}
+        self._streams: dict[str, _Stream] = {}
+        self._leg_of_stream: dict[str, str] = {}
+        self._connected: dict[str, str] = {}
+
+    # -- the engine
+
+    def take_commands(self) -> list[Command]:
+        """Return what the engine is to do, in order, and forget it."""
+        commands, self._commands = self._commands, []
+        return commands
+
+    def on_event(self, event: Event) -> None:
+        """Take what the engine tells of a stream of this call; events of plays and recordings may be given too."""
+        if isinstance(event, (Opened, Closed, Statistics, Latched)):
+            name = self._leg_of_stream.get(event.stream)
+            if name is None:
+                raise UsageError(f"call {self._call} has no stream {event.stream}")
+            stream = self._streams[name]
+            if isinstance(event, Opened):
+                self._opened(self._legs[name], stream, event)
+            elif isinstance(event, Closed):
+                stream.closed, stream.counts = True, event.counts
+                self._unlink(stream.id)
+            elif isinstance(event, Statistics):
+                stream.counts = event.counts
+
+    def _opened(self, leg: MediaLeg, stream: _Stream, event: Opened) -> None:
+        settings = self._settings
+        address = settings.advertised(event.address, stream.peer, stream.local_hint)
+        leg.local = LocalMedia("audio", "RTP/AVP", address, event.rtp_port, event.rtcp_port, rtcp_mux=False)
+
+    # -- legs
+
+    def open(self, leg: str, *, latch: bool = True, peer: str = "", local: str = "") -> None:
+        """Ask for a leg's stream. Once its Opened event was given to `on_event`, the leg is `ready`.
+
+        `latch`: believe the first source of media over the address said (phones yes, trunks no). `peer` is the numeric
+        address that the leg's signalling comes from, `local` our own towards it; each may be left out while unknown.
+        """
+        media = self._ensure(leg)
+        stream = self._streams[leg]
+        if stream.requested:
+            raise UsageError(f"leg {leg} is open already")
+        stream.requested, stream.latch, stream.peer, stream.local_hint = True, latch, peer, local
+        view, _, _ = media.source()
+        bound = self._settings.bind_address(view.address if view and is_numeric(view.address) else peer)
+        self._commands.append(Open(stream.id, self._call, bound))
+
+    def close(self, leg: str) -> None:
+        """End a leg's stream; harmless if there is none or that was done."""
+        stream = self._streams.get(leg)
+        if stream is None or not stream.requested:
+            return
+        self._unlink(stream.id)
+        if not stream.closed and not stream.closing:
+            stream.closing = True
+            self._commands.append(Close(stream.id))
+
+    def close_all(self) -> set[str]:
+        """End every leg's stream; return the streams whose Closed is still to come."""
+        for leg in self._streams:
+            self.close(leg)
+        return {stream.id for stream in self._streams.values() if stream.requested and not stream.closed}
+
+    def ready(self, leg: str) -> bool:
+        """Return whether a leg has its ports."""
+        media, stream = self._legs.get(leg), self._streams.get(leg)
+        return media is not None and media.local is not None and stream is not None and not stream.closed
+
+    def leg_of(self, stream: str) -> str | None:
+        """Return the leg that a stream belongs to."""
+        return self._leg_of_stream.get(stream)
+
+    def stream_of(self, leg: str) -> str:
+        """Return the stream of a leg."""
+        return self._streams[self._leg(leg).name].id
+
+    # -- what peers say
+
+    def set_remote(self, leg: str, sdp: SessionDescription, *, offer: bool | None = None) -> None:
+        """Take a leg's description: an answer completes the exchange, an offer waits for ours or for `rollback`.
+
+        `offer` says which it is. Left out, it is an answer if one is awaited, or if the last exchange on this leg was
+        our offer and the peer's answer (a 200 after a 183); so whoever passes on an offer in mid-call must say so. The
+        first offer may come before `open`. Raises NegotiationError for what cannot be met; nothing has changed then.
+        """
+        media = self._ensure(leg)
+        if offer is None:
+            offer = media.state is not State.LOCAL_OFFER and not media.answered_ours
+        if offer:
+            media.receive_offer(sdp)
+        else:
+            repeated = media.state is State.STABLE
+            media.receive_answer(sdp)
+            self._tell_remote(media, repeated)
+
+    def concerns_other(self, leg: str, sdp: SessionDescription) -> bool:
+        """Return whether an offer of a leg asks for what the other side must agree to: another direction or codec.
+
+        A new address, or a session refresh, does not: `repeat_answer` then serves. Raises NegotiationError for an offer
+        that cannot be met.
+        """
+        return self._leg(leg).changes(sdp)
+
+    # -- what we say
+
+    def offer_to(self, leg: str, source: str, *, decodable_only: bool = False) -> SessionDescription:
+        """Return an offer to `leg` of what `source` offers, or has agreed to if it offers nothing now.
+
+        With `decodable_only` only codecs that the engine can decode (for a recording). Raises NegotiationError if none
+        is left.
+        """
+        view, codecs, direction = self._leg(source).source()
+        if view is None:
+            raise UsageError(f"leg {source} has said nothing yet")
+        permitted = self._settings.permitted(codecs, decodable_only)
+        mux = self._settings.rtcp_mux is RtcpMux.OFFER
+        return self._leg(leg).make_offer(permitted, direction, mux, view.packet_time, view.maximum_packet_time)
+
+    def answer_to(self, leg: str, source: str) -> SessionDescription:
+        """Return the answer to a leg's offer, from what `source` has agreed to; to be made again when that changes.
+
+        Raises NegotiationError if they share no voice codec.
+        """
+        view, codecs, direction = self._leg(source).source()
+        if view is None:
+            raise UsageError(f"leg {source} has said nothing yet")
+        return self._answer(self._leg(leg), codecs, direction, view.packet_time)
+
+    def local_answer(self, leg: str, direction: Direction = Direction.SENDRECV) -> SessionDescription:
+        """Return our own answer to a leg's offer, for sound that the engine makes or takes.
+
+        It names one voice codec, the first of the peer's that the engine has, so that the peer does not change it under
+        a recording. Raises NegotiationError if there is none.
+        """
+        media = self._leg(leg)
+        view = media.answerable
+        chosen = _one_voice(self._settings.permitted(view.codecs, decodable_only=True)) if view else ()
+        return self._answer(media, chosen, direction, self._settings.packet_time)
+
+    def local_offer(self, leg: str, direction: Direction = Direction.SENDRECV) -> SessionDescription:
+        """Return an offer of our own, for a leg that nobody else is connected to yet."""
+        media, settings = self._leg(leg), self._settings
+        codecs = [_numbered(codec, media.remember_number(codec)) for codec in settings.own_codecs]
+        return media.make_offer(codecs, direction, settings.rtcp_mux is RtcpMux.OFFER, settings.packet_time)
+
+    def repeat_answer(self, leg: str) -> SessionDescription:
+        """Return an answer to a leg's offer that leaves what is agreed as it is; the other side need not know."""
+        media = self._leg(leg)
+        answer = media.repeat_answer(self._settings.rtcp_mux is not RtcpMux.NEVER)
+        self._tell_remote(media)
+        return answer
+
+    def rollback(self, leg: str) -> None:
+        """Forget a leg's pending offer, ours or the peer's, if there is one. The session stays as it was."""
+        self._leg(leg).roll_back()
+
+    def _answer(
+        self, media: MediaLeg, codecs: tuple[PayloadFormat, ...], direction: Direction, packet_time: int | None
+    ) -> SessionDescription:
+        repeated = media.state is State.STABLE
+        mux = self._settings.rtcp_mux is not RtcpMux.NEVER
+        answer = media.make_answer(codecs, direction, mux, packet_time)
+        self._tell_remote(media, repeated)
+        return answer
+
+    # -- connections, plays, recordings
+
+    def connect(self, left: str, right: str) -> None:
+        """Relay between two legs; nothing happens if they are connected."""
+        one, other = self.stream_of(left), self.stream_of(right)
+        if self._connected.get(one) == other:
+            return
+        self._unlink(one)
+        self._unlink(other)
+        self._connected[one], self._connected[other] = other, one
+        self._commands.append(Connect(one, other))
+
+    def echo(self, leg: str) -> None:
+        """Send a leg's media back to it."""
+        self.connect(leg, leg)
+
+    def disconnect(self, leg: str) -> None:
+        """End the relaying to and from a leg, or its echo."""
+        stream = self.stream_of(leg)
+        if stream in self._connected:
+            self._unlink(stream)
+            self._commands.append(Disconnect(stream))
+
+    def _unlink(self, stream: str) -> None:
+        other = self._connected.pop(stream, None)
+        if other is not None:
+            self._connected.pop(other, None)
+
+    def play(self, leg: str, path: str, loop: bool = False) -> str:
+        """Play a sound file to a leg in place of what is relayed to it; return the id that PlayEnded will name."""
+        play = self._name()
+        self._commands.append(Play(self.stream_of(leg), play, path, loop))
+        return play
+
+    def stop_playing(self, leg: str, play: str) -> None:
+        """Stop a play; its PlayEnded follows."""
+        self._commands.append(StopPlaying(self.stream_of(leg), play))
+
+    def record(self, left: str, right: str | None, path: str, maximum: int = 0) -> str:
+        """Record what two legs say into the channels of one file, or what one says; return the recording's id.
+
+        `maximum` is in milliseconds, 0 for no end. RecordingEnded or RecordingFailed will name the id.
+        """
+        recording = self._name()
+        other = self.stream_of(right) if right is not None else ""
+        self._commands.append(Record(recording, self.stream_of(left), other, path, maximum))
+        return recording
+
+    def pause_recording(self, recording: str, paused: bool) -> None:
+        """Write silence into a recording, or sound again."""
+        self._commands.append(PauseRecording(recording, paused))
+
+    def stop_recording(self, recording: str) -> None:
+        """End a recording; its RecordingEnded follows."""
+        self._commands.append(StopRecording(recording))
+
+    def send_digits(self, leg: str, digits: str, duration: int = 160) -> None:
+        """Send keys to a leg as telephone-events; `duration` of each in milliseconds."""
+        self._commands.append(SendDigits(self.stream_of(leg), digits, duration))
+
+    def mute(self, leg: str, *, receive: bool, send: bool) -> None:
+        """Drop what a leg's peer sends, or what would be sent to it, until said otherwise."""
+        self._commands.append(Mute(self.stream_of(leg), receive, send))
+
+    def query(self, leg: str) -> None:
+        """Ask for a leg's counts; a Statistics event follows."""
+        self._commands.append(Query(self.stream_of(leg)))
+
+    # -- what is known of a leg
+
+    def counts(self, leg: str) -> StreamStatistics | None:
+        """Return a leg's counts as last told, the final ones once its stream is closed; None without a stream."""
+        stream = self._streams.get(leg)
+        return stream.counts if stream is not None and stream.requested else None
+
+    def codec_name(self, leg: str) -> str:
+        """Return the voice codec of a leg: the one last received, else the first agreed; empty if none was."""
+        codec = self._voice(leg)
+        return codec.name if codec else ""
+
+    def packet_time(self, leg: str) -> int:
+        """Return the milliseconds of sound in a packet that we send to a leg."""
+        media = self._legs.get(leg)
+        return self._packet_time(media) if media else self._settings.packet_time
+
+    def quality(self, leg: str) -> Quality | None:
+        """Return how a leg sounds, both ways, by its counts as last told; None for a leg without a stream or codec."""
+        counts, codec = self.counts(leg), self._voice(leg)
+        if counts is None or codec is None:
+            return None
+        return quality_of(counts, codec.name, self.packet_time(leg))
+
+    def _voice(self, leg: str) -> PayloadFormat | None:
+        media = self._legs.get(leg)
+        if media is None:
+            return None
+        voices = [codec for codec in media.to_peer if not codec.is_companion]
+        heard = self._streams[leg].counts.payload_type
+        return next((codec for codec in voices if codec.payload_type == heard), voices[0] if voices else None)
+
+    # -- parts
+
+    def _ensure(self, name: str) -> MediaLeg:
+        leg = self._legs.get(name)
+        if leg is None:
+            leg = self._legs[name] = MediaLeg(name, self._ids.number(32))
+            stream = self._streams[name] = _Stream(self._name())
+            self._leg_of_stream[stream.id] = name
+        return leg
+
+    def _leg(self, name: str) -> MediaLeg:
+        leg = self._legs.get(name)
+        if leg is None:
+            raise UsageError(f"call {self._call} has no leg {name}")
+        return leg
+
+    def _name(self) -> str:
+        self._counter += 1
+        return f"{self._call}/{self._counter}"
+
+    def _packet_time(self, media: MediaLeg) -> int:
+        view = media.remote
+        wanted = (view.packet_time if view else None) or self._settings.packet_time
+        return min(wanted, view.maximum_packet_time) if view and view.maximum_packet_time else wanted
+
+    def _tell_remote(self, media: MediaLeg, repeated: bool = False) -> None:
+        """Queue SetRemote for what has been agreed.
+
+        `repeated`: an answer was said again within one exchange. If nothing changed by it, the engine is told nothing,
+        since that would open the latch to strangers once more.
+        """
+        stream, view = self._streams[media.name], media.remote
+        if view is None:
+            raise UsageError(f"leg {media.name} has agreed to nothing")
+        address, port, latch = self._destination(stream, view.address, view.port)
+        rtcp = view.rtcp_address if is_numeric(view.rtcp_address) else address
+        mux = media.rtcp_mux
+        remote = SetRemote(
+            stream.id,
+            address,
+            port,
+            address if mux else rtcp,
+            port if mux else (view.rtcp_port if port else 0),
+            mux,
+            tuple([_codec(codec) for codec in media.to_peer[:MAXIMUM_FORMATS]]),
+            media.send,
+            media.receive,
+            latch,
+            self._packet_time(media),
+            self._settings.no_media_timeout,
+        )
+        if repeated and remote == stream.remote:
+            return
+        stream.remote = remote
+        self._commands.append(remote)
+
+    def _destination(self, stream: _Stream, address: str, port: int) -> tuple[str, int, bool]:
+        """Return where to send to and whether to latch."""
+        if address in ("0.0.0.0", "::"):
+            return address, 0, self._settings.latches(stream.latch, "", "")
+        if is_numeric(address):
+            return address, port, self._settings.latches(stream.latch, address, stream.peer)
+        # A host name (RFC 8866 §5.7 allows one). Nothing is resolved here: its media most likely comes from where its
+        # signalling does, and the latch finds out.
+        if stream.peer:
+            return stream.peer, port, True
+        return "0.0.0.0", 0, True
+
+
+def _codec(codec: PayloadFormat) -> Codec:
+    return Codec(codec.payload_type, codec.name, codec.rate, codec.channels, codec.parameters)
+
+
+def _numbered(codec: PayloadFormat, payload_type: int) -> PayloadFormat:
+    return PayloadFormat(payload_type, codec.name, codec.rate, codec.channels, codec.parameters)
+
+
+def _one_voice(codecs: tuple[PayloadFormat, ...]) -> tuple[PayloadFormat, ...]:
+    """Return the first voice codec, and the telephone-event that goes with it."""
+    voice = next((codec for codec in codecs if not codec.is_companion), None)
+    if voice is None:
+        return ()
+    events = [codec for codec in codecs if codec.name.lower() == TELEPHONE_EVENT]
+    fitting = [codec for codec in events if codec.rate == voice.rate] or events
+    return (voice, *fitting[:1])
