@@ -168,7 +168,7 @@ def answer_codecs(offered: Iterable[PayloadFormat], wanted: Iterable[PayloadForm
         match = same_codec(codec, offered)
         if match is not None and match.payload_type not in numbers:
             numbers.add(match.payload_type)
-            chosen.append(replace(match, parameters=codec.parameters))
+            chosen.append(PayloadFormat(match.payload_type, match.name, match.rate, match.channels, codec.parameters))
     if all(codec.is_companion for codec in chosen):
         raise NegotiationError("no codec in common")
     return tuple(chosen)
