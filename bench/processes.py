@@ -52,7 +52,9 @@ def wait_for(condition, seconds: float, what: str) -> None:  # type: ignore[no-u
 def running(command: Sequence[str], log: Path, **options: object) -> Iterator[subprocess.Popen[bytes]]:
     """Run a server in the background, its output in `log`; ended by SIGTERM, or SIGKILL after ten seconds."""
     with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, **options)  # type: ignore[call-overload]
+        process = subprocess.Popen(
+            command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, **options
+        )  # type: ignore[call-overload]
         try:
             yield process
         finally:

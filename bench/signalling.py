@@ -1,4 +1,5 @@
-"""CPU per signalling-only call: SIPp → server → SIPp over UDP loopback, for Tandem and for sippy's b2bua_simple in the same run."""
+"""CPU per signalling-only call: SIPp → server → SIPp over UDP loopback, for Tandem and for sippy's b2bua_simple in the
+same run."""
 
 from __future__ import annotations
 
@@ -37,7 +38,12 @@ class Result:
 
 def _sipp(arguments: list[str], directory: Path, seconds: float) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
-        ["sipp", *arguments], cwd=directory, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=seconds, check=False
+        ["sipp", *arguments],
+        cwd=directory,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        timeout=seconds,
+        check=False,
     )
 
 
@@ -45,9 +51,9 @@ def _load(directory: Path, rate: int, calls: int, number: str) -> tuple[int, int
     """Make calls; return how many succeeded, how many failed, and the mean response time in milliseconds."""
     stats = directory / "uac.csv"
     stats.unlink(missing_ok=True)
-    arguments = ["-sn", "uac", f"127.0.0.1:{_SERVER}", "-s", number, "-i", "127.0.0.1", "-p", str(_CALLER), "-mp", "6100"]
-    arguments += ["-r", str(rate), "-m", str(calls), "-d", "500", "-l", str(rate * 20), "-nostdin", "-recv_timeout", "10000"]
-    arguments += ["-trace_stat", "-stf", str(stats), "-fd", "1"]
+    arguments = ["-sn", "uac", f"127.0.0.1:{_SERVER}", "-s", number, "-i", "127.0.0.1", "-p", str(_CALLER)]
+    arguments += ["-mp", "6100", "-r", str(rate), "-m", str(calls), "-d", "500", "-l", str(rate * 20), "-nostdin"]
+    arguments += ["-recv_timeout", "10000", "-trace_stat", "-stf", str(stats), "-fd", "1"]
     _sipp(arguments, directory, calls / rate + 60)
     with stats.open() as file:
         last = list(csv.DictReader(file, delimiter=";"))[-1]
@@ -88,7 +94,8 @@ def measure_tandem(rate: int, seconds: int) -> Result:
 def measure_sippy(program: str, rate: int, seconds: int) -> Result:
     """Measure sippy's b2bua_simple; `program` is its path."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [program, "-f", "-l", "127.0.0.1", "-p", str(_SERVER), "-n", f"127.0.0.1:{_CALLEE}", "-L", f"{folder}/sippy.log"]
+        command = [program, "-f", "-l", "127.0.0.1", "-p", str(_SERVER), "-n", f"127.0.0.1:{_CALLEE}"]
+        command += ["-L", f"{folder}/sippy.log"]
         return _measure("sippy b2bua_simple", command, Path(folder), rate, seconds, "")
 
 
@@ -105,7 +112,7 @@ def main() -> None:
     for result in results:
         print(
             f"{result.name:22} {result.rate:4}/s  {result.calls:6} calls  {result.failed:4} failed  "
-            f"{result.cpu_per_call:6.2f} ms CPU a call  {result.resident / 1024:6.1f} MiB  {result.setup:6.2f} ms set-up"
+            f"{result.cpu_per_call:6.2f} ms CPU a call  {result.resident / 1024:6.1f} MiB  {result.setup:6.2f} ms"
         )
     if len(results) == 2:
         print(f"Tandem / sippy: {results[0].cpu_per_call / results[1].cpu_per_call:.2f}")

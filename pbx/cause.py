@@ -23,9 +23,9 @@ class Blame(Enum):
 class EndCause:
     """One way for a call to end.
 
-    `slug` is stable and names the metric label; `sip_status` is the final response a caller gets when the call was never
-    answered; `q850` the Q.850 cause value of the Reason header (RFC 3326); `text` one plain sentence; `detail` what this
-    very call adds (a peer's reason phrase, a host name), never part of a metric label.
+    `slug` is stable and names the metric label; `sip_status` is the final response a caller gets when the call was
+    never answered; `q850` the Q.850 cause value of the Reason header (RFC 3326); `text` one plain sentence; `detail`
+    what this very call adds (a peer's reason phrase, a host name), never part of a metric label.
     """
 
     slug: str

@@ -11,17 +11,18 @@ from collections.abc import Callable
 __all__ = ["BRANCH_COOKIE", "Ids"]
 
 BRANCH_COOKIE = "z9hG4bK"
-"""RFC 3261 §8.1.1.7: the branch ID inserted by an element compliant with this specification MUST always begin with these
-characters."""
+"""RFC 3261 §8.1.1.7: the branch ID inserted by an element compliant with this specification MUST always begin with
+these characters."""
 
 _POOL_BYTES = 4096
 
 
 class Ids:
-    """Makes identifiers that cannot be guessed (RFC 3261 §19.3 asks for at least 32 bits of randomness; these have 96 or more).
+    """Makes identifiers that cannot be guessed (RFC 3261 §19.3 asks for at least 32 bits of randomness; these have 96
+    or more).
 
-    `entropy(n)` returns n random bytes; the default is the operating system's. Random bytes are drawn in blocks, since a
-    system call for each identifier would show in the cost of a call.
+    `entropy(n)` returns n random bytes; the default is the operating system's. Random bytes are drawn in blocks, since
+    a system call for each identifier would show in the cost of a call.
     """
 
     __slots__ = ("_entropy", "_offset", "_pool")
@@ -50,7 +51,8 @@ class Ids:
         return self.token(8)
 
     def call_id(self) -> str:
-        """Return a Call-ID that says nothing of this host (RFC 3261 §8.1.1.4 asks for uniqueness, not for a host name)."""
+        """Return a Call-ID that says nothing of this host (RFC 3261 §8.1.1.4 asks for uniqueness, not for a host
+        name)."""
         return self.token(16)
 
     def number(self, bits: int) -> int:

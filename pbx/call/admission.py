@@ -38,7 +38,8 @@ class Sources(Protocol):
 
 
 Authenticate = Callable[[ServerTransaction, Request], "str | None"]
-"""Return the name of the extension whose digest a request carries. None: it carries none that holds, and has been answered or dropped."""
+"""Return the name of the extension whose digest a request carries. None: it carries none that holds, and has been
+answered or dropped."""
 
 
 class Admission:

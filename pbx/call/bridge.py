@@ -1,8 +1,8 @@
 """Two connected legs: what one side wants to change is offered to the other, and what it says is passed on.
 
-Since the media of both ends here, an offer that changes nothing for the other side (a new address, a session refresh) is
-answered at once and the other phone never hears of it; only what it must agree to (hold, codecs, streams) is relayed. One
-offer is relayed at a time: the second one of a glare gets 491 and comes again (RFC 3261 §14.1).
+Since the media of both ends here, an offer that changes nothing for the other side (a new address, a session refresh)
+is answered at once and the other phone never hears of it; only what it must agree to (hold, codecs, streams) is
+relayed. One offer is relayed at a time: the second one of a glare gets 491 and comes again (RFC 3261 §14.1).
 """
 
 from __future__ import annotations
@@ -40,11 +40,13 @@ class Bridge:
         self._pending: _Pending | None = None
 
     def expect_answer(self, asker: str, asked: str) -> None:
-        """Remember that `asker` made an offer which went to `asked`: the late offer of an INVITE without a description."""
+        """Remember that `asker` made an offer which went to `asked`: the late offer of an INVITE without a
+        description."""
         self._pending = _Pending(asker, asked)
 
     def take(self, item: Any) -> None:
-        """Take an Offered, OfferAnswered, OfferDeclined or Informed of either leg; those of other legs (losers of a fork) are refused."""
+        """Take an Offered, OfferAnswered, OfferDeclined or Informed of either leg; those of other legs (losers of a
+        fork) are refused."""
         call = self._call
         if item.leg not in (call.caller, self.callee):
             if isinstance(item, Offered):
@@ -63,8 +65,8 @@ class Bridge:
     def _offered(self, item: Offered, other: str) -> None:
         call, session = self._call, self._call.session
         if self._pending is not None:
-            # RFC 3261 §14.2: a UAS that receives an INVITE on a dialog while an INVITE it had sent on that dialog is in progress
-            # MUST return a 491. The two legs of a call are one negotiation, so the same holds across them.
+            # RFC 3261 §14.2: a UAS that receives an INVITE on a dialog while an INVITE it had sent on that dialog is in
+            # progress MUST return a 491. The two legs of a call are one negotiation, so the same holds across them.
             call.command(DeclineOffer(item.leg, 491))
             return
         if item.sdp is None:
@@ -72,13 +74,12 @@ class Bridge:
             call.command(Offer(other, None))
             return
         try:
-            if session.concerns_other(item.leg, item.sdp):
-                session.set_remote(item.leg, item.sdp)
-                offer = session.offer_to(other, item.leg)
-            else:
-                session.set_remote(item.leg, item.sdp)
+            concerns_other = session.concerns_other(item.leg, item.sdp)
+            session.set_remote(item.leg, item.sdp, offer=True)
+            if not concerns_other:
                 call.command(AcceptOffer(item.leg, session.repeat_answer(item.leg)))
                 return
+            offer = session.offer_to(other, item.leg)
         except NegotiationError as error:
             session.rollback(item.leg)
             call.command(DeclineOffer(item.leg, error.status))
@@ -92,9 +93,10 @@ class Bridge:
             return
         self._pending = None
         try:
-            session.set_remote(item.leg, item.sdp)
+            session.set_remote(item.leg, item.sdp, offer=item.is_offer)
             if item.is_offer:
-                # We had asked for an offer (a re-INVITE without a description); the roles change: now the asker must answer it.
+                # We had asked for an offer (a re-INVITE without a description); the roles change: now the asker must
+                # answer it.
                 offer = session.offer_to(pending.asker, item.leg)
                 self._pending = _Pending(asker=item.leg, asked=pending.asker)
                 call.command(AcceptOffer(pending.asker, offer))

@@ -1,8 +1,8 @@
 """A call: one inbox, one state, one running step, one cause at the end.
 
-Everything that happens to a call (a leg's event, the engine's event, a timer, an operator's wish) is posted to its inbox and
-drained in order. What is done with it stands in `pbx.call.table`; what a route's step makes of it, in `pbx.call.fork` and
-`pbx.call.serve`; how two connected legs renegotiate, in `pbx.call.bridge`.
+Everything that happens to a call (a leg's event, the engine's event, a timer, an operator's wish) is posted to its
+inbox and drained in order. What is done with it stands in `pbx.call.table`; what a route's step makes of it, in
+`pbx.call.fork` and `pbx.call.serve`; how two connected legs renegotiate, in `pbx.call.bridge`.
 """
 
 from __future__ import annotations
@@ -209,7 +209,7 @@ class Call:
     def take_offer(self, offer: SessionDescription) -> bool:
         """Take the description of the caller's INVITE; False if it cannot be met, which has ended the call."""
         try:
-            self.session.set_remote(self.caller, offer)
+            self.session.set_remote(self.caller, offer, offer=True)
         except NegotiationError as error:
             self.post(HangUpWanted(cause_named("media-unacceptable", error.reason)))
             return False
@@ -264,7 +264,7 @@ class Call:
         """Make an outbound leg and its stream; Dial follows once the stream has its ports."""
         self.legs[leg] = self.services.open_leg(leg, candidate, self.post)
         self.summary.legs[leg] = LegSummary(leg, candidate.target, started=self.services.now())
-        self.session.open(leg, latch=candidate.latch)
+        self.session.open(leg, latch=candidate.latch, peer=candidate.peer)
 
     def drop_leg(self, leg: str, cause: EndCause) -> None:
         """End a leg that is no longer wanted; it stays on the list until it says that it is gone."""
@@ -294,7 +294,8 @@ class Call:
             self.command(commands.Answer(self.caller, sdp))
 
     def answer_ourselves(self) -> bool:
-        """Answer the caller with the engine's own media; return False if that is impossible, which has ended the call."""
+        """Answer the caller with the engine's own media; return False if that is impossible, which has ended the
+        call."""
         if not self.answer_is_due:
             return True
         try:
@@ -379,7 +380,7 @@ class Call:
         # The caller of an originated call has answered: what it said is the answer to the offer that the engine made.
         assert isinstance(item, Answered)
         try:
-            self.session.set_remote(self.caller, item.sdp)
+            self.session.set_remote(self.caller, item.sdp, offer=False)
         except NegotiationError as error:
             self.end(cause_named("media-unacceptable", error.reason))
             return
@@ -399,7 +400,7 @@ class Call:
             if item.sdp is None:
                 sdp = self.session.local_offer(self.caller)
             else:
-                self.session.set_remote(self.caller, item.sdp)
+                self.session.set_remote(self.caller, item.sdp, offer=True)
                 sdp = self.session.local_answer(self.caller)
         except NegotiationError as error:
             self.session.rollback(self.caller)
@@ -479,7 +480,8 @@ class Call:
     # -- the end
 
     def end(self, cause: EndCause) -> None:
-        """Decide the end of the call, unless that is done; legs, streams and recordings are closed and then the call is over."""
+        """Decide the end of the call, unless that is done; legs, streams and recordings are closed and then the call is
+        over."""
         if self.state in (State.ENDING, State.ENDED):
             return
         self.state = State.ENDING

@@ -1,8 +1,8 @@
 """What is asked of a leg.
 
-A leg is one SIP dialog (or the attempt at one) between Tandem and a phone, trunk or browser. Its id is chosen by whoever
-creates it and never used twice. A command that no longer fits (an Answer after the caller has cancelled) is dropped and
-counted by the leg, never raised: the two sides of a call race by nature.
+A leg is one SIP dialog (or the attempt at one) between Tandem and a phone, trunk or browser. Its id is chosen by
+whoever creates it and never used twice. A command that no longer fits (an Answer after the caller has cancelled) is
+dropped and counted by the leg, never raised: the two sides of a call race by nature.
 """
 
 from __future__ import annotations
@@ -141,6 +141,4 @@ class Inform:
     """Echoed in the Delivered event."""
 
 
-Command = (
-    Dial | Ring | Progress | Answer | Reject | HangUp | Offer | AcceptOffer | DeclineOffer | Inform
-)
+Command = Dial | Ring | Progress | Answer | Reject | HangUp | Offer | AcceptOffer | DeclineOffer | Inform

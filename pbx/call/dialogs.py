@@ -42,8 +42,9 @@ class DialogOwner(Protocol):
 class DialogTable:
     """Dialogs by Call-ID, local tag and remote tag.
 
-    Our local tags are random and each leg uses one, so (Call-ID, local tag) finds the leg and the leg tells which of its dialogs
-    has the remote tag: an INVITE of ours that forks downstream makes several (RFC 3261 §12.1.2), whose number is unknown here.
+    Our local tags are random and each leg uses one, so (Call-ID, local tag) finds the leg and the leg tells which of
+    its dialogs has the remote tag: an INVITE of ours that forks downstream makes several (RFC 3261 §12.1.2), whose
+    number is unknown here.
     """
 
     __slots__ = ("_owners",)
@@ -60,7 +61,8 @@ class DialogTable:
         self._owners.pop((call_id, local_tag), None)
 
     def find(self, request: Request) -> DialogOwner | None:
-        """Return the leg to which a request with a To tag belongs; None means 481, or silence for an ACK (RFC 3261 §12.2.2)."""
+        """Return the leg to which a request with a To tag belongs; None means 481, or silence for an ACK (RFC 3261
+        §12.2.2)."""
         return self.lookup(request.call_id, request.to.tag or "", request.from_.tag or "")
 
     def lookup(self, call_id: str, local_tag: str, remote_tag: str) -> DialogOwner | None:

@@ -50,7 +50,8 @@ class Ringing:
 
 @dataclass(frozen=True, slots=True)
 class Progressing:
-    """The far end sends early media. Comes again, with another description, when a forking proxy downstream reaches several phones."""
+    """The far end sends early media. Comes again, with another description, when a forking proxy downstream reaches
+    several phones."""
 
     leg: str
     sdp: SessionDescription
@@ -89,7 +90,8 @@ class HungUp:
 
 @dataclass(frozen=True, slots=True)
 class Offered:
-    """The peer offers a changed session, or with None asks for an offer of ours. Must be answered by AcceptOffer or DeclineOffer."""
+    """The peer offers a changed session, or with None asks for an offer of ours. Must be answered by AcceptOffer or
+    DeclineOffer."""
 
     leg: str
     sdp: SessionDescription | None

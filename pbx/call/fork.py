@@ -21,8 +21,8 @@ __all__ = ["Fork", "ends_search", "worse"]
 
 _TIMER = "ring"
 
-# The cause that a caller is told when several phones failed differently: the one that says most. RFC 3261 §16.7 step 6 has a
-# proxy choose likewise (6xx first, then the lowest class), and leaves the choice inside a class to taste.
+# The cause that a caller is told when several phones failed differently: the one that says most. RFC 3261 §16.7 step 6
+# has a proxy choose likewise (6xx first, then the lowest class), and leaves the choice inside a class to taste.
 _WEIGHT = {
     "declined": 100,
     "busy": 90,
@@ -50,12 +50,18 @@ def worse(one: EndCause | None, other: EndCause) -> EndCause:
 def ends_search(target: str, cause: EndCause) -> bool:
     """Return whether a failure of `target` makes it pointless or rude to try the next one.
 
-    A trunk that says busy, declined or no such number has reached the callee; another trunk would say the same. An extension that
-    is busy has not: the next one in the list is another person.
+    A trunk that says busy, declined or no such number has reached the callee; another trunk would say the same. An
+    extension that is busy has not: the next one in the list is another person.
     """
     if cause.slug == "declined":
         return True
-    return target.startswith("trunk/") and cause.slug in ("busy", "number-unknown", "number-gone", "number-incomplete", "media-refused")
+    return target.startswith("trunk/") and cause.slug in (
+        "busy",
+        "number-unknown",
+        "number-gone",
+        "number-incomplete",
+        "media-refused",
+    )
 
 
 @dataclass(slots=True)
@@ -231,7 +237,7 @@ class Fork:
             call.ring()
             return
         try:
-            call.session.set_remote(item.leg, item.sdp)
+            call.session.set_remote(item.leg, item.sdp, offer=False)
             answer = call.session.answer_to(call.caller, item.leg)
         except NegotiationError:
             call.ring()  # a description that cannot be met is judged at the answer, not before
@@ -248,7 +254,7 @@ class Fork:
             return
         late = call.late_offer and call.answer_is_due
         try:
-            session.set_remote(item.leg, item.sdp)
+            session.set_remote(item.leg, item.sdp, offer=item.is_offer)
             if late:
                 to_caller = session.offer_to(call.caller, item.leg, decodable_only=self._step.record is not None)
             elif call.answer_is_due:

@@ -1,4 +1,5 @@
-"""What a call needs from the rest of the server, as Protocols: `pbx.app` gives the real things, tests give small ones."""
+"""What a call needs from the rest of the server, as Protocols: `pbx.app` gives the real things, tests give small
+ones."""
 
 from __future__ import annotations
 
@@ -31,6 +32,8 @@ class Candidate:
     """Whose password answers a challenge; empty for none."""
     latch: bool = True
     """Believe the first good source of audio rather than the address said (a phone behind NAT)."""
+    peer: str = ""
+    """The numeric address that the peer's signalling comes from; empty while unknown."""
     headers: tuple[tuple[str, str], ...] = ()
 
 
@@ -38,7 +41,8 @@ class Directory(Protocol):
     """Where everybody is."""
 
     def candidates(self, target: Target) -> tuple[Candidate, ...]:
-        """Return the ways to reach a target, best first; those of one extension ring together. Empty: nobody is there."""
+        """Return the ways to reach a target, best first; those of one extension ring together. Empty: nobody is
+        there."""
 
     def latches(self, source: str) -> bool:
         """Return whether a source's audio may come from elsewhere than it says (see `Candidate.latch`)."""

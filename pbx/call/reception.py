@@ -1,7 +1,7 @@
 """The front door: every request that arrives is answered here, or handed to whom it belongs.
 
-Inside a dialog it goes to the leg. Outside, RFC 3261 §8.2 says in which order it is looked at: the method, the Request-URI, what it requires;
-then who sends it (`pbx.call.admission`), and only then what it wants.
+Inside a dialog it goes to the leg. Outside, RFC 3261 §8.2 says in which order it is looked at: the method, the
+Request-URI, what it requires; then who sends it (`pbx.call.admission`), and only then what it wants.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final
 from pbx.call.admission import Admission
 from pbx.call.events import Incoming
 from pbx.call.leg import InboundLeg, Leg, LegContext
-from pbx.call.leg.headers import ACCEPT, ALLOW, SUPPORTED, option_tags
+from pbx.call.leg.headers import ACCEPT, ALLOW, OPTION_TAGS, SUPPORTED
 from pbx.call.registry import CallRegistry
 from pbx.errors import ParseError
 from pbx.sip.message import Request, Response, make_response
@@ -21,7 +21,10 @@ from pbx.sip.stack import Flow, ServerTransaction, TransactionFailure
 __all__ = ["KNOWN_METHODS", "Reception"]
 
 KNOWN_METHODS: Final = frozenset(
-    "INVITE ACK CANCEL BYE OPTIONS REGISTER PRACK UPDATE INFO MESSAGE REFER SUBSCRIBE NOTIFY PUBLISH".split()
+    (
+        *("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "REGISTER", "PRACK"),
+        *("UPDATE", "INFO", "MESSAGE", "REFER", "SUBSCRIBE", "NOTIFY", "PUBLISH"),
+    )
 )
 """Methods that we recognise; any other gets 501 (RFC 3261 §21.5.2), one of these that we do not take 405 (§21.4.6)."""
 
@@ -57,7 +60,8 @@ class Reception:
             self._refuse(transaction, error.status, error.reason)
 
     def on_ack(self, request: Request, flow: Flow) -> None:
-        """Give the ACK of a 2xx to its leg; one without a dialog is dropped (RFC 3261 §12.2.2 leaves no way to answer)."""
+        """Give the ACK of a 2xx to its leg; one without a dialog is dropped (RFC 3261 §12.2.2 leaves no way to
+        answer)."""
         owner = self._context.dialogs.find(request)
         if owner is None:
             self._context.count("ack-without-dialog")
@@ -95,7 +99,8 @@ class Reception:
 
     def _outside_dialog(self, transaction: ServerTransaction, request: Request) -> None:
         method = request.method
-        # RFC 3261 §8.2.1: if the UAS recognizes but does not support the method, it MUST generate a 405 with an Allow header.
+        # RFC 3261 §8.2.1: if the UAS recognizes but does not support the method, it MUST generate a 405 with an Allow
+        # header.
         if method not in _OUTSIDE_DIALOGS:
             known = method in KNOWN_METHODS
             in_dialog_only = method in ("BYE", "PRACK", "UPDATE", "INFO")
@@ -105,13 +110,7 @@ class Reception:
         if request.uri.scheme not in ("sip", "sips", "tel"):
             self._refuse(transaction, 416)
             return
-        # RFC 3261 §8.2.2.3: an option tag that is not understood MUST be answered by a 420 that lists it in Unsupported.
-        unsupported = [tag for tag in (*request.require, *request.proxy_require) if tag not in option_tags(method)]
-        if unsupported:
-            response = make_response(request, 420, to_tag=self._context.ids.tag())
-            response.headers.set("Unsupported", ", ".join(unsupported))
-            self._stack.send_response(transaction, response)
-        elif method == "REGISTER":
+        if method == "REGISTER":
             self._register(transaction, request)
         elif method == "OPTIONS":
             self._options(transaction, request)
@@ -121,13 +120,21 @@ class Reception:
     # -- what it wants
 
     def _options(self, transaction: ServerTransaction, request: Request) -> None:
-        """RFC 3261 §11.2: Allow, Accept, Supported. The same for every user part, so that nobody learns which extensions exist."""
-        response = make_response(request, 200 if not self._registry.draining else 503, to_tag=self._context.ids.tag())
-        self._describe(response)
+        """RFC 3261 §11.2: Allow, Accept, Supported. The same for every user part, so that nobody learns which
+        extensions exist."""
+        # RFC 3261 §8.2.2.3: an option tag that is not understood MUST be answered by a 420 that lists it in Unsupported.
+        unsupported = [tag for tag in (*request.require, *request.proxy_require) if tag not in OPTION_TAGS]
+        status = 420 if unsupported else 503 if self._registry.draining else 200
+        response = make_response(request, status, to_tag=self._context.ids.tag())
+        if unsupported:
+            response.headers.set("Unsupported", ", ".join(unsupported))
+        else:
+            self._describe(response)
         self._stack.send_response(transaction, response)
 
     def _invite(self, transaction: ServerTransaction, request: Request) -> None:
-        # RFC 7332 §4: a B2BUA decrements Max-Forwards like a proxy, and RFC 3261 §16.3 refuses a request that came with 0.
+        # RFC 7332 §4: a B2BUA decrements Max-Forwards like a proxy, and RFC 3261 §16.3 refuses a request that came with
+        # 0.
         max_forwards = request.max_forwards
         if max_forwards == 0:
             self._refuse(transaction, 483)
@@ -157,7 +164,7 @@ class Reception:
             tuple(request.headers),
             request.call_id,
         )
-        self._registry.begin(incoming, leg, call_id)
+        self._registry.begin(incoming, leg, call_id, transaction.flow)
 
     def _refuse(self, transaction: ServerTransaction, status: int, reason: str | None = None) -> None:
         response = make_response(transaction.request, status, reason, to_tag=self._context.ids.tag())

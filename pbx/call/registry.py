@@ -13,10 +13,11 @@ from pbx.call.ports import LegHandle, Services
 from pbx.call.serve import DialCallerRunner
 from pbx.call.summary import LegSummary, Summary
 from pbx.cause import EndCause, cause_named
-from pbx.dialplan.steps import Target
 from pbx.dialplan.decision import Query
+from pbx.dialplan.steps import Target
 from pbx.media import events as media
-from pbx.media.session import MediaSession
+from pbx.media.session import MediaSession, call_of
+from pbx.sip.stack import Flow
 
 __all__ = ["CallRegistry", "Limits"]
 
@@ -31,8 +32,8 @@ class Limits:
 class CallRegistry:
     """The calls of this process, by id.
 
-    A call's id begins the ids of its legs, streams, plays and recordings (``c5f2…-0``), so whatever the engine tells finds its call
-    without a table.
+    The ids of legs (``c5f2…-0``), streams, plays and recordings (``c5f2…/3``) begin with that of their call, so
+    whatever a leg or the engine tells finds its call without a table.
     """
 
     def __init__(
@@ -67,8 +68,8 @@ class CallRegistry:
         """Return an id for a call; the id of its caller's leg is that with ``-0``."""
         return self._services.token()
 
-    def begin(self, incoming: Incoming, leg: LegHandle, call_id: str) -> Call:
-        """Route a call that came in. `incoming.leg` must be ``call_id + "-0"``."""
+    def begin(self, incoming: Incoming, leg: LegHandle, call_id: str, flow: Flow) -> Call:
+        """Route a call that came in by `flow`. `incoming.leg` must be ``call_id + "-0"``."""
         services = self._services
         now, wall = services.now(), services.wall()
         caller = incoming.caller
@@ -80,7 +81,8 @@ class CallRegistry:
         call.legs[incoming.leg] = leg
         call.late_offer = incoming.offer is None
         call.max_forwards = incoming.max_forwards
-        call.session.open(incoming.leg, latch=services.directory.latches(incoming.source))
+        latch = services.directory.latches(incoming.source)
+        call.session.open(incoming.leg, latch=latch, peer=flow.remote[0], local=flow.local[0])
         if incoming.offer is not None and not call.take_offer(incoming.offer):
             return call
         query = Query(
@@ -111,7 +113,9 @@ class CallRegistry:
         summary = Summary(call_id, source, caller, number, services.wall(), services.now())
         call = self._make(summary, leg)
         call.answer_is_due = False
-        decision = services.decide(Query(source, number, services.wall(), caller=caller.number, caller_name=caller.name))
+        decision = services.decide(
+            Query(source, number, services.wall(), caller=caller.number, caller_name=caller.name)
+        )
         summary.route = decision.route or ""
         services.observer.call_started(summary)
         call.run(decision.steps, first=DialCallerRunner(call, candidates[0]))
@@ -149,11 +153,9 @@ class CallRegistry:
     def on_media(self, events: Iterable[media.Event]) -> None:
         """Give each event of the engine to the call that it belongs to."""
         for event in events:
-            if isinstance(event, (media.RecordingEnded, media.RecordingFailed)):
-                name = event.recording
-            else:
-                name = event.stream
-            call = self._calls.get(name.partition("-")[0])
+            of_file = isinstance(event, (media.RecordingEnded, media.RecordingFailed))
+            name = event.recording if of_file else event.stream
+            call = self._calls.get(call_of(name))
             if call is None:
                 self.stray_media_events += 1
             else:
@@ -179,7 +181,8 @@ class CallRegistry:
         return True
 
     def drain(self, seconds: float, done: Callable[[], None]) -> None:
-        """Take no new calls, let the running ones finish for `seconds`, then end them; `done` is called when none is left."""
+        """Take no new calls, let the running ones finish for `seconds`, then end them; `done` is called when none is
+        left."""
         self._draining = True
         if not self._calls:
             done()

@@ -30,7 +30,8 @@ _TIMER = "step"
 
 
 def not_available(call: Call, what: str) -> EndCause:
-    """Return the cause for a feature that this server does not have; a busy or absent callee stays the reason if it was one."""
+    """Return the cause for a feature that this server does not have; a busy or absent callee stays the reason if it was
+    one."""
     return call.last_failure or cause_named("not-available", what)
 
 
@@ -164,7 +165,8 @@ class PlayRunner(_WithStream):
         return True
 
     def happened(self, item: Any) -> None:
-        """Go on with the next file. One that cannot be played is skipped and becomes the cause, should nothing else follow."""
+        """Go on with the next file. One that cannot be played is skipped and becomes the cause, should nothing else
+        follow."""
         if not isinstance(item, media.PlayEnded) or item.play != self._play:
             return
         if item.failure:
@@ -263,7 +265,8 @@ class DialCallerRunner:
         return True
 
     def take(self, item: Any) -> None:
-        """Dial once the stream has its ports; go on when it is answered (the call has taken the description by then)."""
+        """Dial once the stream has its ports; go on when it is answered (the call has taken the description by
+        then)."""
         call = self._call
         if isinstance(item, media.Closed):
             call.end(cause_named("no-ports", item.reason))

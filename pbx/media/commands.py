@@ -1,9 +1,9 @@
 """What callers ask of the media engine.
 
-Each command is a small serialisable value: strings, numbers and tuples of them, so that it can cross a process boundary.
-A *stream* is one RTP session of one leg (an RTP port and, unless multiplexed, the RTCP port above it); its id is chosen
-by the caller and never used twice. Every command answers later, by an event of `pbx.media.events`, and none raises for
-what happens in the engine. Addresses are numeric text, times are milliseconds unless a name says otherwise.
+Each command is a small serialisable value: strings, numbers and tuples of them, so that it can cross a process
+boundary. A *stream* is one RTP session of one leg (an RTP port and, unless multiplexed, the RTCP port above it); its id
+is chosen by the caller and never used twice. Every command answers later, by an event of `pbx.media.events`, and none
+raises for what happens in the engine. Addresses are numeric text, times are milliseconds unless a name says otherwise.
 """
 
 from __future__ import annotations
@@ -83,7 +83,8 @@ class SetRemote:
 
 @dataclass(frozen=True, slots=True)
 class Connect:
-    """Relay between two streams of one group, both ways; a stream connected to itself is an echo. Ends earlier connections of both."""
+    """Relay between two streams of one group, both ways; a stream connected to itself is an echo. Ends earlier
+    connections of both."""
 
     left: str
     right: str
@@ -172,7 +173,8 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """End a stream, its plays and connections; answered by Closed with the final counts. Its ports drain before reuse."""
+    """End a stream, its plays and connections; answered by Closed with the final counts. Its ports drain before
+    reuse."""
 
     stream: str
 

@@ -39,12 +39,17 @@ class StreamStatistics:
     """Milliseconds, as the peer reports."""
     rtcp_received: int = 0
     rtcp_sent: int = 0
+    stun_received: int = 0
     dropped_stranger: int = 0
     """Packets from an address that is not the peer's."""
+    dropped_source: int = 0
+    """Packets of a second source (SSRC) beside the one that is heard."""
     dropped_invalid: int = 0
     """Datagrams that are neither RTP nor RTCP nor STUN of version and length that the RFCs allow."""
     dropped_payload: int = 0
-    """RTP of a payload type that was not negotiated."""
+    """RTP of a payload type that was not negotiated, here or on the stream that it should be relayed to."""
+    dropped_late: int = 0
+    """Packets from before a change of source that came after it."""
     dropped_unconnected: int = 0
     """Good packets that had nowhere to go: no connection, muted, or the other side on hold."""
     send_errors: int = 0
@@ -141,6 +146,4 @@ class Closed:
     reason: str = ""
 
 
-Event = (
-    Opened | Latched | Digit | PlayEnded | RecordingEnded | RecordingFailed | NoMedia | Statistics | Closed
-)
+Event = Opened | Latched | Digit | PlayEnded | RecordingEnded | RecordingFailed | NoMedia | Statistics | Closed

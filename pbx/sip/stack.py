@@ -1,7 +1,8 @@
-"""What the rooms above SIP see of it: where a message goes, who hears of a transaction, and what the stack does for them.
+"""What the rooms above SIP see of it: where a message goes, who hears of a transaction, and what the stack does for
+them.
 
-`pbx.net.driver.Driver` implements `Stack` over real sockets, and over an in-memory network in the tests. Everything here is
-synchronous: a call returns at once and what happens later comes back through a `TransactionUser`.
+`pbx.net.driver.Driver` implements `Stack` over real sockets, and over an in-memory network in the tests. Everything
+here is synchronous: a call returns at once and what happens later comes back through a `TransactionUser`.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ __all__ = [
 class Flow:
     """A way to a peer that is known to work (RFC 5626 §3): a connection, or a pair of UDP addresses.
 
-    `transport` is ``udp``, ``tcp``, ``tls``, ``ws`` or ``wss``; addresses are (numeric host, port); `connection` numbers a
-    connection of this process, 0 for UDP. A flow is hashable and two equal flows are the same way.
+    `transport` is ``udp``, ``tcp``, ``tls``, ``ws`` or ``wss``; addresses are (numeric host, port); `connection`
+    numbers a connection of this process, 0 for UDP. A flow is hashable and two equal flows are the same way.
     """
 
     transport: str
@@ -56,7 +57,8 @@ class Flow:
 class Destination:
     """Where a request goes: `uri` becomes the Request-URI, `route` the Route headers, top first.
 
-    With `flow` it takes that flow and no other (a phone behind NAT, a connection a phone made); else the next hop (the top route, or `uri`)
+    With `flow` it takes that flow and no other (a phone behind NAT, a connection that a phone made); else the next hop (the
+    top route, or `uri`)
     is resolved by RFC 3263. `fallback`: if the flow is gone, resolve rather than fail.
     """
 
@@ -65,13 +67,14 @@ class Destination:
     flow: Flow | None = None
     fallback: bool = False
     next_hop: Uri | None = None
-    """Resolved in place of the top route or `uri`: a strict router, which is the Request-URI while all routes lie behind it
-    (RFC 3261 §12.2.1.1). `pbx.sip.dialog` sets it."""
+    """Resolved in place of the top route or `uri`: a strict router, which is the Request-URI while all routes lie
+    behind it (RFC 3261 §12.2.1.1). `pbx.sip.dialog` sets it."""
 
 
 @dataclass(frozen=True, slots=True)
 class TransactionFailure:
-    """A client transaction without a final response. `kind` is ``timeout``, ``transport``, ``resolve`` or ``cancelled``."""
+    """A client transaction without a final response. `kind` is ``timeout``, ``transport``, ``resolve`` or
+    ``cancelled``."""
 
     kind: str
     detail: str = ""
@@ -81,7 +84,8 @@ class ServerTransaction(Protocol):
     """One request received that must be answered."""
 
     user: object | None
-    """Who took the request, set by the `RequestHandler`: whom a CANCEL of it, or the failure of its answer, concerns."""
+    """Who took the request, set by the `RequestHandler`: whom a CANCEL of it, or the failure of its answer,
+    concerns."""
 
     @property
     def request(self) -> Request:
@@ -119,7 +123,8 @@ class TransactionUser(Protocol):
     """Who owns a client transaction."""
 
     def on_response(self, transaction: ClientTransaction, response: Response) -> None:
-        """Take a response: provisional ones, then one final; for INVITE possibly several 2xx (forking, RFC 3261 §13.2.2.4)."""
+        """Take a response: provisional ones, then one final; for INVITE possibly several 2xx (forking, RFC 3261
+        §13.2.2.4)."""
 
     def on_failure(self, transaction: ClientTransaction, failure: TransactionFailure) -> None:
         """Take that there will be no final response. Comes at most once and nothing follows."""
@@ -135,7 +140,8 @@ class RequestHandler(Protocol):
         """Take an ACK for a 2xx; it has no transaction to answer."""
 
     def on_cancel(self, transaction: ServerTransaction, cancel: Request) -> None:
-        """Take that an INVITE without final response was cancelled. The CANCEL has been answered; the INVITE must be, with 487."""
+        """Take that an INVITE without final response was cancelled. The CANCEL has been answered; the INVITE must be,
+        with 487."""
 
     def on_server_failure(self, transaction: ServerTransaction, failure: TransactionFailure) -> None:
         """Take that a final response could not be delivered: no ACK in 64*T1 (``timeout``), or a dead transport."""
@@ -151,9 +157,11 @@ class Stack(Protocol):
         """Call `call` after `delay` seconds."""
 
     def send_request(self, request: Request, destination: Destination, user: TransactionUser) -> ClientTransaction:
-        """Start a client transaction. Via and Route are added here, and Contact too where the method wants one and none is there.
+        """Start a client transaction. Via and Route are added here, and Contact too where the method wants one and none
+        is there.
 
-        Resolves the next hop, falls over to the next target on failure or 503 (RFC 3263 §4.3), and takes TCP for a request over 1300 octets.
+        Resolves the next hop, falls over to the next target on failure or 503 (RFC 3263 §4.3), and takes TCP for a
+        request over 1300 octets.
         """
 
     def send_ack(self, request: Request, destination: Destination) -> None:
