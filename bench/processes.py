@@ -49,12 +49,10 @@ def wait_for(condition, seconds: float, what: str) -> None:  # type: ignore[no-u
 
 
 @contextmanager
-def running(command: Sequence[str], log: Path, **options: object) -> Iterator[subprocess.Popen[bytes]]:
+def running(command: Sequence[str], log: Path, cwd: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
     """Run a server in the background, its output in `log`; ended by SIGTERM, or SIGKILL after ten seconds."""
     with log.open("wb") as output:
-        process = subprocess.Popen(
-            command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, **options
-        )  # type: ignore[call-overload]
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=cwd)
         try:
             yield process
         finally:

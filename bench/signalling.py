@@ -58,7 +58,7 @@ def _load(directory: Path, rate: int, calls: int, number: str) -> tuple[int, int
     with stats.open() as file:
         last = list(csv.DictReader(file, delimiter=";"))[-1]
     clock = last.get("ResponseTime1(C)", "00:00:00:000")
-    hours, minutes, seconds, micro = (clock.split(":") + ["0", "0", "0", "0"])[:4]
+    hours, minutes, seconds, micro = [*clock.split(":"), "0", "0", "0", "0"][:4]
     response = (int(hours) * 3600 + int(minutes) * 60 + int(seconds)) * 1000 + int(micro) / 1000
     return int(last["SuccessfulCall(C)"]), int(last["FailedCall(C)"]), response
 

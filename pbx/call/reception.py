@@ -122,7 +122,7 @@ class Reception:
     def _options(self, transaction: ServerTransaction, request: Request) -> None:
         """RFC 3261 §11.2: Allow, Accept, Supported. The same for every user part, so that nobody learns which
         extensions exist."""
-        # RFC 3261 §8.2.2.3: an option tag that is not understood MUST be answered by a 420 that lists it in Unsupported.
+        # RFC 3261 §8.2.2.3: an option tag that is not understood MUST be answered by a 420 with Unsupported.
         unsupported = [tag for tag in (*request.require, *request.proxy_require) if tag not in OPTION_TAGS]
         status = 420 if unsupported else 503 if self._registry.draining else 200
         response = make_response(request, status, to_tag=self._context.ids.tag())

@@ -153,9 +153,7 @@ class CallRegistry:
     def on_media(self, events: Iterable[media.Event]) -> None:
         """Give each event of the engine to the call that it belongs to."""
         for event in events:
-            of_file = isinstance(event, (media.RecordingEnded, media.RecordingFailed))
-            name = event.recording if of_file else event.stream
-            call = self._calls.get(call_of(name))
+            call = self._calls.get(call_of(_name_in(event)))
             if call is None:
                 self.stray_media_events += 1
             else:
@@ -206,3 +204,9 @@ class CallRegistry:
             known = call.summary.legs[leg]
             known.sip_call_id, known.remote = handle.sip_call_id, handle.remote
         return call.summary
+
+
+def _name_in(event: media.Event) -> str:
+    if isinstance(event, (media.RecordingEnded, media.RecordingFailed)):
+        return event.recording
+    return event.stream

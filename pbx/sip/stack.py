@@ -57,8 +57,8 @@ class Flow:
 class Destination:
     """Where a request goes: `uri` becomes the Request-URI, `route` the Route headers, top first.
 
-    With `flow` it takes that flow and no other (a phone behind NAT, a connection that a phone made); else the next hop (the
-    top route, or `uri`)
+    With `flow` it takes that flow and no other (a phone behind NAT, a connection that a phone made); else the next hop
+    (the top route, or `uri`)
     is resolved by RFC 3263. `fallback`: if the flow is gone, resolve rather than fail.
     """
 
