@@ -23,7 +23,7 @@ _UNSAFE_USER = re.compile(r"[^A-Za-z0-9\-_.!~*'()&=+$,;?/]")
 
 
 def _escape(match: re.Match[str]) -> str:
-    return "".join(f"%{octet:02X}" for octet in match[0].encode())
+    return "".join(f"%{octet:02X}" for octet in match[0].encode(errors="replace"))
 
 
 def plain(value: str) -> str:

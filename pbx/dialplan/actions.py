@@ -1,0 +1,305 @@
+"""What a route's ``do:`` holds once loaded: actions, which turn one call into the steps of its decision.
+
+``set`` changes the context for the actions after it; ``goto`` runs those of another route; each other action adds a
+step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Protocol
+
+from pbx.dialplan.decision import Query
+from pbx.dialplan.numbering import Numbering
+from pbx.dialplan.steps import (
+    CallerOverride,
+    DialStep,
+    FeatureStep,
+    PlayStep,
+    Recording,
+    RecordStep,
+    Step,
+    Target,
+    VoicemailStep,
+)
+from pbx.dialplan.template import Template, for_header, for_path, for_sip_user
+
+__all__ = [
+    "RESTRICTIONS",
+    "Action",
+    "Context",
+    "Dial",
+    "DialTarget",
+    "Fixed",
+    "GoTo",
+    "Named",
+    "Play",
+    "RecordCaller",
+    "Refused",
+    "SetCaller",
+    "SetHeaders",
+    "SetNumber",
+]
+
+RESTRICTIONS = {
+    "international": "{number}, to be sent, is international and the route does not say `international: true`",
+    "premium": "{number}, to be sent, is a premium number and the route does not say `premium: true`",
+    "unauthenticated": "the caller has not proven who it is, and nobody unknown may dial out",
+}
+"""Why a route that would dial out does not take a call."""
+
+_NO_HANDLERS: Mapping[str, tuple[Step, ...]] = MappingProxyType({})
+
+
+class Refused(Exception):  # noqa: N818 - an outcome, not an error
+    """A route would dial what it may not; `restriction` is a key of `RESTRICTIONS`, `number` what would have been
+    sent."""
+
+    def __init__(self, restriction: str, number: str) -> None:
+        super().__init__(restriction)
+        self.restriction = restriction
+        self.number = number
+
+
+class Context:
+    """One call on its way through a route's actions: what the placeholders stand for, and what ``set`` has changed."""
+
+    __slots__ = ("caller", "fixed", "headers", "kind", "number", "numbering", "query", "values")
+
+    def __init__(self, query: Query, kind: str, values: dict[str, str], fixed: int, numbering: Numbering) -> None:
+        self.query = query
+        self.kind = kind
+        """``extension``, ``trunk``, or anything else for a caller that has not proven who it is."""
+        self.values = values
+        self.number = query.number
+        self.fixed = fixed
+        """How many of the first characters of `number` were written by the route and not by the caller."""
+        self.caller: CallerOverride | None = None
+        self.headers: tuple[tuple[str, str], ...] = ()
+        self.numbering = numbering
+
+    def branch(self) -> Context:
+        """Return a copy for actions that may not be performed, so that their ``set`` does not show elsewhere."""
+        copy = Context(self.query, self.kind, dict(self.values), self.fixed, self.numbering)
+        copy.number, copy.caller, copy.headers = self.number, self.caller, self.headers
+        return copy
+
+
+class Action(Protocol):
+    """One entry of ``do:``."""
+
+    def perform(self, context: Context, steps: list[Step]) -> None:
+        """Add to `steps`, or change `context`. Raises `Refused` where the route may not take this call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """A step that is the same for every call."""
+
+    step: Step
+
+    def perform(self, context: Context, steps: list[Step]) -> None:
+        """Add the step."""
+        steps.append(self.step)
+
+
+@dataclass(frozen=True, slots=True)
+class SetNumber:
+    """Rewrite the number: `replace` it, then `strip` characters from its beginning, then put `prefix` before it."""
+
+    strip: int = 0
+    prefix: Template | None = None
+    replace: Template | None = None
+
+    def perform(self, context: Context, steps: list[Step]) -> None:
+        """Change the number, and keep count of how much of its beginning is the route's own."""
+        number, fixed = context.number, context.fixed
+        if self.replace is not None:
+            number = self.replace.fill(context.values)
+            fixed = len(self.replace.literals[0])
+        if self.strip:
+            number = number[self.strip :]
+            fixed = max(0, fixed - self.strip)
+        if self.prefix is not None:
+            prefix = self.prefix.fill(context.values)
+            number = prefix + number
+            fixed = len(prefix) + fixed if self.prefix.constant else len(self.prefix.literals[0])
+        context.number = context.values["number"] = number
+        context.fixed = fixed
+
+
+@dataclass(frozen=True, slots=True)
+class SetCaller:
+    """Change whom the far end sees as the caller."""
+
+    number: Template | None = None
+    name: Template | None = None
+    anonymous: bool | None = None
+
+    def perform(self, context: Context, steps: list[Step]) -> None:
+        """Lay the change over what an earlier ``set`` left."""
+        before = context.caller or CallerOverride()
+        number = before.number if self.number is None else self.number.fill(context.values, for_header)
+        name = before.name if self.name is None else self.name.fill(context.values, for_header)
+        context.caller = CallerOverride(number, name, before.anonymous if self.anonymous is None else self.anonymous)
+        if number is not None:
+            context.values["caller"] = number
+        if name is not None:
+            context.values["caller_name"] = name
+
+
+@dataclass(frozen=True, slots=True)
+class SetHeaders:
+    """Give the outbound legs headers of the route's own."""
+
+    headers: tuple[tuple[str, Template], ...]
+
+    def perform(self, context: Context, steps: list[Step]) -> None:
+        """Add the headers, in place of those of the same name set before."""
+        names = {name.lower() for name, _ in self.headers}
+        kept = tuple(header for header in context.headers if header[0].lower() not in names)
+        context.headers = kept + tuple((name, value.fill(context.values, for_header)) for name, value in self.headers)
+
+
+@dataclass(frozen=True, slots=True)
+class DialTarget:
+    """One target of a dial: `name` is an extension's number or a whole URI, perhaps with placeholders, or a trunk's
+    name."""
+
+    kind: str
+    name: Template
+
+    def fill(self, context: Context) -> Target:
+        """Return the target that this call dials."""
+        if self.kind == "trunk":
+            return Target("trunk", self.name.literals[0], context.number)
+        if self.kind == "extension":
+            number = self.name.fill(context.values)
+            return Target("extension", number, number)
+        uri = self.name.fill(context.values, for_sip_user)
+        user, at, _ = uri.partition(":")[2].rpartition("@")
+        return Target("uri", uri, user if at else "")
+
+    def fixed(self, context: Context) -> int:
+        """Return how many of the first characters of the number sent were written by the route."""
+        if self.kind == "trunk":
+            return context.fixed
+        literal = self.name.literals[0].partition(":")[2]
+        return len(literal) + (context.fixed if not literal and self.name.names[:1] == ("number",) else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """A ``dial`` step."""
+
+    targets: tuple[DialTarget, ...]
+    timeout: float
+    strategy: str = "sequence"
+    record: Recording | None = None
+    max_duration: float | None = None
+    ringback: str = ""
+    pass_headers: frozenset[str] = frozenset()
+    """In lower case."""
+    on: tuple[tuple[str, tuple[Action, ...]], ...] = ()
+    allowed: frozenset[str] = frozenset()
+    """Which of ``international`` and ``premium`` the route allows."""
+    leaves: bool = False
+    """True if a target is a trunk or a URI: the call leaves the house."""
+
+    def perform(self, context: Context, steps: list[Step]) -> None:
+        """Add the step, with the steps of its handlers."""
+        if self.leaves and context.kind != "trunk":
+            self._guard(context)
+        handlers: Mapping[str, tuple[Step, ...]] = _NO_HANDLERS
+        if self.on:
+            handlers = MappingProxyType({outcome: _branch(actions, context) for outcome, actions in self.on})
+        headers = context.headers
+        if self.pass_headers:
+            headers += tuple(header for header in context.query.headers if header[0].lower() in self.pass_headers)
+        steps.append(
+            DialStep(
+                tuple([target.fill(context) for target in self.targets]),
+                context.number,
+                self.timeout,
+                self.strategy,
+                self.record,
+                self.max_duration,
+                context.caller,
+                headers,
+                self.ringback,
+                handlers,
+            )
+        )
+
+    def _guard(self, context: Context) -> None:
+        if context.kind != "extension":
+            raise Refused("unauthenticated", context.number)
+        for target in self.targets:
+            if target.kind == "extension":
+                continue
+            number = target.fill(context).number
+            restriction = context.numbering.restriction(number, target.fixed(context))
+            if restriction and restriction not in self.allowed:
+                raise Refused(restriction, number)
+
+
+@dataclass(frozen=True, slots=True)
+class Play:
+    """A ``play`` step whose file names hold placeholders."""
+
+    files: tuple[Template, ...]
+    step: PlayStep
+
+    def perform(self, context: Context, steps: list[Step]) -> None:
+        """Add the step."""
+        steps.append(replace(self.step, files=tuple(file.fill(context.values, for_path) for file in self.files)))
+
+
+@dataclass(frozen=True, slots=True)
+class RecordCaller:
+    """A ``record`` step whose name holds placeholders."""
+
+    name: Template
+    step: RecordStep
+
+    def perform(self, context: Context, steps: list[Step]) -> None:
+        """Add the step."""
+        steps.append(replace(self.step, name=self.name.fill(context.values, for_path)))
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A ``voicemail`` step, or another feature with a name."""
+
+    feature: str
+    name: Template
+
+    def perform(self, context: Context, steps: list[Step]) -> None:
+        """Add the step."""
+        name = self.name.fill(context.values)
+        steps.append(VoicemailStep(name) if self.feature == "voicemail" else FeatureStep(self.feature, name))
+
+
+class GoTo:
+    """Go on with the actions of another route, which the loader fills in when it knows them all."""
+
+    __slots__ = ("actions", "route")
+
+    def __init__(self, route: str) -> None:
+        self.route = route
+        self.actions: tuple[Action, ...] = ()
+
+    def perform(self, context: Context, steps: list[Step]) -> None:
+        """Perform the other route's actions in this call's context."""
+        for action in self.actions:
+            action.perform(context, steps)
+
+
+def _branch(actions: tuple[Action, ...], context: Context) -> tuple[Step, ...]:
+    steps: list[Step] = []
+    inner = context.branch()
+    for action in actions:
+        action.perform(inner, steps)
+    return tuple(steps)

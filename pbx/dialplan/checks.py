@@ -1,0 +1,128 @@
+"""What a plan that loads may still have wrong: names that nobody knows, routes that nobody reaches, doors left open."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from pbx.dialplan.actions import RESTRICTIONS, Refused
+from pbx.dialplan.conditions import Source
+from pbx.dialplan.decision import Query
+from pbx.dialplan.model import Dialplan, Route
+from pbx.dialplan.pattern import Pattern, covers
+from pbx.positions import Fault
+from pbx.units import suggestion
+
+__all__ = ["Findings", "Known", "check_plan"]
+
+_SOME_DAY = datetime(2026, 1, 7, 12, 0, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What there is outside the plan."""
+
+    extensions: Collection[str]
+    trunks: Collection[str]
+    features: Collection[str] = field(default=())
+    """Words of the features that this server has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """`faults` refuse the plan; `warnings` are told and no more."""
+
+    faults: tuple[Fault, ...]
+    warnings: tuple[Fault, ...]
+
+
+def check_plan(plan: Dialplan, known: Known) -> Findings:
+    """Check a loaded plan against what is configured."""
+    faults = [*_unknown_names(plan, known), *_open_doors(plan)]
+    warnings = [*_missing_features(plan, known), *_shadowed(plan), *_always_refused(plan)]
+    return Findings(tuple(sorted(faults)), tuple(sorted(warnings)))
+
+
+def _unknown_names(plan: Dialplan, known: Known) -> Iterator[Fault]:
+    for reference in dict.fromkeys(plan.references):
+        if reference.kind not in ("extension", "trunk"):
+            continue
+        names = known.extensions if reference.kind == "extension" else known.trunks
+        if reference.name not in names:
+            what = f"there is no {reference.kind} `{reference.name}` in the configuration"
+            hint = suggestion(reference.name, names) or f"; add it to `{reference.kind}s` or correct the name"
+            yield Fault(reference.position, what + hint)
+
+
+def _open_doors(plan: Dialplan) -> Iterator[Fault]:
+    for route in plan.routes:
+        if route.dials_out is not None and Source("any") in route.source.sources:
+            yield Fault(
+                route.dials_out,
+                f"the route `{route.name}` lets anyone dial out, even callers who have not proven who they are; "
+                "add `from: extension`, or whom it is for, to its `when`",
+            )
+
+
+def _missing_features(plan: Dialplan, known: Known) -> Iterator[Fault]:
+    for feature in dict.fromkeys(plan.features):
+        if feature.kind not in known.features:
+            yield Fault(
+                feature.position,
+                f"this server has no `{feature.kind}` yet; callers who get here are rejected as `not-available`",
+            )
+
+
+def _shadowed(plan: Dialplan) -> Iterator[Fault]:
+    for place, route in enumerate(plan.routes):
+        for earlier in plan.routes[:place]:
+            if _takes_all(earlier, route):
+                yield Fault(
+                    route.position,
+                    f"the route `{route.name}` is never reached: `{earlier.name}`, at line {earlier.position.line}, "
+                    "takes all its calls; put it before that one, or remove it",
+                )
+                break
+
+
+def _takes_all(earlier: Route, later: Route) -> bool:
+    """Return True if it is certain that every call which `later` would take is taken by `earlier`."""
+    if not all(any(ours.covers(theirs) for ours in earlier.source.sources) for theirs in later.source.sources):
+        return False
+    if any(condition not in later.conditions for condition in earlier.conditions):
+        return False
+    if earlier.number is not None:
+        if later.number is None:
+            return False
+        for narrow in later.number.patterns:
+            if not any(covers(broad, narrow) for broad in earlier.number.patterns):
+                return False
+    if earlier.dials_out is None or all(source.kind == "trunk" for source in later.source.sources):
+        return True
+    # The earlier one passes on numbers that it is not allowed to dial: international ones, say.
+    return later.dials_out is not None and later.allowed <= earlier.allowed
+
+
+def _always_refused(plan: Dialplan) -> Iterator[Fault]:
+    for route in plan.routes:
+        sources = [source for source in route.source.sources if source.kind == "extension"]
+        if not sources or route.number is None or route.dials_out is None:
+            continue
+        refusals = [_refusal(plan, route, pattern, sources[0]) for pattern in route.number.patterns]
+        refused = [refusal for refusal in refusals if refusal is not None]
+        if refused and len(refused) == len(refusals):
+            why = RESTRICTIONS[refused[0].restriction].format(number=refused[0].number)
+            yield Fault(route.position, f"the route `{route.name}` takes no call from an extension: {why}")
+
+
+def _refusal(plan: Dialplan, route: Route, pattern: Pattern, source: Source) -> Refused | None:
+    """Try the route on a number made to fit the pattern; None if it takes it, or if that cannot be told."""
+    if pattern.is_regex:
+        return None
+    number = pattern.text.removesuffix(".").replace("X", "5").replace("Z", "5").replace("N", "5")
+    if pattern.text.endswith("."):
+        number += "5555555"
+    name = source.name or "someone"
+    outcome = plan.attempt(route, Query(f"extension/{name}", number, _SOME_DAY), "extension", name)
+    return outcome if isinstance(outcome, Refused) else None

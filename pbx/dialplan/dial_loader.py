@@ -1,0 +1,144 @@
+"""Reading a ``dial`` step."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from pbx.dialplan.actions import Action, Dial, DialTarget
+from pbx.dialplan.reader import Reader
+from pbx.dialplan.scope import Scope, header_name
+from pbx.dialplan.steps import OUTCOMES, Recording
+from pbx.dialplan.template import Template
+from pbx.positions import Entry, MappingNode, Node, ScalarNode
+from pbx.units import suggestion
+
+__all__ = ["DEFAULT_TIMEOUT", "MAXIMUM_TARGETS", "load_dial"]
+
+DEFAULT_TIMEOUT = 60.0
+MAXIMUM_TARGETS = 32
+
+# sip:user@host:port;parameters, as far as it takes to find the host; placeholders are checked apart
+_URI = re.compile(
+    r"(sips?):(?:(?P<user>[^@]*)@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(?::\d{1,5})?(?:;[^{}\s]*)?"
+)
+
+ReadSteps = Callable[[Node, str], tuple[Action, ...]]
+
+
+def load_dial(reader: Reader, scope: Scope, entry: Entry, entries: MappingNode, read_steps: ReadSteps) -> Dial | None:
+    """Return the dial step that `entry` and its options describe; None if a fault left it without a target."""
+    options = {each.key: each.value for each in entries if each is not entry}
+    nodes = reader.items(entry.value, "`dial`")
+    targets = [target for node in nodes if (target := _target(reader, scope, node)) is not None]
+    if not nodes and not isinstance(entry.value, ScalarNode):
+        reader.fault(entry.value.position, "`dial` has no target; name an extension or a trunk")
+    if len(nodes) > MAXIMUM_TARGETS:
+        reader.fault(entry.value.position, f"`dial` has {len(nodes)} targets; {MAXIMUM_TARGETS} are the most")
+    leaves = any(target.kind != "extension" for target in targets)
+    if leaves and scope.dials_out is None:
+        scope.dials_out = entry.position
+    timeout = reader.duration(options["timeout"], "`timeout`") if "timeout" in options else None
+    longest = reader.duration(options["max_duration"], "`max_duration`") if "max_duration" in options else None
+    strategy = None
+    if "strategy" in options:
+        strategy = reader.choice(options["strategy"], "`strategy`", ("sequence", "all"))
+    record = _recording(reader, scope, options["record"]) if "record" in options else None
+    ringback = _sound(reader, scope, options["ringback"], "`ringback`") if "ringback" in options else ""
+    passed = _passed(reader, options["pass_headers"]) if "pass_headers" in options else frozenset()
+    handlers = _handlers(reader, options["on"], read_steps) if "on" in options else ()
+    if not targets:
+        return None
+    return Dial(
+        tuple(targets),
+        timeout or DEFAULT_TIMEOUT,
+        strategy or "sequence",
+        record,
+        longest,
+        ringback,
+        passed,
+        handlers,
+        scope.allowed,
+        leaves,
+    )
+
+
+def _target(reader: Reader, scope: Scope, node: Node) -> DialTarget | None:
+    text = reader.text(node, "`dial`")
+    if text is None:
+        return None
+    kind, slash, name = text.partition("/")
+    if text.startswith(("sip:", "sips:")):
+        return _uri(reader, scope, node, text)
+    if not slash or not name or kind not in ("extension", "trunk"):
+        near = suggestion(kind, ("extension", "trunk"))
+        if not slash and text.lstrip("+").isdigit():
+            near = f"; did you mean `extension/{text}`?"
+        how = near or "; write extension/NUMBER, trunk/NAME or a sip: URI"
+        reader.fault(node.position, f"`dial`: `{text}` is no target{how}")
+        return None
+    if kind == "trunk":
+        if "{" in name:
+            reader.fault(node.position, "`dial`: a trunk is named outright, so that no caller can choose one")
+            return None
+        scope.refer("trunk", name, node.position)
+        return DialTarget("trunk", Template(name, (name,), ()))
+    template = scope.template(reader, ScalarNode(node.position, name), "`dial`")
+    if template is None:
+        return None
+    if template.constant:
+        scope.refer("extension", template.literals[0], node.position)
+    return DialTarget("extension", template)
+
+
+def _uri(reader: Reader, scope: Scope, node: Node, text: str) -> DialTarget | None:
+    match = _URI.fullmatch(text)
+    if match is None or "{" in match["host"]:
+        reader.fault(
+            node.position,
+            f"`dial`: `{text}` is not a SIP URI; write sip:USER@HOST, with placeholders in the user part only",
+        )
+        return None
+    host = match["host"].lower()
+    if host not in scope.hosts:
+        reader.fault(
+            node.position, f"`dial`: calls to {host} are not allowed; add it to `allow_hosts` at the plan's top"
+        )
+        return None
+    template = scope.template(reader, ScalarNode(node.position, text), "`dial`")
+    return DialTarget("uri", template) if template is not None else None
+
+
+def _recording(reader: Reader, scope: Scope, node: Node) -> Recording | None:
+    if isinstance(node, ScalarNode):
+        return Recording() if reader.flag(node, "`record`") else None
+    entries = reader.mapping(node, "`record`", ("announce", "failure"))
+    if entries is None:
+        return None
+    announce, failure = entries.get("announce"), entries.get("failure")
+    return Recording(
+        _sound(reader, scope, announce.value, "`announce`") if announce else "",
+        (reader.choice(failure.value, "`failure`", ("continue", "end")) or "") if failure else "",
+    )
+
+
+def _sound(reader: Reader, scope: Scope, node: Node, what: str) -> str:
+    template = scope.file(reader, node, what)
+    if template is None:
+        return ""
+    if not template.constant:
+        reader.fault(node.position, f"{what} must name one sound, without placeholders")
+        return ""
+    return template.literals[0]
+
+
+def _passed(reader: Reader, node: Node) -> frozenset[str]:
+    names = [header_name(reader, text, position) for text, position in reader.texts(node, "`pass_headers`")]
+    return frozenset(name.lower() for name in names if name is not None)
+
+
+def _handlers(reader: Reader, node: Node, read_steps: ReadSteps) -> tuple[tuple[str, tuple[Action, ...]], ...]:
+    entries = reader.mapping(node, "`on`", OUTCOMES)
+    return tuple(
+        (entry.key, read_steps(entry.value, f"`on: {entry.key}`")) for entry in entries or () if entry.key in OUTCOMES
+    )

@@ -1,0 +1,121 @@
+"""A decision in words, and as data for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+
+from pbx.dialplan.decision import Decision
+from pbx.dialplan.selftest import word_of
+from pbx.dialplan.steps import (
+    DialStep,
+    EchoStep,
+    FeatureStep,
+    HangUpStep,
+    PlayStep,
+    RecordStep,
+    RejectStep,
+    Step,
+    Target,
+    VoicemailStep,
+    WaitStep,
+)
+from pbx.units import duration_text
+
+__all__ = ["decision_data", "decision_lines"]
+
+
+def decision_lines(decision: Decision) -> tuple[tuple[int, str], ...]:
+    """Return what would be done, a line a step, each with its depth: handlers stand below their dial."""
+    if decision.route is None:
+        return ((0, f"reject the caller: {decision.refusal}"),)
+    return tuple(_lines(decision.steps, 0))
+
+
+def _lines(steps: tuple[Step, ...], depth: int) -> Iterator[tuple[int, str]]:
+    for step in steps:
+        yield depth, _sentence(step)
+        if isinstance(step, DialStep):
+            for outcome, handler in step.on.items():
+                yield depth + 1, f"if {outcome}:" if handler else f"if {outcome}: end the call"
+                yield from _lines(handler, depth + 2)
+
+
+def _sentence(step: Step) -> str:
+    match step:
+        case DialStep():
+            return _dial(step)
+        case PlayStep():
+            times = "" if step.repeat == 1 else ", over and over" if step.repeat == 0 else f", {step.repeat} times"
+            return f"play {', '.join(step.files)}{times}{', without answering' if step.early else ''}"
+        case EchoStep():
+            return "echo" + (f" for at most {duration_text(step.limit)}" if step.limit is not None else "")
+        case RecordStep():
+            name = f" as {step.name}" if step.name else ""
+            return f"record the caller{name} for at most {duration_text(step.limit)}"
+        case WaitStep():
+            return f"wait {duration_text(step.seconds)}"
+        case RejectStep():
+            return f"reject the caller: {step.cause}" + (f" (status {step.status})" if step.status else "")
+        case HangUpStep():
+            return f"hang up: {step.cause}"
+        case VoicemailStep():
+            return f"voicemail of {step.mailbox}"
+        case FeatureStep():
+            return f"{step.feature} {step.name}"
+        case _:
+            return word_of(step)
+
+
+def _dial(step: DialStep) -> str:
+    together = ", all at once," if step.strategy == "all" and len(step.targets) > 1 else ""
+    joint = " and " if together else ", then "
+    text = f"dial {joint.join(_target(target) for target in step.targets)}{together}"
+    text += f" for {duration_text(step.timeout)}" + (" each" if len(step.targets) > 1 and not together else "")
+    if step.caller is not None:
+        shown = "nobody" if step.caller.anonymous else " ".join(filter(None, (step.caller.name, step.caller.number)))
+        text += f", showing {shown or 'the caller'}"
+    if step.record is not None:
+        text += ", recorded"
+    if step.max_duration is not None:
+        text += f", at most {duration_text(step.max_duration)}"
+    if step.headers:
+        text += ", with " + ", ".join(f"{name}: {value}" for name, value in step.headers)
+    return text
+
+
+def _target(target: Target) -> str:
+    return f"{target} as {target.number}" if target.kind == "trunk" else str(target)
+
+
+def decision_data(decision: Decision) -> dict[str, object]:
+    """Return a decision as plain values, fit for JSON."""
+    query = decision.query
+    return {
+        "call": {"from": query.source, "number": query.number, "at": query.at.isoformat(), "caller": query.caller},
+        "route": decision.route,
+        "number": decision.number,
+        "refusal": decision.refusal or None,
+        "steps": [_data(step) for step in decision.steps],
+        "considered": [
+            {"route": each.route, "matched": each.matched, "why": each.why, "position": str(each.position)}
+            for each in decision.considered
+        ],
+    }
+
+
+def _data(step: Step) -> dict[str, object]:
+    data: dict[str, object] = {"step": word_of(step)}
+    for field in fields(step):
+        data[field.name] = _value(getattr(step, field.name))
+    if isinstance(step, DialStep):
+        data["on"] = {outcome: [_data(each) for each in handler] for outcome, handler in step.on.items()}
+    return data
+
+
+def _value(value: object) -> object:
+    if isinstance(value, tuple):
+        return [_value(each) for each in value]
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _value(getattr(value, field.name)) for field in fields(value)}
+    return value if isinstance(value, str | int | float | bool | None) else str(value)

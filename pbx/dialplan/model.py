@@ -1,0 +1,186 @@
+"""The dialplan in memory: routes in order, and the decision which of them takes a call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import tzinfo
+
+from pbx.dialplan.actions import RESTRICTIONS, Action, Context, Refused
+from pbx.dialplan.conditions import Condition, NumberCondition, SourceCondition, TimeCondition
+from pbx.dialplan.decision import Considered, Decision, Query
+from pbx.dialplan.numbering import Numbering
+from pbx.dialplan.steps import DialStep, Step
+from pbx.positions import Position
+
+__all__ = ["Dialplan", "PlanTest", "Reference", "Route"]
+
+_DIGITS = "0123456789"
+_ANYONE = ""
+"""The key of the index for callers who have not proven who they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One route."""
+
+    name: str
+    position: Position
+    source: SourceCondition
+    number: NumberCondition | None
+    """None: any number."""
+    conditions: tuple[Condition, ...]
+    """What else must hold, in the order in which it is tested."""
+    actions: tuple[Action, ...]
+    allowed: frozenset[str] = frozenset()
+    """Which of ``international`` and ``premium`` the route allows."""
+    dials_out: Position | None = None
+    """Where it first dials a trunk or a URI, itself or by ``goto``; None if it never does."""
+
+    @property
+    def depends_on_time(self) -> bool:
+        """True if the moment of the call decides whether it matches."""
+        return any(isinstance(condition, TimeCondition) for condition in self.conditions)
+
+    def all_conditions(self) -> tuple[Condition, ...]:
+        """Return every condition in the order in which they are tested."""
+        return (self.source, *((self.number,) if self.number else ()), *self.conditions)
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Something outside the plan that it names. `kind`: ``extension``, ``trunk``, ``sound``, or a feature's word."""
+
+    kind: str
+    name: str
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
+class PlanTest:
+    """One of the plan's own tests: a call, and what must become of it (see `pbx.dialplan.selftest`)."""
+
+    position: Position
+    query: Query
+    timed: bool
+    """True if the test says when the call is made."""
+    expected: tuple[tuple[str, Position, tuple[str, ...]], ...]
+    """What is expected, where it says so, and the values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dialplan:
+    """All routes, ready to decide. Immutable: a reload makes another one."""
+
+    routes: tuple[Route, ...]
+    zone: tzinfo | None = None
+    """Where time windows are read; None: the zone of the query's own time."""
+    numbering: Numbering = field(default_factory=Numbering)
+    tests: tuple[PlanTest, ...] = ()
+    references: tuple[Reference, ...] = ()
+    features: tuple[Reference, ...] = ()
+    """Steps that ask for a feature, such as ``voicemail``."""
+    _index: dict[str, dict[str, tuple[Route, ...]]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_index", _build_index(self.routes))
+
+    def decide(self, query: Query) -> Decision:
+        """Return where `query` goes: the first route that matches, with its steps filled in."""
+        index = self._index
+        kind, _, name = query.source.partition("/")
+        by_first = index.get(query.source) or index.get(kind) or index[_ANYONE]
+        number = query.number
+        routes = by_first.get(number[:1])
+        forbidden = False
+        for route in by_first["other"] if routes is None else routes:
+            outcome = self.attempt(route, query, kind, name)
+            if outcome is None:
+                continue
+            if isinstance(outcome, Decision):
+                return outcome
+            forbidden = True
+        return Decision(query, None, number, (), "forbidden" if forbidden else "no-route", self)
+
+    def consider(self, query: Query) -> tuple[Considered, ...]:
+        """Return every route tried for `query`, in order, up to the one that matched, and why it did or did not."""
+        kind, _, name = query.source.partition("/")
+        considered = []
+        for route in self.routes:
+            outcome = self.attempt(route, query, kind, name) if route.source.holds(query) else None
+            matched = isinstance(outcome, Decision)
+            why = _why(route, query, outcome if isinstance(outcome, Refused) else None)
+            considered.append(Considered(route.name, matched, why, route.position))
+            if matched:
+                break
+        return tuple(considered)
+
+    def attempt(self, route: Route, query: Query, kind: str, name: str) -> Decision | Refused | None:
+        """Return the decision of a route whose source holds; None if another condition does not, Refused if it may
+        not."""
+        fixed = 0
+        values = {
+            "number": query.number,
+            "dialled": query.number,
+            "caller": query.caller,
+            "caller_name": query.caller_name,
+            "source": name,
+        }
+        if route.number is not None:
+            pattern = route.number.find(query.number)
+            if pattern is None:
+                return None
+            fixed = len(pattern.prefix)
+            if pattern.groups:
+                match = pattern.match(query.number)
+                if match is not None:
+                    values.update((str(place), text or "") for place, text in enumerate(match.groups(), 1))
+                    values.update((key, text or "") for key, text in match.groupdict().items())
+        for condition in route.conditions:
+            if not condition.holds(query):
+                return None
+        context = Context(query, kind, values, fixed, self.numbering)
+        steps: list[Step] = []
+        try:
+            for action in route.actions:
+                action.perform(context, steps)
+        except Refused as refused:
+            return refused
+        sent = next((step.number for step in steps if isinstance(step, DialStep)), query.number)
+        return Decision(query, route.name, sent, tuple(steps), "", self)
+
+
+def _why(route: Route, query: Query, refused: Refused | None) -> str:
+    clauses = []
+    for condition in route.all_conditions():
+        if not condition.holds(query):
+            return condition.explain(query)
+        clauses.append(condition.explain(query))
+    if refused is not None:
+        return RESTRICTIONS[refused.restriction].format(number=refused.number)
+    return ", ".join(clauses)
+
+
+def _build_index(routes: tuple[Route, ...]) -> dict[str, dict[str, tuple[Route, ...]]]:
+    """Return the routes that can match by source and first character of the number.
+
+    The first key is a source named by some route, or a kind of source, or `_ANYONE`; the second a character, or
+    ``other`` for every one that no pattern begins with. A call thus never tries the routes of other sources or
+    other digits.
+    """
+    keys = {("extension", ""), ("trunk", ""), (_ANYONE, "")}
+    keys.update(
+        (source.kind, source.name) for route in routes for source in route.source.sources if source.kind != "any"
+    )
+    index = {}
+    for kind, name in keys:
+        mine = [route for route in routes if any(source.holds(kind, name) for source in route.source.sources)]
+        firsts = {*_DIGITS, "+", "*", "#", ""}
+        firsts.update(pattern.prefix[:1] for route in mine if route.number for pattern in route.number.patterns)
+        by_first = {first: tuple(route for route in mine if _may_begin_with(route, first)) for first in firsts}
+        by_first["other"] = tuple(route for route in mine if _may_begin_with(route, "\0"))
+        index[f"{kind}/{name}" if name else kind] = by_first
+    return index
+
+
+def _may_begin_with(route: Route, first: str) -> bool:
+    return route.number is None or any(pattern.may_begin_with(first) for pattern in route.number.patterns)
