@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pbx.sip.parser import MessageError
     from pbx.sip.stack import Flow
 
 __all__ = ["Address", "Connecting", "Listener", "Network", "Sink", "family_of", "is_wildcard", "show"]
@@ -36,6 +37,9 @@ class Sink(Protocol):
 
     def received(self, data: bytes, flow: Flow) -> None:
         """Take one whole message (or what claims to be one)."""
+
+    def unframeable(self, error: MessageError, flow: Flow) -> None:
+        """Take that the stream of `flow` cannot be read any further; it is closed as soon as this returns."""
 
     def unreachable(self, remote: Address, detail: str) -> None:
         """Take that datagrams to `remote` do not get there (RFC 3261 §18.4)."""
@@ -88,6 +92,12 @@ class Network(Protocol):
 
     def keep_alive(self, flow: Flow, interval: float) -> Callable[[], None]:
         """Send a keep-alive over `flow` every `interval` seconds; the return value ends that."""
+
+    def close(self, flow: Flow, detail: str) -> None:
+        """Close a connection in good order; harmless for UDP and for one that is gone."""
+
+    def alias(self, flow: Flow, port: int) -> None:
+        """Let requests for the peer of an accepted TLS flow take that flow, as it asked for (RFC 5923)."""
 
     def peer_names(self, flow: Flow) -> tuple[str, ...]:
         """Return the SIP domains and addresses that the peer's verified certificate is for; empty if it showed none."""

@@ -142,6 +142,10 @@ class UdpTransport:
         self._watch.close()
         self._socket.close()
 
+    def serves(self, host: str) -> bool:
+        """Return whether this socket can send from our address `host`."""
+        return host == self.local[0] or (self._wildcard and (":" in host) == self._v6)
+
     def flow_to(self, remote: Address) -> Flow:
         """Return the flow to `remote` from the address that the kernel would use."""
         return Flow("udp", (self._source_towards(remote[0]), self.local[1]), remote)

@@ -1,0 +1,271 @@
+"""Every real transport behind one door: which socket a peer is reached from, and what it is told of us."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from pbx.errors import EnvironmentFault
+from pbx.net.addresses import AddressBook
+from pbx.net.keepalive import KeepAlives
+from pbx.net.tcp import StreamReactor, StreamTransport
+from pbx.net.transport import family_of, is_wildcard
+from pbx.net.udp import Readers, UdpTransport
+from pbx.sip.framing import PING
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Iterable
+
+    from pbx.net.clock import Clock
+    from pbx.net.connection import StreamLimits
+    from pbx.net.counters import Counters
+    from pbx.net.tls import Tls
+    from pbx.net.transport import Address, Connecting, Listener, Sink
+    from pbx.sip.stack import Flow
+
+__all__ = ["RealNetwork"]
+
+_DEFAULT_PORTS = {"udp": 5060, "tcp": 5060, "tls": 5061}
+
+
+class NetworkReactor(Readers, StreamReactor, Protocol):
+    """What is used of Twisted's reactor."""
+
+
+class RealNetwork:
+    """UDP, TCP and TLS over sockets. Implements `pbx.net.transport.Network`.
+
+    All listeners are bound at once, so that a taken port is known before anything else starts; EnvironmentFault says
+    which one and what to do. TLS without `tls` is not offered. Connections can be opened without a listener of their
+    transport.
+    """
+
+    def __init__(
+        self,
+        reactor: NetworkReactor,
+        clock: Clock,
+        listeners: Iterable[Listener],
+        counters: Counters,
+        *,
+        tls: Tls | None = None,
+        limits: StreamLimits | None = None,
+        book: AddressBook | None = None,
+    ) -> None:
+        self._reactor = reactor
+        self._counters = counters
+        self._book = book or AddressBook(clock.seconds)
+        self._udp: list[UdpTransport] = []
+        self._streams = {"tcp": StreamTransport(reactor, clock, counters, limits)}
+        if tls is not None:
+            self._streams["tls"] = StreamTransport(reactor, clock, counters, limits, tls)
+        self._tls = tls
+        self._keep_alives = KeepAlives(clock, self._ping)
+        for stream in self._streams.values():
+            stream.flow_gone = self._keep_alives.forget
+        self._bound: list[tuple[Listener, socket.socket]] = []
+        try:
+            for listener in listeners:
+                self._bind(listener)
+        except EnvironmentFault:
+            self.stop()
+            raise
+
+    def _bind(self, listener: Listener) -> None:
+        if listener.transport == "udp":
+            self._udp.append(UdpTransport(listener, self._book, self._counters))
+            return
+        stream = self._streams.get(listener.transport)
+        if stream is None:
+            raise EnvironmentFault(f"{listener.transport}: this transport is not set up; TLS needs a certificate")
+        self._bound.append((listener, stream.bind(listener)))
+
+    # Life
+
+    def start(self, sink: Sink) -> None:
+        """Begin to hand what arrives to `sink`."""
+        for udp in self._udp:
+            udp.start(self._reactor, sink)
+        for stream in self._streams.values():
+            stream.sink = sink
+        for listener, sock in self._bound:
+            self._streams[listener.transport].accept(listener, sock)
+        self._bound.clear()
+
+    def stop(self) -> None:
+        """Close everything, without further word to the sink."""
+        self._keep_alives.stop()
+        for udp in self._udp:
+            udp.stop()
+        self._udp.clear()
+        for _, sock in self._bound:
+            sock.close()
+        self._bound.clear()
+        for stream in self._streams.values():
+            stream.stop()
+
+    def reload_certificates(self) -> bool:
+        """Take certificate files that have changed; return whether any had. Raises EnvironmentFault, and keeps the
+        old ones."""
+        return self._tls is not None and self._tls.reload()
+
+    @property
+    def listening(self) -> tuple[tuple[Listener, Address], ...]:
+        """The listeners, and the addresses that they are bound to with the real ports."""
+        found = [(udp.listener, udp.local) for udp in self._udp]
+        for stream in self._streams.values():
+            found += stream.listening
+        return tuple(found)
+
+    def kernel_drops(self) -> int:
+        """Return how many datagrams the kernel has dropped because they were not read in time."""
+        return sum(udp.kernel_drops() for udp in self._udp)
+
+    # Flows
+
+    def offers(self, transport: str, host: str) -> bool:
+        """Return whether a flow over `transport` to the numeric `host` may be tried from here."""
+        if transport == "udp":
+            return self._udp_towards(host) is not None
+        return transport in self._streams
+
+    def connect(self, transport: str, remote: Address, name: str, waiting: Connecting) -> None:
+        """Find or open a flow to `remote`; `waiting` is told, perhaps before this returns."""
+        if transport == "udp":
+            udp = self._udp_towards(remote[0])
+            if udp is None:
+                waiting.not_connected(f"no UDP listener for IPv{family_of(remote[0])}")
+            else:
+                waiting.connected(udp.flow_to(remote))
+            return
+        stream = self._streams.get(transport)
+        if stream is None:
+            waiting.not_connected(f"{transport} is not offered here")
+        else:
+            stream.connect(remote, name if transport == "tls" else "", self._origin(transport, remote[0]), waiting)
+
+    def send(self, flow: Flow, data: bytes) -> str:
+        """Send `data` over `flow`; return an empty text, or why it cannot be sent."""
+        if flow.transport == "udp":
+            local = flow.local
+            for udp in self._udp:
+                bound = udp.local
+                if bound[1] == local[1] and (bound[0] == local[0] or udp.serves(local[0])):
+                    return udp.send(flow, data)
+            self._counters["flow_gone"] += 1
+            return "its listener is gone"
+        stream = self._streams.get(flow.transport)
+        if stream is None:
+            self._counters["flow_gone"] += 1
+            return f"{flow.transport} is not offered here"
+        return stream.send(flow, data)
+
+    def alive(self, flow: Flow) -> bool:
+        """Return whether the flow can still be sent over."""
+        if flow.transport == "udp":
+            return any(udp.local[1] == flow.local[1] for udp in self._udp)
+        stream = self._streams.get(flow.transport)
+        connection = stream.find(flow) if stream is not None else None
+        return connection is not None and connection.usable
+
+    def close(self, flow: Flow, detail: str) -> None:
+        """Close a connection in good order; harmless for UDP and for one that is gone."""
+        stream = self._streams.get(flow.transport)
+        connection = stream.find(flow) if stream is not None else None
+        if connection is not None:
+            connection.close(detail)
+
+    def alias(self, flow: Flow, port: int) -> None:
+        """Let requests for the peer of an accepted TLS flow take that flow, as it asked for (RFC 5923)."""
+        stream = self._streams.get(flow.transport)
+        if stream is not None:
+            stream.alias(flow, port)
+
+    def peer_names(self, flow: Flow) -> tuple[str, ...]:
+        """Return the names that the peer's verified certificate is for; empty if it showed none."""
+        stream = self._streams.get(flow.transport)
+        connection = stream.find(flow) if stream is not None else None
+        return () if connection is None else connection.peer_names
+
+    # What peers are told of us
+
+    def sent_by(self, flow: Flow) -> Address:
+        """Return the address by which the peer of `flow` reaches us."""
+        listener, bound = self._listener(flow.transport, flow.local[0])
+        if listener is None:
+            return flow.local
+        host = flow.local[0] if is_wildcard(bound[0]) else bound[0]
+        return self._book.advertised(listener, (host, bound[1]), flow.remote[0])
+
+    def sent_by_towards(self, transport: str, host: str) -> Address:
+        """Return the address by which a peer at the numeric `host` would reach us over `transport`."""
+        source = self._book.source_towards(host)
+        listener, bound = self._listener(transport, source)
+        if listener is None:
+            return source, _DEFAULT_PORTS.get(transport, 5060)
+        local = source if is_wildcard(bound[0]) and source else bound[0]
+        return self._book.advertised(listener, (local, bound[1]), host)
+
+    # Keep-alives
+
+    def keep_alive(self, flow: Flow, interval: float) -> Callable[[], None]:
+        """Send a keep-alive over `flow` every `interval` seconds; the return value ends that."""
+        if not self.alive(flow):
+            return lambda: None
+        stop = self._keep_alives.start(flow, interval)
+        stream = self._streams.get(flow.transport)
+        connection = stream.find(flow) if stream is not None else None
+        if connection is None:
+            return stop
+        connection.keep()
+        kept = [connection]
+
+        def let_go() -> None:
+            stop()
+            if kept:
+                kept.pop().let_go()
+
+        return let_go
+
+    def _ping(self, flow: Flow) -> None:
+        self._counters["keep_alives_sent"] += 1
+        stream = self._streams.get(flow.transport)
+        if stream is None:
+            self.send(flow, PING)
+            return
+        connection = stream.find(flow)
+        if connection is not None:
+            connection.ping()
+
+    # Choosing
+
+    def _udp_towards(self, host: str) -> UdpTransport | None:
+        """Return the listener to reach `host` from: the one bound to the kernel's choice, else to all, else any."""
+        family = family_of(host)
+        fitting = [udp for udp in self._udp if family_of(udp.local[0]) == family]
+        if len(fitting) < 2:
+            return fitting[0] if fitting else None
+        source = self._book.source_towards(host)
+        ranked = sorted(fitting, key=lambda udp: (udp.local[0] != source, not is_wildcard(udp.local[0])))
+        return ranked[0]
+
+    def _listener(self, transport: str, local: str) -> tuple[Listener | None, Address]:
+        """Return the listener of `transport` that a peer would reach at our address `local`, or the next best."""
+        if transport == "udp":
+            found = tuple((udp.listener, udp.local) for udp in self._udp)
+        else:
+            stream = self._streams.get(transport)
+            found = () if stream is None else stream.listening
+        family = family_of(local)
+        best: tuple[Listener | None, Address] = None, ("", 0)
+        for listener, bound in found:
+            if bound[0] == local:
+                return listener, bound
+            if family_of(bound[0]) == family and (best[0] is None or is_wildcard(bound[0])):
+                best = listener, bound
+        return best
+
+    def _origin(self, transport: str, host: str) -> str:
+        """Return the address to connect from: that of a listener bound to one, so that peers know us by it."""
+        source = self._book.source_towards(host)
+        listener, bound = self._listener(transport, source)
+        return "" if listener is None or is_wildcard(bound[0]) else bound[0]
