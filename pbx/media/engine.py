@@ -1,0 +1,434 @@
+"""The media engine as seen from Python: commands in, events out.
+
+`Engine` binds the native engine (`pbx/native/include/engine.h`) to the vocabulary of `pbx.media.commands` and
+`pbx.media.events`. It names things by text, the native engine by numbers; nothing else happens here.
+
+    engine = Engine(20000, 29999)
+    engine.submit(Open("leg-1", "call-1", "192.0.2.1"))
+    select.select([engine.fileno()], [], [])     # a reactor does this
+    for event in engine.drain(): ...
+    last = engine.close()
+
+A command for a stream that is not open is answered by Closed with a reason (a Play by PlayEnded, a Record by
+RecordingFailed); each Open gets exactly one Closed in the end. Commands of one group are carried out in order.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+from typing import TYPE_CHECKING
+
+from pbx.errors import EnvironmentFault, UsageError
+from pbx.media import commands as c
+from pbx.media import events as e
+from pbx.native._engine import ffi, lib
+
+if TYPE_CHECKING:
+    from pbx.native._engine import _CData
+
+__all__ = ["Engine", "EngineCounters", "codec_names"]
+
+_NO_STREAM = "no such stream"
+_ROOM = 64
+"""Events moved out in one call of the native engine."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineCounters:
+    """Counts of the whole engine, for metrics."""
+
+    streams: int
+    ports_free: int
+    ports_draining: int
+    commands_refused: int
+    """Commands that named what does not exist."""
+    events_dropped: int
+    """Events lost because nobody drained."""
+    recording_packets_dropped: int
+    """Packets missing in recordings because the disk was too slow."""
+    recordings: int
+    plays: int
+
+
+@dataclass(slots=True)
+class _Named:
+    """What a name stands for in the native engine."""
+
+    number: int
+    group: int
+    name: str
+    owner: str
+    """The group of a stream, the stream of a play, the path of a recording."""
+
+
+def codec_names() -> tuple[str, ...]:
+    """Return the names of the codecs that this build decodes and encodes; others are relayed only."""
+    return tuple(ffi.string(lib.engine_codec_names()).decode().split())
+
+
+def _text(value: object) -> str:
+    return ffi.string(value).decode(errors="replace")
+
+
+def _statistics(counts: _CData) -> e.StreamStatistics:
+    return e.StreamStatistics(
+        received_packets=counts.received_packets,
+        received_octets=counts.received_octets,
+        sent_packets=counts.sent_packets,
+        sent_octets=counts.sent_octets,
+        lost=counts.lost,
+        jitter=counts.jitter,
+        round_trip=counts.round_trip,
+        remote_lost=counts.remote_lost,
+        remote_jitter=counts.remote_jitter,
+        rtcp_received=counts.rtcp_received,
+        rtcp_sent=counts.rtcp_sent,
+        stun_received=counts.stun_received,
+        dropped_stranger=counts.dropped_stranger,
+        dropped_source=counts.dropped_source,
+        dropped_invalid=counts.dropped_invalid,
+        dropped_payload=counts.dropped_payload,
+        dropped_late=counts.dropped_late,
+        dropped_unconnected=counts.dropped_unconnected,
+        send_errors=counts.send_errors,
+        payload_type=counts.payload_type,
+        source=_text(counts.source),
+    )
+
+
+class Engine:
+    """One native engine with its threads. All methods are for one thread, and none blocks except `close`.
+
+    `first_port` to `last_port` is the range of RTP and RTCP ports, both inclusive; `drain` the milliseconds that a
+    closed pair is not used again; `workers` the number of packet threads (0: one for each core); `writers` that of
+    recording threads (0: one for every four cores); `traffic_class` the IP TOS octet of media; `cache` the MiB kept of
+    prepared sounds; `backlog` the MiB of recorded packets that may wait for a slow disk.
+
+    Raises EnvironmentFault when the machine cannot run it.
+    """
+
+    def __init__(
+        self,
+        first_port: int,
+        last_port: int,
+        *,
+        drain: int = 5000,
+        workers: int = 0,
+        writers: int = 0,
+        traffic_class: int = 0xB8,
+        cache: int = 64,
+        backlog: int = 64,
+    ) -> None:
+        options = ffi.new("struct engine_options *")
+        options.first_port, options.last_port = first_port, last_port
+        options.drain, options.workers, options.writers = drain, workers, writers
+        options.traffic_class = traffic_class
+        options.cache_mebibytes, options.backlog_mebibytes = cache, backlog
+        fault = ffi.new("char[]", 160)
+        self._engine = lib.engine_create(options, fault, 160)
+        if self._engine == ffi.NULL:
+            raise EnvironmentFault(
+                f"The media engine cannot start with ports {first_port}-{last_port}: {_text(fault)}."
+            )
+        self._numbers = count(1)
+        self._groups: dict[str, tuple[int, set[str]]] = {}
+        self._streams: dict[str, _Named] = {}
+        self._plays: dict[str, _Named] = {}
+        self._recordings: dict[str, _Named] = {}
+        self._names: dict[int, _Named] = {}
+        self._own: list[e.Event] = []
+        self._buffer = ffi.new("struct engine_event[]", _ROOM)
+        self._closed = False
+        self._submit: dict[type, Callable[..., int]] = {
+            c.Open: self._open,
+            c.SetRemote: self._set_remote,
+            c.Connect: self._connect,
+            c.Disconnect: self._disconnect,
+            c.Play: self._play,
+            c.StopPlaying: self._stop_playing,
+            c.Record: self._record,
+            c.PauseRecording: self._pause_recording,
+            c.StopRecording: self._stop_recording,
+            c.SendDigits: self._send_digits,
+            c.Mute: self._mute,
+            c.Query: self._query,
+            c.Close: self._close,
+        }
+        self._event: dict[int, Callable[[_CData], e.Event | None]] = {
+            lib.ENGINE_OPENED: self._opened,
+            lib.ENGINE_LATCHED: self._latched,
+            lib.ENGINE_DIGIT: self._digit,
+            lib.ENGINE_PLAY_ENDED: self._play_ended,
+            lib.ENGINE_RECORDING_ENDED: self._recording_ended,
+            lib.ENGINE_RECORDING_FAILED: self._recording_failed,
+            lib.ENGINE_NO_MEDIA: self._no_media,
+            lib.ENGINE_STATISTICS: self._statistics,
+            lib.ENGINE_CLOSED: self._stream_closed,
+        }
+
+    def fileno(self) -> int:
+        """Return a descriptor that is readable while events wait."""
+        return lib.engine_fileno(self._engine)
+
+    def submit(self, command: c.Command) -> None:
+        """Give a command. Raises UsageError for one that breaks the contract: a name used twice, a false address."""
+        if self._closed:
+            raise UsageError(f"{command} was submitted to a media engine that is closed")
+        result = self._submit[type(command)](command)
+        if result == 0:
+            return
+        if result == -errno.ENOMEM:
+            raise MemoryError
+        raise UsageError(f"{command} breaks the media engine's contract")
+
+    def drain(self) -> list[e.Event]:
+        """Return the events that wait, oldest first."""
+        if self._closed:
+            return []
+        return self._drain()
+
+    def counters(self) -> EngineCounters:
+        """Return the counts of the whole engine."""
+        counters = ffi.new("struct engine_counters *")
+        lib.engine_read_counters(self._engine, counters)
+        return EngineCounters(
+            streams=counters.streams,
+            ports_free=counters.ports_free,
+            ports_draining=counters.ports_draining,
+            commands_refused=counters.commands_refused,
+            events_dropped=counters.events_dropped,
+            recording_packets_dropped=counters.recording_packets_dropped,
+            recordings=counters.recordings,
+            plays=counters.plays,
+        )
+
+    def close(self) -> list[e.Event]:
+        """Close all streams, finish all recordings, end all threads; return the last events. May block on the disk."""
+        if self._closed:
+            return []
+        lib.engine_stop(self._engine)
+        last = self._drain()
+        self._closed = True
+        lib.engine_free(self._engine)
+        self._engine = ffi.NULL
+        return last
+
+    # What is answered without the native engine.
+
+    def _answer(self, event: e.Event) -> int:
+        self._own.append(event)
+        os.eventfd_write(self.fileno(), 1)
+        return 0
+
+    def _no_such_stream(self, name: str) -> int:
+        return self._answer(e.Closed(name, e.StreamStatistics(), _NO_STREAM))
+
+    def _new(self, kind: dict[str, _Named], name: str, group: int, owner: str) -> _Named:
+        if name in kind:
+            raise UsageError(f"the media engine was given the name {name!r} twice")
+        named = _Named(next(self._numbers), group, name, owner)
+        kind[name] = self._names[named.number] = named
+        return named
+
+    def _forget(self, kind: dict[str, _Named], number: int) -> _Named | None:
+        named = self._names.pop(number, None)
+        if named is not None:
+            del kind[named.name]
+        return named
+
+    # Commands.
+
+    def _open(self, command: c.Open) -> int:
+        if command.group not in self._groups:
+            self._groups[command.group] = (next(self._numbers), set())
+        group, members = self._groups[command.group]
+        named = self._new(self._streams, command.stream, group, command.group)
+        members.add(command.stream)
+        result = lib.engine_open(self._engine, group, named.number, command.address.encode())
+        if result != 0:
+            self._forget_stream(named.number)
+        return result
+
+    def _forget_stream(self, number: int) -> _Named | None:
+        named = self._forget(self._streams, number)
+        if named is not None:
+            members = self._groups[named.owner][1]
+            members.discard(named.name)
+            if not members:
+                del self._groups[named.owner]
+        return named
+
+    def _set_remote(self, command: c.SetRemote) -> int:
+        stream = self._streams.get(command.stream)
+        if stream is None:
+            return self._no_such_stream(command.stream)
+        kept: list[_CData] = []  # what the struct points to must live until the call returns
+
+        def string(text: str) -> _CData:
+            kept.append(ffi.new("char[]", text.encode()))
+            return kept[-1]
+
+        codecs = ffi.new("struct engine_codec[]", max(1, len(command.codecs)))
+        for index, codec in enumerate(command.codecs):
+            entry = codecs[index]
+            entry.payload_type, entry.name = codec.payload_type, string(codec.name)
+            entry.rate, entry.channels = codec.rate, codec.channels
+        remote = ffi.new("struct engine_remote *")
+        remote.address, remote.port = string(command.address), command.port
+        remote.rtcp_address, remote.rtcp_port = string(command.rtcp_address), command.rtcp_port
+        remote.rtcp_mux, remote.latch = command.rtcp_mux, command.latch
+        remote.send, remote.receive = command.send, command.receive
+        remote.packet_time, remote.no_media_timeout = command.packet_time, command.no_media_timeout
+        remote.codec_count, remote.codecs = len(command.codecs), codecs
+        return lib.engine_set_remote(self._engine, stream.group, stream.number, remote)
+
+    def _connect(self, command: c.Connect) -> int:
+        left, right = self._streams.get(command.left), self._streams.get(command.right)
+        if left is None or right is None:
+            return self._no_such_stream(command.left if left is None else command.right)
+        if left.group != right.group:
+            raise UsageError(f"{command} connects streams of two groups")
+        return lib.engine_connect(self._engine, left.group, left.number, right.number)
+
+    def _disconnect(self, command: c.Disconnect) -> int:
+        stream = self._streams.get(command.stream)
+        if stream is None:
+            return self._no_such_stream(command.stream)
+        return lib.engine_disconnect(self._engine, stream.group, stream.number)
+
+    def _mute(self, command: c.Mute) -> int:
+        stream = self._streams.get(command.stream)
+        if stream is None:
+            return self._no_such_stream(command.stream)
+        return lib.engine_mute(self._engine, stream.group, stream.number, command.receive, command.send)
+
+    def _send_digits(self, command: c.SendDigits) -> int:
+        stream = self._streams.get(command.stream)
+        if stream is None:
+            return self._no_such_stream(command.stream)
+        digits = command.digits.encode()
+        return lib.engine_send_digits(self._engine, stream.group, stream.number, digits, command.duration)
+
+    def _query(self, command: c.Query) -> int:
+        stream = self._streams.get(command.stream)
+        if stream is None:
+            return self._no_such_stream(command.stream)
+        return lib.engine_query(self._engine, stream.group, stream.number)
+
+    def _close(self, command: c.Close) -> int:
+        stream = self._streams.get(command.stream)
+        if stream is None:
+            return self._no_such_stream(command.stream)
+        return lib.engine_close(self._engine, stream.group, stream.number)
+
+    def _play(self, command: c.Play) -> int:
+        stream = self._streams.get(command.stream)
+        if stream is None:
+            return self._answer(e.PlayEnded(command.stream, command.play, _NO_STREAM))
+        play = self._new(self._plays, command.play, stream.group, command.stream)
+        path = os.fsencode(command.path)
+        return lib.engine_play(self._engine, stream.group, stream.number, play.number, path, command.loop)
+
+    def _stop_playing(self, command: c.StopPlaying) -> int:
+        stream, play = self._streams.get(command.stream), self._plays.get(command.play)
+        if stream is None or play is None:
+            return 0
+        return lib.engine_stop_playing(self._engine, stream.group, stream.number, play.number)
+
+    def _record(self, command: c.Record) -> int:
+        left = self._streams.get(command.left)
+        right = self._streams.get(command.right) if command.right else None
+        if left is None or (command.right and right is None):
+            return self._answer(e.RecordingFailed(command.recording, command.path, _NO_STREAM))
+        if right is not None and left.group != right.group:
+            raise UsageError(f"{command} records streams of two groups")
+        recording = self._new(self._recordings, command.recording, left.group, command.path)
+        return lib.engine_record(
+            self._engine,
+            left.group,
+            recording.number,
+            left.number,
+            0 if right is None else right.number,
+            os.fsencode(command.path),
+            command.maximum,
+        )
+
+    def _pause_recording(self, command: c.PauseRecording) -> int:
+        recording = self._recordings.get(command.recording)
+        if recording is None:
+            return 0
+        return lib.engine_pause_recording(self._engine, recording.group, recording.number, command.paused)
+
+    def _stop_recording(self, command: c.StopRecording) -> int:
+        recording = self._recordings.get(command.recording)
+        if recording is None:
+            return 0
+        return lib.engine_stop_recording(self._engine, recording.group, recording.number)
+
+    # Events.
+
+    def _drain(self) -> list[e.Event]:
+        events, self._own = self._own, []
+        while True:
+            number = lib.engine_drain(self._engine, self._buffer, _ROOM)
+            for index in range(number):
+                native = self._buffer[index]
+                event = self._event[native.kind](native)
+                if event is not None:
+                    events.append(event)
+            if number < _ROOM:
+                return events
+
+    def _stream(self, native: _CData) -> str:
+        named = self._names.get(native.stream)
+        return "" if named is None else named.name
+
+    def _opened(self, native: _CData) -> e.Event | None:
+        return e.Opened(self._stream(native), _text(native.address), native.port, native.rtcp_port)
+
+    def _latched(self, native: _CData) -> e.Event | None:
+        return e.Latched(self._stream(native), _text(native.address), native.port)
+
+    def _digit(self, native: _CData) -> e.Event | None:
+        return e.Digit(self._stream(native), native.digit.decode(), native.milliseconds)
+
+    def _play_ended(self, native: _CData) -> e.Event | None:
+        play = self._forget(self._plays, native.object)
+        if play is None:
+            return None
+        return e.PlayEnded(play.owner, play.name, _text(native.text), native.milliseconds)
+
+    def _recording_ended(self, native: _CData) -> e.Event | None:
+        recording = self._forget(self._recordings, native.object)
+        if recording is None:
+            return None
+        return e.RecordingEnded(
+            recording.name,
+            recording.owner,
+            native.milliseconds,
+            native.octets,
+            _text(native.sha256),
+            native.gaps,
+        )
+
+    def _recording_failed(self, native: _CData) -> e.Event | None:
+        recording = self._forget(self._recordings, native.object)
+        if recording is None:
+            return None
+        return e.RecordingFailed(recording.name, recording.owner, _text(native.text))
+
+    def _no_media(self, native: _CData) -> e.Event | None:
+        return e.NoMedia(self._stream(native), native.milliseconds)
+
+    def _statistics(self, native: _CData) -> e.Event | None:
+        return e.Statistics(self._stream(native), _statistics(native.counts))
+
+    def _stream_closed(self, native: _CData) -> e.Event | None:
+        named = self._forget_stream(native.stream)
+        if named is None:
+            return None  # a command was under way to a stream whose Closed has been told
+        return e.Closed(named.name, _statistics(native.counts), _text(native.text))

@@ -1,0 +1,158 @@
+/*
+ * The media engine's contract.
+ *
+ * The engine moves RTP on its own threads and knows no call, no signalling and no Python. A caller names everything by
+ * numbers that it chooses itself and never uses twice: a *stream* is one RTP session of one leg (an even port for RTP and
+ * the odd one above it for RTCP), a *group* is what may be connected to each other (a call), a *play* and a *recording*
+ * are what their names say. 0 names nothing.
+ *
+ * Commands only enqueue: they never block and never fail for what happens in the engine; they return 0, or -1 when memory
+ * is exhausted. Commands of one group are carried out in the order given, by the one packet thread that owns the group
+ * (number `group` modulo the number of threads), so nothing on the way of a packet takes a lock. What comes of a command
+ * is told by an event. Any thread may give commands; one thread at a time may drain events.
+ *
+ * Times are milliseconds, addresses numeric text (IPv4 or IPv6), ports in host order. Strings are copied.
+ *
+ * A command for a stream that is not open is answered by ENGINE_CLOSED with a reason (a play by ENGINE_PLAY_ENDED, a
+ * recording by ENGINE_RECORDING_FAILED); stopping what has already ended is no fault and gives no event.
+ */
+#ifndef TANDEM_ENGINE_H
+#define TANDEM_ENGINE_H
+
+#include <stdint.h>
+
+/* What follows down to the closing brace mark is read by cffi: declarations only. */
+enum {
+    ENGINE_ADDRESS_SIZE = 48,
+    ENGINE_TEXT_SIZE = 160,
+    ENGINE_CODECS = 16          /* payload types that one stream may have */
+};
+
+struct engine;
+
+struct engine_options {
+    int first_port, last_port;  /* the range that port pairs are drawn from, both inclusive */
+    int drain;                  /* how long a closed pair is not used again */
+    int workers;                /* packet threads; 0: one for each core */
+    int writers;                /* threads that write recordings; 0: one for every four cores, at least one */
+    int traffic_class;          /* the IP TOS octet of what is sent: 184 is DSCP EF */
+    int cache_mebibytes;        /* for sounds prepared for playing */
+    int backlog_mebibytes;      /* for recorded packets that the disk has not taken yet; what comes beyond is a gap */
+};
+
+/* Counts of one stream since it was opened. Packets and octets are of RTP; octets are of the UDP payload. */
+struct engine_counts {
+    uint64_t received_packets, received_octets, sent_packets, sent_octets;
+    int64_t lost;               /* RFC 3550 A.3 */
+    double jitter;              /* ms, RFC 3550 A.8 */
+    double round_trip;          /* ms, -1 unknown */
+    int64_t remote_lost;        /* as the peer reports */
+    double remote_jitter;       /* ms, as the peer reports */
+    uint64_t rtcp_received, rtcp_sent;
+    uint64_t stun_received;     /* STUN messages; none is answered yet */
+    uint64_t dropped_stranger;  /* not from the peer's address */
+    uint64_t dropped_source;    /* a second SSRC beside the one that is heard */
+    uint64_t dropped_invalid;   /* neither RTP nor RTCP nor STUN as the RFCs allow them */
+    uint64_t dropped_payload;   /* payload type not negotiated, here or on the other side */
+    uint64_t dropped_late;      /* from before a change of source */
+    uint64_t dropped_unconnected; /* good, but nowhere to go: no connection, muted, held, or a play in its place */
+    uint64_t send_errors;       /* refused by the operating system */
+    int payload_type;           /* of the last packet received, -1 none */
+    char source[ENGINE_ADDRESS_SIZE]; /* host:port that is heard, empty while nothing arrived */
+};
+
+/* Counts of the whole engine. */
+struct engine_counters {
+    uint64_t streams, ports_free, ports_draining;
+    uint64_t commands_refused;  /* named what does not exist */
+    uint64_t events_dropped;    /* the caller did not drain */
+    uint64_t recording_packets_dropped; /* the disk was too slow */
+    uint64_t recordings, plays; /* running now */
+};
+
+enum engine_event_kind {
+    ENGINE_OPENED = 1,          /* stream: address, port, rtcp_port */
+    ENGINE_LATCHED,             /* stream: address, port of the peer that is believed from here on */
+    ENGINE_DIGIT,               /* stream: digit, milliseconds that it was pressed */
+    ENGINE_PLAY_ENDED,          /* stream, object: milliseconds played; text: empty, or why it could not be */
+    ENGINE_RECORDING_ENDED,     /* object: milliseconds, octets, sha256, gaps */
+    ENGINE_RECORDING_FAILED,    /* object: text */
+    ENGINE_NO_MEDIA,            /* stream: milliseconds without a packet; once until packets come again */
+    ENGINE_STATISTICS,          /* stream: counts */
+    ENGINE_CLOSED               /* stream: counts; text: empty if closed by command, else the reason */
+};
+
+struct engine_event {
+    enum engine_event_kind kind;
+    uint64_t stream;
+    uint64_t object;            /* the play or the recording */
+    char address[ENGINE_ADDRESS_SIZE];
+    int port, rtcp_port;
+    char digit;
+    uint64_t milliseconds;
+    uint64_t gaps;              /* ms of silence where packets were missing, both channels */
+    uint64_t octets;
+    char sha256[65];            /* hexadecimal */
+    char text[ENGINE_TEXT_SIZE];
+    struct engine_counts counts;
+};
+
+struct engine_codec {
+    int payload_type;
+    const char *name;           /* as in a=rtpmap, compared without case */
+    int rate;                   /* of the RTP clock */
+    int channels;
+};
+
+struct engine_remote {
+    const char *address;
+    int port;                   /* 0: not known, send nothing */
+    const char *rtcp_address;
+    int rtcp_port;
+    int rtcp_mux;
+    int send;                   /* 0: the peer is on hold */
+    int receive;                /* 0: the peer is not expected to send, the no-media clock stands */
+    int latch;                  /* believe the address that media comes from, over the one said */
+    int packet_time;
+    int no_media_timeout;       /* 0: never */
+    int codec_count;
+    const struct engine_codec *codecs; /* in order of preference */
+};
+
+/* Life. `engine_create` returns NULL and fills `text` when it cannot be. `engine_stop` closes every stream, finishes every
+   recording and joins all threads; events may still be drained after it. `engine_free` ends it all. */
+struct engine *engine_create(const struct engine_options *options, char *text, int text_size);
+void engine_stop(struct engine *engine);
+void engine_free(struct engine *engine);
+
+/* Readable (an eventfd) while events wait. `engine_drain` moves up to `room` of them out and returns how many. */
+int engine_fileno(struct engine *engine);
+int engine_drain(struct engine *engine, struct engine_event *events, int room);
+
+void engine_read_counters(struct engine *engine, struct engine_counters *counters);
+/* The names of the codecs that this build decodes and encodes, separated by spaces. */
+const char *engine_codec_names(void);
+
+/* Streams. A connection goes both ways and ends earlier ones of both; a stream connected to itself is an echo. */
+int engine_open(struct engine *engine, uint64_t group, uint64_t stream, const char *address);
+int engine_set_remote(struct engine *engine, uint64_t group, uint64_t stream, const struct engine_remote *remote);
+int engine_connect(struct engine *engine, uint64_t group, uint64_t left, uint64_t right);
+int engine_disconnect(struct engine *engine, uint64_t group, uint64_t stream);
+int engine_mute(struct engine *engine, uint64_t group, uint64_t stream, int receive, int send);
+int engine_send_digits(struct engine *engine, uint64_t group, uint64_t stream, const char *digits, int duration);
+int engine_query(struct engine *engine, uint64_t group, uint64_t stream);
+int engine_close(struct engine *engine, uint64_t group, uint64_t stream);
+
+/* Sound. A play takes the place of what is relayed to the stream's peer; a new one ends the one before. */
+int engine_play(struct engine *engine, uint64_t group, uint64_t stream, uint64_t play, const char *path, int loop);
+int engine_stop_playing(struct engine *engine, uint64_t group, uint64_t stream, uint64_t play);
+
+/* Recordings of what `left` and `right` receive; `right` 0: of `left` alone. `path`.part while it runs. It ends by command,
+   after `maximum` (0: never), or when its streams are closed. */
+int engine_record(struct engine *engine, uint64_t group, uint64_t recording, uint64_t left, uint64_t right, const char *path,
+                  int maximum);
+int engine_pause_recording(struct engine *engine, uint64_t group, uint64_t recording, int paused);
+int engine_stop_recording(struct engine *engine, uint64_t group, uint64_t recording);
+/* End of what cffi reads. */
+
+#endif

@@ -1,0 +1,159 @@
+/* The caller's side of the commands: what is said is checked, copied and put into the inbox of the group's thread. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine_private.h"
+
+static int submit(struct engine *engine, uint64_t group, struct command *command) {
+    if (command == NULL)
+        return -ENOMEM;
+    if (engine->stopped) {
+        command_free(command);
+        return -EPIPE;
+    }
+    inbox_put(&engine->workers[group % (uint64_t)engine->worker_count].inbox, command);
+    return 0;
+}
+
+static struct command *with_text(enum command_kind kind, uint64_t stream, const char *text) {
+    struct command *command = command_new(kind, stream);
+    if (command != NULL && (command->text = strdup(text)) == NULL) {
+        command_free(command);
+        command = NULL;
+    }
+    return command;
+}
+
+int engine_open(struct engine *engine, uint64_t group, uint64_t stream, const char *address) {
+    struct address parsed;
+    if (stream == 0 || !address_parse(&parsed, address, 0))
+        return -EINVAL;
+    return submit(engine, group, with_text(COMMAND_OPEN, stream, address));
+}
+
+static bool copy_codecs(struct remote *to, const struct engine_remote *from) {
+    if (from->codec_count < 0 || from->codec_count > ENGINE_CODECS)
+        return false;
+    to->codec_count = from->codec_count;
+    for (int i = 0; i < from->codec_count; i++) {
+        const struct engine_codec *codec = &from->codecs[i];
+        if (codec->payload_type < 0 || codec->payload_type > 127 || codec->rate < 1 || codec->rate > 192000 ||
+            codec->channels < 1 || codec->channels > 8)
+            return false;
+        to->codecs[i] = (struct codec_offer){.payload_type = (uint8_t)codec->payload_type,
+                                             .kind = (uint8_t)codec_named(codec->name),
+                                             .channels = (uint8_t)codec->channels,
+                                             .rate = (uint32_t)codec->rate};
+        snprintf(to->codecs[i].name, sizeof to->codecs[i].name, "%s", codec->name);
+    }
+    return true;
+}
+
+/* An address with port 0 is none. */
+static bool copy_address(struct address *to, const char *text, int port) {
+    if (port == 0) {
+        to->length = 0;
+        return true;
+    }
+    return address_parse(to, text, port);
+}
+
+int engine_set_remote(struct engine *engine, uint64_t group, uint64_t stream, const struct engine_remote *remote) {
+    struct command *command = command_new(COMMAND_SET_REMOTE, stream);
+    if (command == NULL)
+        return -ENOMEM;
+    struct remote *copy = command->remote = calloc(1, sizeof *copy);
+    if (copy == NULL) {
+        command_free(command);
+        return -ENOMEM;
+    }
+    copy->mux = remote->rtcp_mux;
+    copy->send = remote->send;
+    copy->receive = remote->receive;
+    copy->latch = remote->latch;
+    copy->packet_time = remote->packet_time;
+    copy->no_media_timeout = remote->no_media_timeout;
+    if (!copy_address(&copy->rtp, remote->address, remote->port) ||
+        !copy_address(&copy->rtcp, remote->rtcp_address, remote->rtcp_port) || !copy_codecs(copy, remote) ||
+        remote->packet_time < 1 || remote->packet_time > 1000 || remote->no_media_timeout < 0) {
+        command_free(command);
+        return -EINVAL;
+    }
+    return submit(engine, group, command);
+}
+
+static int submit_simple(struct engine *engine, uint64_t group, enum command_kind kind, uint64_t stream, uint64_t object) {
+    struct command *command = command_new(kind, stream);
+    if (command != NULL)
+        command->object = object;
+    return submit(engine, group, command);
+}
+
+int engine_connect(struct engine *engine, uint64_t group, uint64_t left, uint64_t right) {
+    return submit_simple(engine, group, COMMAND_CONNECT, left, right);
+}
+
+int engine_disconnect(struct engine *engine, uint64_t group, uint64_t stream) {
+    return submit_simple(engine, group, COMMAND_DISCONNECT, stream, 0);
+}
+
+int engine_query(struct engine *engine, uint64_t group, uint64_t stream) {
+    return submit_simple(engine, group, COMMAND_QUERY, stream, 0);
+}
+
+int engine_close(struct engine *engine, uint64_t group, uint64_t stream) {
+    return submit_simple(engine, group, COMMAND_CLOSE, stream, 0);
+}
+
+int engine_mute(struct engine *engine, uint64_t group, uint64_t stream, int receive, int send) {
+    struct command *command = command_new(COMMAND_MUTE, stream);
+    if (command != NULL) {
+        command->first = receive;
+        command->second = send;
+    }
+    return submit(engine, group, command);
+}
+
+/* A path or digits, for which an object number is given. */
+static int submit_text(struct engine *engine, uint64_t group, struct command *command, uint64_t object, uint64_t right,
+                       int first) {
+    if (command != NULL) {
+        command->object = object;
+        command->right = right;
+        command->first = first;
+    }
+    return submit(engine, group, command);
+}
+
+int engine_send_digits(struct engine *engine, uint64_t group, uint64_t stream, const char *digits, int duration) {
+    if (digits[strspn(digits, "0123456789*#ABCDabcd")] != '\0' || duration < 40 || duration > 8000)
+        return -EINVAL;
+    return submit_text(engine, group, with_text(COMMAND_SEND_DIGITS, stream, digits), 0, 0, duration);
+}
+
+int engine_play(struct engine *engine, uint64_t group, uint64_t stream, uint64_t play, const char *path, int loop) {
+    if (play == 0)
+        return -EINVAL;
+    return submit_text(engine, group, with_text(COMMAND_PLAY, stream, path), play, 0, loop);
+}
+
+int engine_stop_playing(struct engine *engine, uint64_t group, uint64_t stream, uint64_t play) {
+    return submit_simple(engine, group, COMMAND_STOP_PLAYING, stream, play);
+}
+
+int engine_record(struct engine *engine, uint64_t group, uint64_t recording, uint64_t left, uint64_t right, const char *path,
+                  int maximum) {
+    if (recording == 0 || maximum < 0)
+        return -EINVAL;
+    return submit_text(engine, group, with_text(COMMAND_RECORD, left, path), recording, right, maximum);
+}
+
+int engine_pause_recording(struct engine *engine, uint64_t group, uint64_t recording, int paused) {
+    return submit_text(engine, group, command_new(COMMAND_PAUSE_RECORDING, 0), recording, 0, paused);
+}
+
+int engine_stop_recording(struct engine *engine, uint64_t group, uint64_t recording) {
+    return submit_simple(engine, group, COMMAND_STOP_RECORDING, 0, recording);
+}

@@ -1,0 +1,96 @@
+/* The two ways between threads: commands to a packet thread, events to the caller. */
+#ifndef TANDEM_QUEUE_H
+#define TANDEM_QUEUE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "../include/engine.h"
+#include "address.h"
+#include "codec.h"
+
+enum command_kind {
+    COMMAND_OPEN,
+    COMMAND_SET_REMOTE,
+    COMMAND_CONNECT,
+    COMMAND_DISCONNECT,
+    COMMAND_MUTE,
+    COMMAND_SEND_DIGITS,
+    COMMAND_QUERY,
+    COMMAND_CLOSE,
+    COMMAND_PLAY,
+    COMMAND_STOP_PLAYING,
+    COMMAND_RECORD,
+    COMMAND_PAUSE_RECORDING,
+    COMMAND_STOP_RECORDING,
+    COMMAND_SOUND,      /* from the library: a sound can be played, or never will */
+    COMMAND_TAPE_ENDED, /* from a writer: it is done with a recording */
+    COMMAND_STOP        /* the thread shall end */
+};
+
+struct codec_offer { /* one payload type of SetRemote */
+    uint8_t payload_type, kind, channels;
+    uint32_t rate;
+    char name[16];
+};
+
+struct remote {
+    struct address rtp, rtcp; /* length 0: not known */
+    bool mux, send, receive, latch;
+    int packet_time, no_media_timeout, codec_count;
+    struct codec_offer codecs[ENGINE_CODECS];
+};
+
+struct command {
+    struct command *next;
+    enum command_kind kind;
+    uint64_t stream; /* or, of a recording command, the left stream */
+    uint64_t object; /* the play, the recording, or the other stream */
+    uint64_t right;
+    int first, second; /* what the kind says */
+    void *pointer;     /* what a thread of ours hands over */
+    union {
+        struct remote *remote; /* owned */
+        char *text;            /* owned: address, digits or path */
+    };
+};
+
+struct command *command_new(enum command_kind kind, uint64_t stream);
+void command_free(struct command *command);
+
+/* A queue of commands with one reader. */
+struct inbox {
+    pthread_mutex_t lock;
+    struct command *head, **tail;
+    int fd; /* an eventfd, readable while commands wait */
+};
+
+bool inbox_init(struct inbox *inbox);
+void inbox_destroy(struct inbox *inbox);
+void inbox_put(struct inbox *inbox, struct command *command);
+/* Everything that waits, in order, as a list. */
+struct command *inbox_take(struct inbox *inbox);
+
+/* The queue of events to the caller. */
+struct outlet {
+    pthread_mutex_t lock;
+    struct event_node *head, **tail;
+    uint64_t count, dropped;
+    int fd;
+};
+
+struct event_node {
+    struct event_node *next;
+    struct engine_event event;
+};
+
+bool outlet_init(struct outlet *outlet);
+void outlet_destroy(struct outlet *outlet);
+/* A zeroed event, to be filled and put; NULL when memory is exhausted, which `outlet_put` counts as dropped. */
+struct event_node *event_new(enum engine_event_kind kind, uint64_t stream, uint64_t object);
+void outlet_put(struct outlet *outlet, struct event_node *node);
+int outlet_drain(struct outlet *outlet, struct engine_event *events, int room);
+uint64_t outlet_dropped(struct outlet *outlet);
+
+#endif

@@ -1,0 +1,134 @@
+#include <errno.h>
+
+#include "clock.h"
+#include "packet.h"
+
+/* RFC 3550 A.1 */
+#define MAX_DROPOUT 3000
+#define MAX_MISORDER 100
+/* A timestamp that is further ahead than the clock by this is a new line, not a pause. */
+#define MAX_AHEAD (2 * SECOND)
+
+void endpoint_readable(struct worker *worker, struct endpoint *endpoint) {
+    struct address from;
+    from.length = sizeof from.v6;
+    ssize_t length = recvfrom(endpoint->fd, worker->buffer, sizeof worker->buffer, MSG_DONTWAIT | MSG_TRUNC, &from.any,
+                              &from.length);
+    if (length < 0) {
+        if (errno != EAGAIN && errno != EINTR)
+            endpoint->stream->counts.send_errors++; /* an ICMP error of what was sent */
+        return;
+    }
+    if ((size_t)length > sizeof worker->buffer)
+        endpoint->stream->counts.dropped_invalid++;
+    else
+        datagram_received(worker, endpoint, worker->buffer, (size_t)length, &from);
+}
+
+static bool follows(const struct receiver *rx, uint16_t sequence) {
+    uint16_t step = (uint16_t)(sequence - rx->highest);
+    return step < MAX_DROPOUT || step > 65535 - MAX_MISORDER;
+}
+
+void datagram_received(struct worker *worker, struct endpoint *endpoint, uint8_t *data, size_t length,
+                       const struct address *from) {
+    struct stream *stream = endpoint->stream;
+    struct packet packet;
+    switch (protocol_of(data, length)) {
+    case PROTOCOL_RTP:
+        if (endpoint->rtcp || !rtp_parse(&packet, data, length))
+            break;
+        if (stream->rx.active && packet.ssrc == stream->rx.ssrc && address_same(from, &stream->source) &&
+            follows(&stream->rx, packet.sequence)) {
+            if (stream->attention)
+                source_attend(worker, stream);
+            packet_accept(worker, stream, &packet);
+        } else if (source_judge(worker, stream, &packet, data, from)) {
+            packet_accept(worker, stream, &packet);
+        }
+        return;
+    case PROTOCOL_RTCP:
+        if (source_reports(stream, from))
+            rtcp_received(worker, stream, data, length);
+        else
+            stream->counts.dropped_stranger++;
+        return;
+    case PROTOCOL_STUN:
+        stream->counts.stun_received++;
+        return;
+    case PROTOCOL_UNKNOWN:
+        break;
+    }
+    stream->counts.dropped_invalid++;
+}
+
+/* Loss, jitter and whether the source's timestamps go on in the line they were on. */
+static void measure(struct worker *worker, struct receiver *rx, const struct packet *packet, const struct negotiated *codec) {
+    uint16_t step = (uint16_t)(packet->sequence - rx->highest);
+    bool newer = step != 0 && step < MAX_DROPOUT;
+    if (newer) {
+        if (packet->sequence < rx->highest)
+            rx->cycles += 65536;
+        rx->highest = packet->sequence;
+    }
+    rx->received++;
+    rx->last = worker->now;
+    /* The timestamps of telephone-events stand still while a key is held (RFC 4733 2.2.1). */
+    if (codec == NULL || codec->codec.kind == CODEC_EVENT)
+        return;
+    uint32_t rate = codec->codec.rate;
+    if (rx->rate == rate) {
+        int32_t sent = (int32_t)(packet->timestamp - rx->timestamp);
+        int64_t came = (int64_t)clock_units(worker->now - rx->at, rate);
+        if (newer && (sent < 0 || sent > came + (int64_t)clock_units(MAX_AHEAD, rate))) {
+            rx->feed = ++worker->feeds;
+        } else {
+            int64_t late = came - sent;
+            uint64_t distance = (uint64_t)(late < 0 ? -late : late);
+            if (distance < UINT32_MAX / 16)
+                rx->jitter += (uint32_t)distance - ((rx->jitter + 8) >> 4);
+        }
+    } else {
+        if (rx->rate != 0)
+            rx->feed = ++worker->feeds;
+        rx->rate = rate;
+        rx->jitter = 0;
+    }
+    rx->timestamp = packet->timestamp;
+    rx->at = worker->now;
+}
+
+static void relay(struct worker *worker, struct stream *stream, const struct packet *packet, const struct negotiated *codec) {
+    struct stream *to = stream->relay;
+    if (to == NULL || !to->sendable || stream->mute_receive) {
+        stream->counts.dropped_unconnected++;
+        return;
+    }
+    if (codec->relayed_as < 0) {
+        stream->counts.dropped_payload++;
+        return;
+    }
+    send_packet(worker, to,
+                &(struct outgoing){.payload = packet->payload,
+                                   .length = packet->length,
+                                   .feed = stream->rx.feed,
+                                   .timestamp = packet->timestamp,
+                                   .rate = codec->codec.rate,
+                                   .sequence = packet->sequence,
+                                   .type = (uint8_t)codec->relayed_as,
+                                   .marker = packet->marker});
+}
+
+void packet_accept(struct worker *worker, struct stream *stream, struct packet *packet) {
+    int index = stream->by_type[packet->type];
+    const struct negotiated *codec = index < 0 ? NULL : &stream->codecs[index];
+    stream->counts.received_packets++;
+    stream->counts.received_octets += packet->datagram;
+    stream->counts.payload_type = packet->type;
+    measure(worker, &stream->rx, packet, codec);
+    if (codec == NULL) {
+        stream->counts.dropped_payload++;
+        return;
+    }
+    relay(worker, stream, packet, codec);
+}

@@ -1,0 +1,253 @@
+#include "stream.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "engine_private.h"
+#include "packet.h"
+#include "random.h"
+
+/* Pairs to try when another program holds ports of our range. */
+#define BIND_ATTEMPTS 64
+
+static void tell_closed(struct worker *worker, uint64_t id, const struct engine_counts *counts, const char *reason) {
+    struct event_node *node = event_new(ENGINE_CLOSED, id, 0);
+    if (node != NULL) {
+        node->event.counts = *counts;
+        snprintf(node->event.text, sizeof node->event.text, "%s", reason);
+    }
+    outlet_put(&worker->engine->outlet, node);
+}
+
+void stream_counts(const struct stream *stream, struct engine_counts *counts) {
+    *counts = stream->counts;
+    counts->lost = source_lost(stream);
+    if (stream->rx.rate != 0)
+        counts->jitter = stream->rx.jitter / 16.0 * 1000.0 / stream->rx.rate;
+    address_text(&stream->source, counts->source, sizeof counts->source);
+}
+
+void stream_tell(struct stream *stream, enum engine_event_kind kind) {
+    struct event_node *node = event_new(kind, stream->id, 0);
+    if (node != NULL) {
+        struct engine_event *event = &node->event;
+        stream_counts(stream, &event->counts);
+        const struct address *address = kind == ENGINE_LATCHED ? &stream->source : &stream->local;
+        address_host(address, event->address, sizeof event->address);
+        event->port = address_port(address);
+        event->rtcp_port = event->port + 1;
+        event->milliseconds = (uint64_t)stream->no_media_timeout;
+    }
+    outlet_put(&stream->worker->engine->outlet, node);
+}
+
+/* The descriptor, or -1 and errno. */
+static int bind_port(const struct address *local, int port, int traffic_class) {
+    int fd = socket(local->any.sa_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    struct address address = *local;
+    address_set_port(&address, port);
+    int one = 1;
+    if (local->any.sa_family == AF_INET6) {
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
+        setsockopt(fd, IPPROTO_IPV6, IPV6_TCLASS, &traffic_class, sizeof traffic_class);
+    } else {
+        setsockopt(fd, IPPROTO_IP, IP_TOS, &traffic_class, sizeof traffic_class);
+    }
+    if (bind(fd, &address.any, address.length) == 0)
+        return fd;
+    int fault = errno;
+    close(fd);
+    errno = fault;
+    return -1;
+}
+
+/* Binds a free pair; NULL, or why there is none. */
+static const char *bind_pair(struct worker *worker, struct stream *stream) {
+    struct ports *ports = &worker->engine->ports;
+    int traffic_class = worker->engine->options.traffic_class;
+    for (int attempt = 0; attempt < BIND_ATTEMPTS; attempt++) {
+        uint16_t port = ports_take(ports, worker->now);
+        if (port == 0)
+            return "every port of the range is in use";
+        stream->rtp.fd = bind_port(&stream->local, port, traffic_class);
+        if (stream->rtp.fd >= 0) {
+            stream->rtcp.fd = bind_port(&stream->local, port + 1, traffic_class);
+            if (stream->rtcp.fd >= 0) {
+                address_set_port(&stream->local, port);
+                return NULL;
+            }
+        }
+        int fault = errno;
+        if (stream->rtp.fd >= 0)
+            close(stream->rtp.fd);
+        stream->rtp.fd = -1;
+        ports_give(ports, port, worker->now);
+        if (fault != EADDRINUSE) {
+            errno = fault;
+            return strerrordesc_np(fault);
+        }
+    }
+    return "other programs hold the ports of the range";
+}
+
+static bool watch_endpoint(struct worker *worker, struct endpoint *endpoint) {
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = endpoint};
+    return epoll_ctl(worker->epoll, EPOLL_CTL_ADD, endpoint->fd, &event) == 0;
+}
+
+static void release(struct stream *stream) {
+    uint16_t port = (uint16_t)address_port(&stream->local);
+    if (stream->rtp.fd >= 0)
+        close(stream->rtp.fd);
+    if (stream->rtcp.fd >= 0) {
+        close(stream->rtcp.fd);
+        ports_give(&stream->worker->engine->ports, port, stream->worker->now);
+    }
+    free(stream);
+}
+
+static void no_media(struct timer *timer, uint64_t now);
+
+void stream_open(struct worker *worker, uint64_t id, const char *address) {
+    const struct engine_counts none = {.round_trip = -1, .payload_type = -1};
+    struct stream *stream = calloc(1, sizeof *stream);
+    const char *fault = "out of memory";
+    if (stream != NULL) {
+        stream->worker = worker;
+        stream->id = id;
+        stream->rtp = (struct endpoint){.stream = stream, .fd = -1};
+        stream->rtcp = (struct endpoint){.stream = stream, .fd = -1, .rtcp = true};
+        stream->counts = none;
+        stream->attention = true;
+        stream->packet_time = 20;
+        stream->watch.fire = no_media;
+        memset(stream->by_type, -1, sizeof stream->by_type);
+        stream->tx.ssrc = random_32();
+        stream->tx.sequence = (uint16_t)(random_32() & 0x7fff);
+        stream->tx.timestamp = random_32();
+        fault = address_parse(&stream->local, address, 0) ? bind_pair(worker, stream) : "not a numeric address";
+    }
+    if (fault == NULL && !(watch_endpoint(worker, &stream->rtp) && watch_endpoint(worker, &stream->rtcp) &&
+                           table_put(&worker->streams, id, stream)))
+        fault = "out of memory";
+    if (fault != NULL) {
+        if (stream != NULL)
+            release(stream);
+        tell_closed(worker, id, &none, fault);
+        return;
+    }
+    rtcp_start(stream);
+    atomic_fetch_add_explicit(&worker->stream_count, 1, memory_order_relaxed);
+    stream_tell(stream, ENGINE_OPENED);
+}
+
+void stream_close(struct stream *stream, const char *reason) {
+    struct worker *worker = stream->worker;
+    struct engine_counts counts;
+    rtcp_bye(stream);
+    stream_counts(stream, &counts);
+    stream_disconnect(stream);
+    source_forget(stream);
+    timer_cancel(&worker->timers, &stream->watch);
+    timer_cancel(&worker->timers, &stream->report.timer);
+    table_remove(&worker->streams, stream->id);
+    atomic_fetch_sub_explicit(&worker->stream_count, 1, memory_order_relaxed);
+    tell_closed(worker, stream->id, &counts, reason);
+    release(stream);
+}
+
+void stream_update(struct stream *stream) {
+    stream->sendable = stream->peer.length != 0 && address_port(&stream->peer) != 0 && stream->send && !stream->mute_send;
+}
+
+/* The payload type under which each codec of one side is known on the other. */
+static void map_payload_types(struct stream *from) {
+    for (int i = 0; i < from->codec_count; i++) {
+        const struct codec_offer *codec = &from->codecs[i].codec;
+        from->codecs[i].relayed_as = -1;
+        for (int j = 0; from->relay != NULL && j < from->relay->codec_count; j++) {
+            const struct codec_offer *other = &from->relay->codecs[j].codec;
+            if (codec->rate == other->rate && codec->channels == other->channels && strcasecmp(codec->name, other->name) == 0) {
+                from->codecs[i].relayed_as = other->payload_type;
+                break;
+            }
+        }
+    }
+}
+
+void stream_disconnect(struct stream *stream) {
+    struct stream *other = stream->relay;
+    stream->relay = NULL;
+    if (other != NULL && other != stream)
+        other->relay = NULL;
+}
+
+void stream_connect(struct stream *left, struct stream *right) {
+    stream_disconnect(left);
+    stream_disconnect(right);
+    left->relay = right;
+    right->relay = left;
+    map_payload_types(left);
+    map_payload_types(right);
+}
+
+void stream_mute(struct stream *stream, bool receive, bool send) {
+    stream->mute_receive = receive;
+    stream->mute_send = send;
+    stream_update(stream);
+}
+
+static void no_media(struct timer *timer, uint64_t now) {
+    struct stream *stream = CONTAINER_OF(timer, struct stream, watch);
+    uint64_t since = stream->rx.last > stream->watch_from ? stream->rx.last : stream->watch_from;
+    uint64_t due = since + (uint64_t)stream->no_media_timeout * MILLISECOND;
+    if (!stream->receive || stream->no_media_timeout == 0)
+        return;
+    if (now < due) {
+        stream->told_silent = false;
+    } else {
+        if (!stream->told_silent)
+            stream_tell(stream, ENGINE_NO_MEDIA);
+        stream->told_silent = stream->attention = true;
+        due = now + (uint64_t)stream->no_media_timeout * MILLISECOND;
+    }
+    timer_set(&stream->worker->timers, timer, due);
+}
+
+void stream_set_remote(struct stream *stream, const struct remote *remote) {
+    struct worker *worker = stream->worker;
+    source_set_remote(stream, remote);
+    stream->remote_known = true;
+    stream->send = remote->send;
+    stream->packet_time = remote->packet_time;
+    stream->codec_count = remote->codec_count;
+    memset(stream->by_type, -1, sizeof stream->by_type);
+    for (int i = remote->codec_count - 1; i >= 0; i--) {
+        stream->codecs[i].codec = remote->codecs[i];
+        stream->by_type[remote->codecs[i].payload_type] = (int8_t)i;
+    }
+    map_payload_types(stream);
+    if (stream->relay != NULL)
+        map_payload_types(stream->relay);
+    stream_update(stream);
+
+    bool watched = stream->receive && stream->no_media_timeout > 0;
+    stream->receive = remote->receive;
+    stream->no_media_timeout = remote->no_media_timeout;
+    if (!stream->receive || stream->no_media_timeout == 0) {
+        timer_cancel(&worker->timers, &stream->watch);
+        stream->told_silent = false;
+    } else {
+        if (!watched)
+            stream->watch_from = worker->now;
+        timer_set(&worker->timers, &stream->watch, worker->now + (uint64_t)stream->no_media_timeout * MILLISECOND);
+    }
+}

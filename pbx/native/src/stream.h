@@ -1,0 +1,109 @@
+/* One stream: two sockets, who is heard on them, what is sent from them. Owned by one packet thread. */
+#ifndef TANDEM_STREAM_H
+#define TANDEM_STREAM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "../include/engine.h"
+#include "address.h"
+#include "queue.h"
+#include "rtp.h"
+#include "timer.h"
+
+struct worker;
+struct candidate;
+
+struct endpoint { /* what epoll hands back */
+    struct stream *stream;
+    int fd;
+    bool rtcp;
+};
+
+struct negotiated { /* a payload type of this stream */
+    struct codec_offer codec;
+    int relayed_as; /* payload type of the same codec on the stream that this one is connected to; -1: it has none */
+};
+
+struct receiver { /* the source that is heard: RFC 3550 A.1, A.3, A.8 */
+    bool active;
+    uint16_t highest;            /* sequence number */
+    uint32_t ssrc;
+    uint32_t cycles;             /* 65536 a wrap */
+    uint32_t first;              /* sequence number */
+    uint32_t received;
+    uint32_t expected_prior, received_prior; /* at the last report */
+    uint32_t timestamp, rate;    /* of the last packet of sound */
+    uint32_t jitter;             /* in 1/16 of a timestamp unit */
+    uint64_t at;                 /* when the last packet of sound arrived */
+    uint64_t last;               /* when any packet was accepted */
+    uint64_t feed;               /* names this source, and its timestamps' line, to whom it is relayed */
+    int64_t lost_before;         /* of the sources heard earlier */
+};
+
+struct sender { /* the one clean source that the peer hears, whoever feeds it */
+    bool started;
+    uint16_t sequence;           /* highest sent */
+    uint16_t sequence_offset;    /* what to add to the feed's own numbers */
+    uint16_t base;               /* the feed's packets from before this one are not sent */
+    uint32_t ssrc;
+    uint32_t timestamp, rate;    /* highest sent, and its clock */
+    uint32_t timestamp_offset;
+    uint32_t packets, octets;    /* as sender reports count them: octets of payload */
+    uint64_t at;                 /* when `timestamp` was sent */
+    uint64_t feed;               /* who feeds */
+};
+
+struct report { /* RTCP with the peer */
+    struct timer timer;
+    struct address remote;       /* where RTCP goes; length 0: nowhere */
+    uint32_t last_sr;            /* middle 32 bits of the NTP time of the peer's last sender report */
+    uint64_t last_sr_at;
+    uint32_t packets_prior;      /* sent before the last report of ours */
+    char cname[17];
+};
+
+struct stream {
+    /* What every packet touches comes first. */
+    struct endpoint rtp, rtcp;
+    struct stream *relay;        /* where what is received goes */
+    bool sendable;               /* relayed packets may be sent from here */
+    bool attention;              /* a packet must go by source_attend first */
+    bool mute_receive, mute_send;
+    struct address source;       /* who is heard */
+    struct address peer;         /* whom RTP is sent to */
+    struct receiver rx;
+    struct sender tx;
+    struct engine_counts counts;
+    int8_t by_type[128];         /* payload type to index of `codecs`, -1 not negotiated */
+    struct negotiated codecs[ENGINE_CODECS];
+
+    struct worker *worker;
+    uint64_t id;
+    struct address local;        /* of RTP */
+    bool remote_known;           /* SetRemote came */
+    bool send, receive, latch, locked, mux;
+    bool told_silent, collided;
+    uint64_t relock_at;          /* a source from before the last SetRemote is believed again from then on */
+    struct address said, said_rtcp, announced;
+    struct candidate *candidate;
+    struct report report;
+    struct timer watch;          /* no media */
+    uint64_t watch_from;
+    int packet_time, no_media_timeout, codec_count;
+};
+
+/* Answered by an event, whatever comes. */
+void stream_open(struct worker *worker, uint64_t id, const char *address);
+void stream_close(struct stream *stream, const char *reason);
+
+void stream_set_remote(struct stream *stream, const struct remote *remote);
+void stream_connect(struct stream *left, struct stream *right);
+void stream_disconnect(struct stream *stream);
+void stream_mute(struct stream *stream, bool receive, bool send);
+/* To be called when what `sendable` depends on has changed. */
+void stream_update(struct stream *stream);
+void stream_counts(const struct stream *stream, struct engine_counts *counts);
+void stream_tell(struct stream *stream, enum engine_event_kind kind);
+
+#endif

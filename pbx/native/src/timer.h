@@ -1,0 +1,31 @@
+/* Timers of one packet thread: a binary heap of what is embedded in its owners. Not shared between threads. */
+#ifndef TANDEM_TIMER_H
+#define TANDEM_TIMER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define CONTAINER_OF(member_pointer, type, member) ((type *)((char *)(member_pointer) - offsetof(type, member)))
+
+struct timer {
+    uint64_t due;
+    void (*fire)(struct timer *timer, uint64_t now);
+    uint32_t place; /* in the heap, counted from 1; 0: not set */
+};
+
+struct timers {
+    struct timer **heap;
+    uint32_t count, room;
+};
+
+/* Sets or moves a timer; false when memory is exhausted. */
+bool timer_set(struct timers *timers, struct timer *timer, uint64_t due);
+void timer_cancel(struct timers *timers, struct timer *timer);
+/* Fires what is due. A timer that fires is unset first, and may set itself again. */
+void timers_fire(struct timers *timers, uint64_t now);
+/* Milliseconds until the next one, rounded up; -1 if none. */
+int timers_wait(const struct timers *timers, uint64_t now);
+void timers_free(struct timers *timers);
+
+#endif

@@ -1,0 +1,166 @@
+#include "worker.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "engine_private.h"
+#include "packet.h"
+
+#define EVENTS_A_ROUND 256
+
+static void refuse(struct worker *worker, enum engine_event_kind kind, uint64_t stream, uint64_t object) {
+    atomic_fetch_add_explicit(&worker->refused, 1, memory_order_relaxed);
+    struct event_node *node = event_new(kind, stream, object);
+    if (node != NULL) {
+        node->event.counts.round_trip = -1;
+        node->event.counts.payload_type = -1;
+        snprintf(node->event.text, sizeof node->event.text, "no such stream");
+    }
+    outlet_put(&worker->engine->outlet, node);
+}
+
+static void carry_out_for_stream(struct worker *worker, struct stream *stream, const struct command *command) {
+    struct stream *other;
+    switch (command->kind) {
+    case COMMAND_SET_REMOTE:
+        stream_set_remote(stream, command->remote);
+        break;
+    case COMMAND_CONNECT:
+        other = table_get(&worker->streams, command->object);
+        if (other != NULL)
+            stream_connect(stream, other);
+        else
+            refuse(worker, ENGINE_CLOSED, command->object, 0);
+        break;
+    case COMMAND_DISCONNECT:
+        stream_disconnect(stream);
+        break;
+    case COMMAND_MUTE:
+        stream_mute(stream, command->first, command->second);
+        break;
+    case COMMAND_QUERY:
+        stream_tell(stream, ENGINE_STATISTICS);
+        break;
+    case COMMAND_CLOSE:
+        stream_close(stream, "");
+        break;
+    default:
+        break;
+    }
+}
+
+static void carry_out(struct worker *worker, const struct command *command) {
+    struct stream *stream;
+    switch (command->kind) {
+    case COMMAND_OPEN:
+        if (table_get(&worker->streams, command->stream) == NULL)
+            stream_open(worker, command->stream, command->text);
+        else
+            atomic_fetch_add_explicit(&worker->refused, 1, memory_order_relaxed);
+        break;
+    case COMMAND_PLAY:
+        refuse(worker, ENGINE_PLAY_ENDED, command->stream, command->object);
+        break;
+    case COMMAND_RECORD:
+        refuse(worker, ENGINE_RECORDING_FAILED, 0, command->object);
+        break;
+    case COMMAND_STOP_PLAYING:
+    case COMMAND_PAUSE_RECORDING:
+    case COMMAND_STOP_RECORDING:
+    case COMMAND_SOUND:
+    case COMMAND_TAPE_ENDED:
+    case COMMAND_SEND_DIGITS:
+        break;
+    case COMMAND_STOP:
+        worker->stopping = true;
+        break;
+    default:
+        stream = table_get(&worker->streams, command->stream);
+        if (stream != NULL)
+            carry_out_for_stream(worker, stream, command);
+        else
+            refuse(worker, ENGINE_CLOSED, command->stream, 0);
+        break;
+    }
+}
+
+static void carry_out_commands(struct worker *worker) {
+    for (struct command *command = inbox_take(&worker->inbox), *next; command != NULL; command = next) {
+        next = command->next;
+        carry_out(worker, command);
+        command_free(command);
+    }
+}
+
+/* Commands come after the packets of a round: no endpoint that epoll has named is freed before its turn. */
+static void *run(void *argument) {
+    struct worker *worker = argument;
+    struct epoll_event events[EVENTS_A_ROUND];
+    worker->now = clock_now();
+    while (!worker->stopping) {
+        int count = epoll_wait(worker->epoll, events, EVENTS_A_ROUND, timers_wait(&worker->timers, worker->now));
+        bool commanded = false;
+        worker->now = clock_now();
+        for (int i = 0; i < count; i++) {
+            if (events[i].data.ptr == NULL)
+                commanded = true;
+            else
+                endpoint_readable(worker, events[i].data.ptr);
+        }
+        timers_fire(&worker->timers, worker->now);
+        if (commanded)
+            carry_out_commands(worker);
+    }
+    for (struct stream *stream; (stream = table_any(&worker->streams)) != NULL;)
+        stream_close(stream, "the engine was stopped");
+    return NULL;
+}
+
+static void destroy(struct worker *worker) {
+    table_free(&worker->streams);
+    timers_free(&worker->timers);
+    inbox_destroy(&worker->inbox);
+    if (worker->epoll >= 0)
+        close(worker->epoll);
+}
+
+bool worker_start(struct worker *worker, struct engine *engine) {
+    memset(worker, 0, sizeof *worker);
+    worker->engine = engine;
+    worker->epoll = epoll_create1(EPOLL_CLOEXEC);
+    struct epoll_event wake = {.events = EPOLLIN, .data.ptr = NULL};
+    int fault = 0;
+    if (!inbox_init(&worker->inbox) || worker->epoll < 0 ||
+        epoll_ctl(worker->epoll, EPOLL_CTL_ADD, worker->inbox.fd, &wake) < 0) {
+        fault = errno;
+    } else {
+        /* Signals are the host program's business: the thread inherits a mask that blocks them all. */
+        sigset_t all, before;
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, &before);
+        fault = pthread_create(&worker->thread, NULL, run, worker);
+        pthread_sigmask(SIG_SETMASK, &before, NULL);
+        if (fault == 0) {
+            pthread_setname_np(worker->thread, "pbx-packets");
+            return true;
+        }
+    }
+    destroy(worker);
+    errno = fault;
+    return false;
+}
+
+void worker_stop(struct worker *worker) {
+    struct command *command;
+    while ((command = command_new(COMMAND_STOP, 0)) == NULL)
+        usleep(1000);
+    inbox_put(&worker->inbox, command);
+    pthread_join(worker->thread, NULL);
+    destroy(worker);
+}
