@@ -237,7 +237,13 @@ def _nothing(context: Context, machine: ServerMachine, message: Message | None) 
     pass
 
 
-_UNTOLD = (Action.TELL_REQUEST, Action.TELL_TRANSPORT, Action.START_SLOW, Action.START_EXPIRY)
+_UNTOLD = (
+    Action.TELL_REQUEST,
+    Action.TELL_TIMEOUT,
+    Action.TELL_TRANSPORT,
+    Action.START_SLOW,
+    Action.START_EXPIRY,
+)
 
 CancelServerMachine.table = compile_table(NON_INVITE_SERVER, {**_PERFORMERS, **dict.fromkeys(_UNTOLD, _nothing)})
 ServerMachine.table = compile_table(NON_INVITE_SERVER, _PERFORMERS)
