@@ -93,6 +93,7 @@ class Call:
         "_bridge",
         "_draining",
         "_inbox",
+        "_leaving",
         "_maximum",
         "_on_ended",
         "_runner",
@@ -147,6 +148,7 @@ class Call:
         self._timers: dict[str, Timer] = {}
         self._maximum: float = services.settings.maximum_duration
         self._waiting_media: set[str] = set()
+        self._leaving: set[str] = set()
         self._on_ended = on_ended
 
     # -- the inbox
@@ -269,7 +271,8 @@ class Call:
     def drop_leg(self, leg: str, cause: EndCause) -> None:
         """End a leg that is no longer wanted; it stays on the list until it says that it is gone."""
         self.session.close(leg)
-        if leg in self.legs:
+        if leg in self.legs and leg not in self._leaving:
+            self._leaving.add(leg)
             self.command(commands.HangUp(leg, cause))
 
     def ring(self) -> None:
@@ -500,7 +503,7 @@ class Call:
                 self.session.stop_recording(recording.recording)
                 self._waiting_media.add(recording.recording)
         self._waiting_media.update(self.session.close_all())
-        for leg in list(self.legs):
+        for leg in [leg for leg in self.legs if leg not in self._leaving]:
             refuse = leg == self.caller and self.answer_is_due
             self.command(commands.Reject(leg, cause) if refuse else commands.HangUp(leg, cause))
         self.answer_is_due = False
@@ -520,6 +523,7 @@ class Call:
 
     def _strike(self, item: HungUp | Rejected) -> None:
         handle = self.legs.pop(item.leg, None)
+        self._leaving.discard(item.leg)
         leg = self.summary.legs[item.leg]
         leg.ended, leg.cause = self.services.now(), item.cause
         if handle is not None:

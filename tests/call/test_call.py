@@ -1,0 +1,482 @@
+"""Whole calls among fakes: what each side is told, what the engine is asked, what the record says, and that nothing is
+left."""
+
+from __future__ import annotations
+
+import pytest
+
+from pbx.call import events
+from pbx.call.commands import AcceptOffer, Answer, DeclineOffer, Dial, HangUp, Inform, Offer, Progress, Reject
+from pbx.call.ports import CallSettings
+from pbx.call.registry import Limits
+from pbx.cause import cause_named, cause_of_status
+from pbx.dialplan.steps import (
+    RECORDED,
+    DialStep,
+    EchoStep,
+    PlayStep,
+    Recording,
+    RecordStep,
+    RejectStep,
+    VoicemailStep,
+    WaitStep,
+)
+from pbx.media import commands as engine
+from pbx.media import events as media
+from pbx.sdp.model import Direction
+from tests.support.call_rig import Rig, phone_sdp, targets
+
+
+def office(**dial: object) -> Rig:
+    step = DialStep(targets("extension/102"), "102", **dial)  # type: ignore[arg-type]
+    return Rig(plan=(step,), phones={"extension/102": 1})
+
+
+def test_ring_answer_talk_hang_up() -> None:
+    rig = office()
+    caller = rig.incoming()
+    callee = rig.leg(1)
+    dial = callee.last(Dial)
+    assert dial.caller.name == "Alice"
+    assert dial.max_forwards == 69
+    assert "192.0.2.10" not in str(dial.offer)
+    rig.tell(callee, events.Ringing(callee.id))
+    assert caller.kinds() == ["Ring"]
+    rig.answer(callee)
+    assert caller.kinds() == ["Ring", "Answer"]
+    assert len(rig.asked(engine.Connect)) == 1
+    rig.advance(10)
+    rig.tell(caller, events.HungUp(caller.id, cause_named("answered-caller-hung-up")))
+    assert callee.last(HangUp).cause.slug == "answered-caller-hung-up"
+    rig.assert_nothing_left()
+    (summary,) = rig.ended
+    assert summary.cause.slug == "answered-caller-hung-up"
+    assert summary.duration == 10
+    assert summary.destination == "extension/102"
+    assert [leg.counts.received_packets for leg in summary.legs.values()] == [7, 7]
+    assert [leg.codec for leg in summary.legs.values()] == ["PCMU", "PCMU"]
+
+
+def test_callee_hangs_up() -> None:
+    rig = office()
+    caller = rig.incoming()
+    rig.answer(rig.leg(1))
+    rig.tell(rig.leg(1), events.HungUp(rig.leg(1).id, cause_named("answered-callee-hung-up")))
+    assert caller.last(HangUp).cause.slug == "answered-callee-hung-up"
+    rig.assert_nothing_left()
+
+
+def test_caller_cancels() -> None:
+    rig = office()
+    caller = rig.incoming()
+    rig.tell(caller, events.HungUp(caller.id, cause_named("cancelled")))
+    assert rig.leg(1).last(HangUp).cause.slug == "cancelled"
+    rig.assert_nothing_left()
+    assert rig.ended[0].cause.slug == "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("status", "slug"), [(486, "busy"), (603, "declined"), (404, "number-unknown"), (500, "callee-failed")]
+)
+def test_failure_reaches_the_caller_with_its_status(status: int, slug: str) -> None:
+    rig = office()
+    caller = rig.incoming()
+    rig.tell(rig.leg(1), events.Rejected(rig.leg(1).id, cause_of_status(status), status))
+    cause = caller.last(Reject).cause
+    assert (cause.slug, cause.sip_status) == (slug, status)
+    rig.assert_nothing_left()
+    assert rig.ended[0].attempts[0].outcome == slug
+
+
+def test_nobody_registered() -> None:
+    rig = office()
+    rig.phones.clear()
+    assert rig.incoming().last(Reject).cause.slug == "unavailable"
+    rig.assert_nothing_left()
+
+
+def test_no_answer_gives_up_after_the_timeout() -> None:
+    rig = office(timeout=20.0)
+    caller = rig.incoming()
+    rig.advance(19.9)
+    assert not caller.gone
+    rig.advance(0.2)
+    assert rig.leg(1).last(HangUp).cause.slug == "no-answer"
+    assert caller.last(Reject).cause.slug == "no-answer"
+    rig.assert_nothing_left()
+
+
+def test_all_contacts_of_an_extension_ring_and_losers_hear_why() -> None:
+    rig = office()
+    rig.phones["extension/102"] = 3
+    caller = rig.incoming()
+    one, two, three = (rig.leg(number) for number in (1, 2, 3))
+    for leg in (one, two, three):
+        rig.tell(leg, events.Ringing(leg.id))
+    rig.answer(two)
+    assert one.last(HangUp).cause.slug == three.last(HangUp).cause.slug == "answered-elsewhere"
+    assert caller.kinds().count("Answer") == 1
+    rig.tell(caller, events.HungUp(caller.id, cause_named("answered-caller-hung-up")))
+    rig.assert_nothing_left()
+
+
+def test_next_trunk_on_failure_but_not_on_busy() -> None:
+    step = DialStep(targets("trunk/a", "trunk/b"), "49301234")
+    rig = Rig(plan=(step,), phones={"trunk/a": 1, "trunk/b": 1})
+    rig.incoming()
+    rig.tell(rig.leg(1), events.Rejected(rig.leg(1).id, cause_of_status(503), 503))
+    second = rig.leg(2)
+    assert second.last(Dial)
+    rig.tell(second, events.Rejected(second.id, cause_of_status(486), 486))
+    assert rig.ended[0].cause.slug == "busy"
+    rig.assert_nothing_left()
+
+    rig = Rig(plan=(step,), phones={"trunk/a": 1, "trunk/b": 1})
+    rig.incoming()
+    rig.tell(rig.leg(1), events.Rejected(rig.leg(1).id, cause_of_status(486), 486))
+    assert len(rig.legs) == 2
+    rig.assert_nothing_left()
+
+
+def test_declined_by_all_means_ends_the_others() -> None:
+    step = DialStep(targets("extension/102", "extension/103"), "102", strategy="all")
+    rig = Rig(plan=(step,), phones={"extension/102": 1, "extension/103": 1})
+    rig.incoming()
+    rig.tell(rig.leg(1), events.Rejected(rig.leg(1).id, cause_of_status(603), 603))
+    assert rig.leg(2).gone
+    rig.assert_nothing_left()
+
+
+def test_early_media_is_connected_before_the_answer() -> None:
+    rig = office()
+    caller = rig.incoming()
+    callee = rig.leg(1)
+    rig.tell(callee, events.Progressing(callee.id, phone_sdp(6000, "0 101")))
+    assert caller.last(Progress)
+    assert len(rig.asked(engine.Connect)) == 1
+    rig.answer(callee)
+    assert len(rig.asked(engine.Connect)) == 1
+    rig.registry.end_all()
+    rig.assert_nothing_left()
+
+
+def test_on_busy_another_step_follows() -> None:
+    rig = office(on={"busy": (DialStep(targets("extension/103"), "103"),)})
+    rig.phones["extension/103"] = 1
+    caller = rig.incoming()
+    rig.tell(rig.leg(1), events.Rejected(rig.leg(1).id, cause_of_status(486), 486))
+    rig.answer(rig.leg(2))
+    assert caller.last(Answer)
+    rig.registry.end_all()
+    rig.assert_nothing_left()
+
+
+def test_a_feature_that_is_not_there_leaves_the_reason_before_it() -> None:
+    rig = office(on={"busy": (VoicemailStep("102"),)})
+    caller = rig.incoming()
+    rig.tell(rig.leg(1), events.Rejected(rig.leg(1).id, cause_of_status(486), 486))
+    assert caller.last(Reject).cause.slug == "busy"
+    rig.assert_nothing_left()
+
+    rig = Rig(plan=(VoicemailStep("102"),))
+    assert rig.incoming().last(Reject).cause.slug == "not-available"
+    rig.assert_nothing_left()
+
+
+def test_hold_is_relayed_and_a_new_address_is_not() -> None:
+    rig = office()
+    caller = rig.incoming()
+    callee = rig.leg(1)
+    rig.answer(callee)
+    rig.tell(caller, events.Offered(caller.id, phone_sdp(4000, direction="sendonly", version=2)))
+    offer = callee.last(Offer).sdp
+    assert offer.media[0].has("sendonly")
+    rig.tell(callee, events.OfferAnswered(callee.id, phone_sdp(6000, "0 101", "recvonly", 2)))
+    assert caller.last(AcceptOffer).sdp.media[0].has("recvonly")
+
+    rig.tell(caller, events.Offered(caller.id, phone_sdp(4000, version=3)))
+    rig.tell(callee, events.OfferAnswered(callee.id, phone_sdp(6000, "0 101", version=3)))
+    assert callee.kinds().count("Offer") == 2
+
+    rig.tell(caller, events.Offered(caller.id, phone_sdp(4444, "0 101", version=4)))
+    assert callee.kinds().count("Offer") == 2
+    assert rig.asked(engine.SetRemote)[-1].port == 4444
+    rig.registry.end_all()
+    rig.assert_nothing_left()
+
+
+def test_a_declined_offer_leaves_the_session_as_it_was() -> None:
+    rig = office()
+    caller = rig.incoming()
+    callee = rig.leg(1)
+    rig.answer(callee)
+    before = len(rig.asked(engine.SetRemote))
+    rig.tell(caller, events.Offered(caller.id, phone_sdp(4000, direction="sendonly", version=2)))
+    rig.tell(callee, events.OfferDeclined(callee.id, 488))
+    assert caller.last(DeclineOffer).status == 488
+    assert len(rig.asked(engine.SetRemote)) == before
+    rig.registry.end_all()
+    rig.assert_nothing_left()
+
+
+def test_glare_gives_the_second_one_491() -> None:
+    rig = office()
+    caller = rig.incoming()
+    callee = rig.leg(1)
+    rig.answer(callee)
+    rig.tell(caller, events.Offered(caller.id, phone_sdp(4000, direction="sendonly", version=2)))
+    rig.tell(callee, events.Offered(callee.id, phone_sdp(6000, "0 101", direction="sendonly", version=2)))
+    assert callee.last(DeclineOffer).status == 491
+    rig.tell(callee, events.OfferAnswered(callee.id, phone_sdp(6000, "0 101", "recvonly", 3)))
+    assert caller.last(AcceptOffer)
+    rig.registry.end_all()
+    rig.assert_nothing_left()
+
+
+def test_late_offer_goes_all_the_way_round() -> None:
+    rig = office()
+    caller = rig.incoming(late=True)
+    callee = rig.leg(1)
+    assert callee.last(Dial).offer is None
+    rig.tell(callee, events.Answered(callee.id, phone_sdp(6000, "0 8 101"), is_offer=True))
+    assert [one for one in caller.last(Answer).sdp.media[0].formats][:2] == ["0", "8"]
+    rig.tell(caller, events.OfferAnswered(caller.id, phone_sdp(4000, "8 101")))
+    assert callee.last(AcceptOffer).sdp.media[0].formats[0] == "8"
+    rig.registry.end_all()
+    rig.assert_nothing_left()
+
+
+def test_a_reinvite_without_description_goes_round_too() -> None:
+    rig = office()
+    caller = rig.incoming()
+    callee = rig.leg(1)
+    rig.answer(callee)
+    rig.tell(caller, events.Offered(caller.id, None))
+    assert callee.last(Offer).sdp is None
+    rig.tell(callee, events.OfferAnswered(callee.id, phone_sdp(6000, "0 101", version=2), is_offer=True))
+    assert caller.last(AcceptOffer)
+    rig.tell(caller, events.OfferAnswered(caller.id, phone_sdp(4000, "0 101", version=2)))
+    assert callee.last(AcceptOffer)
+    rig.registry.end_all()
+    rig.assert_nothing_left()
+
+
+def test_info_is_passed_on() -> None:
+    rig = office()
+    caller = rig.incoming()
+    callee = rig.leg(1)
+    rig.answer(callee)
+    rig.tell(caller, events.Informed(caller.id, "INFO", "application/dtmf-relay", b"Signal=5\r\n"))
+    assert callee.last(Inform).body == b"Signal=5\r\n"
+    rig.registry.end_all()
+    rig.assert_nothing_left()
+
+
+def test_recording_begins_with_the_answer_and_ends_with_the_call() -> None:
+    rig = office(record=Recording())
+    caller = rig.incoming()
+    rig.answer(rig.leg(1))
+    (record,) = rig.asked(engine.Record)
+    assert record.left != record.right
+    rig.tell(caller, events.HungUp(caller.id, cause_named("answered-caller-hung-up")))
+    rig.assert_nothing_left()
+    (recording,) = rig.ended[0].recordings
+    assert (recording.status, recording.duration) == ("complete", 1000)
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_recording_that_fails_ends_the_call_only_if_policy_says_so(ends: bool) -> None:
+    rig = office(record=Recording(failure="end" if ends else "continue"))
+    caller = rig.incoming()
+    rig.answer(rig.leg(1))
+    (record,) = rig.asked(engine.Record)
+    rig.registry.on_media([media.RecordingFailed(record.recording, record.path, "disk full")])
+    rig.settle()
+    assert caller.gone is ends
+    rig.registry.end_all()
+    rig.assert_nothing_left()
+    assert rig.ended[0].recordings[0].failure == "disk full"
+
+
+def test_an_engine_that_never_answers_does_not_keep_the_call() -> None:
+    rig = office(record=Recording())
+    caller = rig.incoming()
+    rig.answer(rig.leg(1))
+    rig.engine_is_slow = True
+    rig.tell(caller, events.HungUp(caller.id, cause_named("answered-caller-hung-up")))
+    assert len(rig.registry) == 1
+    rig.clock.advance(5.1)
+    assert len(rig.registry) == 0
+    assert rig.ended[0].recordings[0].status == "failed"
+
+
+def test_echo() -> None:
+    rig = Rig(plan=(EchoStep(),))
+    caller = rig.incoming("600")
+    assert caller.last(Answer).sdp.media[0].formats[0] == "0"
+    (connect,) = rig.asked(engine.Connect)
+    assert connect.left == connect.right
+    rig.tell(caller, events.Offered(caller.id, phone_sdp(4000, "0 101", "sendonly", 2)))
+    assert caller.last(AcceptOffer).sdp.media[0].has(Direction.RECVONLY.value)
+    rig.tell(caller, events.HungUp(caller.id, cause_named("answered-caller-hung-up")))
+    rig.assert_nothing_left()
+
+
+def test_play_runs_through_its_files() -> None:
+    rig = Rig(plan=(PlayStep(("hello", "world")),))
+    caller = rig.incoming("601")
+    (first,) = rig.asked(engine.Play)
+    assert first.path == "/sounds/hello.wav"
+    rig.registry.on_media([media.PlayEnded(first.stream, first.play)])
+    second = rig.asked(engine.Play)[-1]
+    assert second.path == "/sounds/world.wav"
+    rig.registry.on_media([media.PlayEnded(second.stream, second.play)])
+    rig.settle()
+    assert caller.last(HangUp).cause.slug == "completed"
+    rig.assert_nothing_left()
+
+
+def test_a_missing_sound_is_the_cause_that_the_record_names() -> None:
+    rig = Rig(plan=(PlayStep(("hello",)),))
+    rig.incoming("601")
+    (first,) = rig.asked(engine.Play)
+    rig.registry.on_media([media.PlayEnded(first.stream, first.play, "no such file")])
+    rig.assert_nothing_left()
+    assert rig.ended[0].cause.slug == "prompt-missing"
+
+
+def test_record_and_play_back() -> None:
+    rig = Rig(plan=(RecordStep(), PlayStep((RECORDED,))))
+    rig.incoming("602")
+    (beep,) = rig.asked(engine.Play)
+    rig.registry.on_media([media.PlayEnded(beep.stream, beep.play)])
+    (record,) = rig.asked(engine.Record)
+    assert record.right == ""
+    rig.registry.on_media([media.Digit(record.left, "#", 100)])
+    rig.settle()
+    back = rig.asked(engine.Play)[-1]
+    assert back.path == record.path
+    rig.registry.on_media([media.PlayEnded(back.stream, back.play)])
+    rig.assert_nothing_left()
+    assert rig.ended[0].cause.slug == "completed"
+
+
+def test_reject_and_no_route() -> None:
+    rig = Rig(plan=(RejectStep("busy"),))
+    assert rig.incoming().last(Reject).cause.slug == "busy"
+    rig.assert_nothing_left()
+    rig = Rig()
+    rig.refusal = "forbidden"
+    assert rig.incoming().last(Reject).cause.slug == "forbidden"
+    rig.assert_nothing_left()
+
+
+def test_waiting_before_dialling() -> None:
+    rig = Rig(plan=(WaitStep(3), DialStep(targets("extension/102"), "102")), phones={"extension/102": 1})
+    rig.incoming()
+    assert len(rig.legs) == 1
+    rig.advance(3)
+    rig.answer(rig.leg(1))
+    rig.registry.end_all()
+    rig.assert_nothing_left()
+
+
+def test_longest_duration() -> None:
+    rig = office(max_duration=60.0)
+    caller = rig.incoming()
+    rig.answer(rig.leg(1))
+    rig.advance(59)
+    assert not caller.gone
+    rig.advance(2)
+    assert rig.ended[0].cause.slug == "maximum-duration"
+    rig.assert_nothing_left()
+
+
+def test_no_media_ends_the_call() -> None:
+    rig = office()
+    rig.incoming()
+    rig.answer(rig.leg(1))
+    stream = rig.asked(engine.Open)[0].stream
+    rig.registry.on_media([media.NoMedia(stream, 30000)])
+    rig.assert_nothing_left()
+    assert rig.ended[0].cause.slug == "no-media"
+
+
+def test_no_port_for_the_callee_tries_the_next() -> None:
+    step = DialStep(targets("trunk/a", "trunk/b"), "1")
+    rig = Rig(plan=(step,), phones={"trunk/a": 1, "trunk/b": 1}, engine_is_slow=True)
+    rig.incoming()
+    first = rig.asked(engine.Open)[1].stream
+    rig.owed = [event for event in rig.owed if event.stream != first]
+    rig.engine_is_slow = False
+    rig.registry.on_media([media.Closed(first, media.StreamStatistics(), "no port is free")])
+    rig.settle()
+    assert rig.ended == []
+    assert rig.leg(2).last(Dial)
+    rig.registry.end_all()
+    rig.open_streams.discard(first)
+    rig.assert_nothing_left()
+    assert rig.ended[0].attempts[0].outcome == "no-ports"
+
+
+def test_drain_takes_no_new_calls_and_ends_the_running_ones_at_the_limit() -> None:
+    rig = office()
+    caller = rig.incoming()
+    rig.answer(rig.leg(1))
+    done: list[bool] = []
+    rig.registry.drain(30, lambda: done.append(True))
+    assert rig.registry.refusal().slug == "shutting-down"
+    rig.advance(29)
+    assert not done
+    assert not caller.gone
+    rig.advance(2)
+    assert done
+    assert rig.ended[0].cause.slug == "shutting-down"
+    rig.assert_nothing_left()
+
+
+def test_a_limit_on_calls() -> None:
+    rig = office()
+    rig.registry.limits = Limits(calls=1)
+    rig.incoming()
+    assert rig.registry.refusal().slug == "too-many-calls"
+    rig.registry.end_all()
+    rig.assert_nothing_left()
+
+
+def test_our_own_fault_ends_one_call_with_a_cause_and_no_other() -> None:
+    rig = office()
+    other = rig.incoming()
+    rig.answer(rig.leg(1))
+    broken = rig.incoming()
+    rig.registry.deliver(events.Offered(broken.id, "no description"))  # type: ignore[arg-type]
+    rig.tell(rig.leg(1), events.Answered(rig.leg(1).id, None))  # type: ignore[arg-type]
+    assert len(rig.faults) == 1
+    assert rig.ended[0].cause.slug == "internal-error"
+    assert not other.gone
+    rig.faults.clear()
+    rig.registry.end_all()
+    rig.assert_nothing_left()
+
+
+def test_originate_dials_the_caller_first() -> None:
+    rig = office()
+    rig.phones["extension/101"] = 1
+    from pbx.call.commands import Party
+    from pbx.dialplan.steps import Target
+
+    rig.registry.originate("extension/101", Target("extension", "101", "101"), "102", Party("101", "Alice"))
+    rig.settle()
+    caller = rig.leg(0)
+    assert caller.last(Dial).offer is not None
+    rig.answer(caller, phone_sdp(4000, "0 101"))
+    callee = rig.leg(1)
+    assert callee.last(Dial).offer.media[0].formats[0] == "0"
+    rig.answer(callee)
+    assert len(rig.asked(engine.Connect)) == 1
+    rig.tell(callee, events.HungUp(callee.id, cause_named("answered-callee-hung-up")))
+    rig.assert_nothing_left()
+
+
+def test_settings_have_sane_defaults() -> None:
+    assert CallSettings().trunk_timeout == 180.0
