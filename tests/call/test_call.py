@@ -239,7 +239,7 @@ def test_late_offer_goes_all_the_way_round() -> None:
     callee = rig.leg(1)
     assert callee.last(Dial).offer is None
     rig.tell(callee, events.Answered(callee.id, phone_sdp(6000, "0 8 101"), is_offer=True))
-    assert [one for one in caller.last(Answer).sdp.media[0].formats][:2] == ["0", "8"]
+    assert caller.last(Answer).sdp.media[0].formats[:2] == ("0", "8")
     rig.tell(caller, events.OfferAnswered(caller.id, phone_sdp(4000, "8 101")))
     assert callee.last(AcceptOffer).sdp.media[0].formats[0] == "8"
     rig.registry.end_all()

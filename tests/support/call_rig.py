@@ -31,8 +31,9 @@ __all__ = ["FLOW", "FakeLeg", "Rig", "phone_sdp", "targets"]
 FLOW = Flow("udp", ("127.0.0.1", 5060), ("192.0.2.10", 5060))
 
 
-def phone_sdp(port: int = 4000, codecs: str = "0 8 101", direction: str = "sendrecv", version: int = 1) ->
-SessionDescription:
+def phone_sdp(
+    port: int = 4000, codecs: str = "0 8 101", direction: str = "sendrecv", version: int = 1
+) -> SessionDescription:
     return parse(
         f"v=0\r\no=phone 1 {version} IN IP4 192.0.2.10\r\ns=-\r\nc=IN IP4 192.0.2.10\r\nt=0 0\r\n"
         f"m=audio {port} RTP/AVP {codecs}\r\na=rtpmap:101 telephone-event/8000\r\na={direction}\r\n".encode()
@@ -112,9 +113,7 @@ class Rig:
             settings=self.settings,
         )
         media_settings = MediaSettings(address="127.0.0.1")
-        self.registry = CallRegistry(
-            self.services, lambda call: MediaSession(call, media_settings, ids), self.limits
-        )
+        self.registry = CallRegistry(self.services, lambda call: MediaSession(call, media_settings, ids), self.limits)
 
     # -- what a call needs
 
@@ -159,8 +158,9 @@ class Rig:
             self.owed.append(media.Closed(command.stream, media.StreamStatistics(received_packets=7)))
         elif isinstance(command, media_commands.StopRecording):
             path = next(
-                one.path for one in self.engine if isinstance(one, media_commands.Record) and one.recording ==
-                command.recording
+                one.path
+                for one in self.engine
+                if isinstance(one, media_commands.Record) and one.recording == command.recording
             )
             self.owed.append(media.RecordingEnded(command.recording, path, 1000, 32044, "ab" * 32))
         elif isinstance(command, media_commands.StopPlaying):
@@ -178,8 +178,11 @@ class Rig:
     # -- the test's words
 
     def incoming(
-        self, called: str = "102", offer: SessionDescription | None = None, late: bool = False, source: str =
-        "extension/101"
+        self,
+        called: str = "102",
+        offer: SessionDescription | None = None,
+        late: bool = False,
+        source: str = "extension/101",
     ) -> FakeLeg:
         call_id = f"c{len(self.legs)}"
         leg = FakeLeg(f"{call_id}-0", self.registry.deliver, inbound=True)
@@ -221,4 +224,3 @@ def _counting_entropy() -> Callable[[int], bytes]:
 
 def targets(*names: str, number: str = "102") -> tuple[Target, ...]:
     return tuple(Target(*name.split("/"), number) for name in names)
-
