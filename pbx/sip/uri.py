@@ -77,7 +77,7 @@ def parse_host_port(text: str) -> tuple[str, int | None]:
     """
     if text[:1] == "[":
         host, bracket, rest = text[1:].partition("]")
-        if len(host) > _LONGEST_IPV6:
+        if len(host) > _LONGEST_IPV6 or "%" in host:
             raise ParseError("Malformed IPv6 address")
         host = host.lower().replace(":::", "::")
         try:
@@ -216,9 +216,8 @@ class Uri:
         stays escaped), sips counts as sip. A tel URI gives ``tel:`` and the number without visual separators.
         """
         if self.is_sip:
-            if self.user is None:
-                return "sip:" + self.host
-            return f"sip:{_MUST_ESCAPE_KEY.sub(_escape, self.user)}@{self.host}"
+            host = f"[{self.host}]" if ":" in self.host else self.host
+            return f"sip:{host}" if self.user is None else f"sip:{_MUST_ESCAPE_KEY.sub(_escape, self.user)}@{host}"
         if self.scheme == "tel" and self.user is not None:
             return "tel:" + self.user.translate(_TEL_SEPARATORS).lower()
         return f"{self.scheme}:{_MUST_ESCAPE_KEY.sub(_escape, self.opaque)}"
