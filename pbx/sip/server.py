@@ -99,7 +99,9 @@ def _send_once(context: Context, machine: ServerMachine, message: Message | None
 
 def _send_trying(context: Context, machine: ServerMachine, message: Message | None) -> None:
     assert machine.transaction is not None
-    _send(context, machine, make_response(machine.transaction.request, 100))
+    machine.data = data = make_response(machine.transaction.request, 100).to_bytes()
+    # Nobody said it, so nobody needs to hear that it could not be sent.
+    context.effects.append(Send(machine.flow, data, None))
 
 
 def _resend(context: Context, machine: ServerMachine, message: Message | None) -> None:
