@@ -62,9 +62,10 @@ class EdgeGuard(Generic[WayT]):
             return False
         return True
 
-    def user_banned(self, host: str, user: str, now: float) -> bool:
-        """Return whether this user name at this address has failed too often."""
-        return self._users.banned((host, user), now)
+    def user_banned(self, way: WayT, host: str, user: str, now: float) -> bool:
+        """Return whether this user name at this address has failed too often, and it is not one of ours that says
+        it."""
+        return self._users.banned((host, user), now) and not self._known(way)
 
     def failed(self, host: str, user: str, now: float) -> Penalty:
         """Count a failure to prove to be `user`, and return what it costs."""

@@ -28,9 +28,10 @@ def test_one_user_s_failures_ban_that_user_and_many_users_ban_the_host() -> None
     for _ in range(5):
         penalty = edge.failed("192.0.2.1", "101", 0.0)
     assert penalty.banned
-    assert edge.user_banned("192.0.2.1", "101", 1.0)
-    assert not edge.user_banned("192.0.2.1", "102", 1.0)
-    assert not edge.user_banned("192.0.2.9", "101", 1.0)
+    assert edge.user_banned(STRANGER, "192.0.2.1", "101", 1.0)
+    assert not edge.user_banned(STRANGER, "192.0.2.1", "102", 1.0)
+    assert not edge.user_banned(STRANGER, "192.0.2.9", "101", 1.0)
+    assert not edge.user_banned(PHONE, "192.0.2.1", "101", 1.0)
     assert edge.admits(STRANGER, "192.0.2.1", 1.0)
     for number in range(6):
         edge.failed("192.0.2.1", f"guess-{number}", 1.0)

@@ -1,0 +1,112 @@
+"""Who sends a request? Digest authentication, for REGISTER and for calls, and what failing at it costs.
+
+Nobody learns from an answer whether a user exists: an unknown one and a wrong password are checked at the same cost and
+answered alike (RFC 3261 §26.3.2.4 leaves both a 401).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import structlog
+
+from pbx.ids import Ids
+from pbx.security.edge import EdgeGuard
+from pbx.sip.digest import Credential, DigestServer, Outcome, Verdict
+from pbx.sip.message import Request, Response, make_response
+from pbx.sip.stack import Flow, ServerTransaction, Stack
+
+__all__ = ["Authenticator"]
+
+_log = structlog.get_logger("pbx.registrar.authentication")
+
+_MOST_DELAYED = 500
+"""Answers held back at once; a flood of failures is answered at once rather than remembered."""
+
+
+class Authenticator:
+    """Finds out who sends a request, and answers it if that cannot be found out.
+
+    `lookup` gives the credential of a user name, None if there is none.
+    """
+
+    def __init__(
+        self,
+        stack: Stack,
+        digest: DigestServer,
+        lookup: Callable[[str], Credential | None],
+        guard: EdgeGuard[Flow],
+        ids: Ids,
+    ) -> None:
+        self._stack = stack
+        self._digest = digest
+        self._lookup = lookup
+        self._guard = guard
+        self._ids = ids
+        self._delayed = 0
+        self.counts = {"challenged": 0, "stale": 0, "wrong": 0, "malformed": 0, "banned": 0, "proven": 0}
+        """Requests by what was found."""
+
+    def authenticate(self, transaction: ServerTransaction, request: Request) -> str | None:
+        """Return the user name that the request proves; None if it proves none, and then it has been or will be
+        answered."""
+        now = self._stack.now()
+        values = request.headers.raw("Authorization")
+        if not values:
+            self._challenge(transaction, request, now, stale=False)
+            return None
+        verdict = self._digest.check(values, request.method, request.uri, request.body, now, self._lookup)
+        user, host = verdict.username, transaction.flow.remote[0]
+        if user and self._guard.user_banned(transaction.flow, host, user, now):
+            self.counts["banned"] += 1
+            self._answer(transaction, make_response(request, 403, to_tag=self._ids.tag()))
+        elif verdict.ok:
+            self.counts["proven"] += 1
+            self._guard.succeeded(host, user)
+            return user
+        elif verdict.outcome is Outcome.WRONG:
+            self._refuse(transaction, request, verdict, now)
+        elif verdict.outcome is Outcome.MALFORMED:
+            self.counts["malformed"] += 1
+            self._answer(transaction, make_response(request, 400, verdict.detail, to_tag=self._ids.tag()))
+        else:
+            self._challenge(transaction, request, now, stale=verdict.outcome is Outcome.STALE)
+        return None
+
+    def _challenge(self, transaction: ServerTransaction, request: Request, now: float, stale: bool) -> None:
+        self.counts["stale" if stale else "challenged"] += 1
+        self._answer(transaction, self._unauthorized(request, now, stale))
+
+    def _unauthorized(self, request: Request, now: float, stale: bool) -> Response:
+        response = make_response(request, 401, to_tag=self._ids.tag())
+        for challenge in self._digest.challenges(now, stale):
+            response.headers.add("WWW-Authenticate", challenge)
+        return response
+
+    def _refuse(self, transaction: ServerTransaction, request: Request, verdict: Verdict, now: float) -> None:
+        self.counts["wrong"] += 1
+        host = transaction.flow.remote[0]
+        penalty = self._guard.failed(host, verdict.username, now)
+        _log.warning(
+            "authentication-failed",
+            source=host,
+            method=request.method,
+            user=verdict.username,
+            detail=verdict.detail,
+            banned=penalty.banned,
+        )
+        if penalty.banned:
+            self._answer(transaction, make_response(request, 403, to_tag=self._ids.tag()))
+        elif penalty.delay and self._delayed < _MOST_DELAYED:
+            self._delayed += 1
+            self._stack.later(penalty.delay, lambda: self._refuse_late(transaction, request))
+        else:
+            self._answer(transaction, self._unauthorized(request, now, stale=False))
+
+    def _refuse_late(self, transaction: ServerTransaction, request: Request) -> None:
+        self._delayed -= 1
+        if not transaction.final_sent:
+            self._answer(transaction, self._unauthorized(request, self._stack.now(), stale=False))
+
+    def _answer(self, transaction: ServerTransaction, response: Response) -> None:
+        self._stack.send_response(transaction, response)

@@ -1,0 +1,245 @@
+"""The registrar: answers REGISTER (RFC 3261 §10.3, RFC 3327, RFC 5626)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from ipaddress import ip_address
+
+import structlog
+
+from pbx.errors import ProtocolError
+from pbx.ids import Ids
+from pbx.registrar.location import BindingChange, Change, Location
+from pbx.registrar.rules import (
+    IntervalTooBriefError,
+    Limits,
+    Plan,
+    Registration,
+    plan_changes,
+    plan_removal_of_all,
+    read_contacts,
+    read_outbound,
+)
+from pbx.sip.message import Request, Response, make_response
+from pbx.sip.stack import ServerTransaction, Stack, Timer
+from pbx.sip.uri import Uri
+
+__all__ = ["RegistrarService", "RegistrarSettings"]
+
+_log = structlog.get_logger("pbx.registrar")
+
+_EXTENSIONS = frozenset({"path", "outbound"})
+"""The option tags that a REGISTER may require of us."""
+
+_DEFAULT_LIMITS = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrarSettings:
+    """What the registrar is responsible for. Times are seconds."""
+
+    domain: str
+    """The host of every canonical address-of-record."""
+    aliases: frozenset[str] = field(default_factory=frozenset)
+    """Other names of this server, in lower case. A numeric address is always taken for this server."""
+    any_domain: bool = False
+    """Take every name for this server, because no domain was configured."""
+    limits: Limits = _DEFAULT_LIMITS
+    flow_timer: int = 120
+    """RFC 5626 §4.4.1: how long a phone that keeps a flow may leave it silent."""
+    sweep: float = 5.0
+    """How often expired bindings are removed."""
+
+
+Authenticate = Callable[[ServerTransaction, Request], "str | None"]
+Owns = Callable[[str, str], bool]
+
+
+class RegistrarService:
+    """Takes REGISTER requests. `start` begins the sweep for expired bindings, `stop` ends it.
+
+    `authenticate` is `Authenticator.authenticate`; `owns(user, name)` says whether the authenticated user may register
+    the address-of-record whose user part is `name`; `wall` gives seconds since the epoch, for Date.
+    """
+
+    def __init__(
+        self,
+        stack: Stack,
+        location: Location,
+        authenticate: Authenticate,
+        owns: Owns,
+        settings: RegistrarSettings,
+        ids: Ids,
+        wall: Callable[[], float],
+    ) -> None:
+        self._stack = stack
+        self._location = location
+        self._authenticate = authenticate
+        self._owns = owns
+        self._ids = ids
+        self._wall = wall
+        self._sweeping: Timer | None = None
+        self._date = (0, "")
+        self.settings = settings
+        self.responses: dict[int, int] = {}
+        """Final responses given, by status; those of authentication are counted there."""
+        self.changes = dict.fromkeys(Change, 0)
+        """What happened to bindings."""
+        location.subscribe(self._changed)
+
+    # Lifecycle
+
+    def start(self) -> None:
+        """Begin to remove what expires."""
+        self._sweeping = self._stack.later(self.settings.sweep, self._sweep)
+
+    def stop(self) -> None:
+        """End that."""
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            self._sweeping = None
+        self._location.stop()
+
+    def _sweep(self) -> None:
+        self._location.sweep()
+        self._sweeping = self._stack.later(self.settings.sweep, self._sweep)
+
+    def _changed(self, event: BindingChange) -> None:
+        self.changes[event.change] += 1
+        if event.change is not Change.REFRESHED:
+            binding = event.binding
+            _log.info(
+                "binding",
+                change=event.change.value,
+                aor=binding.aor,
+                contact=str(binding.contact),
+                source=f"{binding.flow.transport}:{binding.flow.remote[0]}:{binding.flow.remote[1]}",
+            )
+
+    # Answering
+
+    def aor_of(self, name: str) -> str:
+        """Return the canonical address-of-record of a user part (an extension's number)."""
+        return Uri(user=name, host=self.settings.domain).aor()
+
+    def on_register(self, transaction: ServerTransaction, request: Request) -> None:
+        """Take a REGISTER: answer it now, or have its authentication answer it."""
+        try:
+            user = self._admit(transaction, request)
+            if user is None:
+                return
+            response = self._register(transaction, request, user)
+        except ProtocolError as error:
+            response = make_response(request, error.status, error.reason, to_tag=self._ids.tag())
+            if isinstance(error, IntervalTooBriefError):
+                response.headers.add("Min-Expires", str(self.settings.limits.shortest))
+        self._answer(transaction, response)
+
+    def _answer(self, transaction: ServerTransaction, response: Response) -> None:
+        self.responses[response.status] = self.responses.get(response.status, 0) + 1
+        self._stack.send_response(transaction, response)
+
+    def _admit(self, transaction: ServerTransaction, request: Request) -> str | None:
+        """Do steps 1 to 4 of RFC 3261 §10.3; return who registers, None if the request has been answered."""
+        # Step 1. We are no proxy, so a request for another domain goes nowhere.
+        if not request.uri.is_sip:
+            raise ProtocolError("Unsupported URI Scheme", 416)
+        if not self._is_ours(request.uri.host):
+            raise ProtocolError("Not Found", 404)
+        # Step 2.
+        unsupported = [tag for tag in request.require if tag.lower() not in _EXTENSIONS]
+        if unsupported:
+            response = make_response(request, 420, to_tag=self._ids.tag())
+            response.headers.add("Unsupported", ", ".join(unsupported))
+            self._answer(transaction, response)
+            return None
+        # RFC 3261 §10.2: To contains the address of record, [which] MUST be a SIP URI or SIPS URI.
+        if not request.to.uri.is_sip or request.to.uri.user is None:
+            raise ProtocolError("To Is No Address-Of-Record")
+        # Steps 3 and 4. A name that does not exist is refused as one of somebody else is.
+        user = self._authenticate(transaction, request)
+        if user is not None and not self._owns(user, request.to.uri.user):
+            raise ProtocolError("Forbidden", 403)
+        return user
+
+    def _is_ours(self, host: str) -> bool:
+        settings = self.settings
+        return settings.any_domain or host == settings.domain or host in settings.aliases or _is_numeric(host)
+
+    def _register(self, transaction: ServerTransaction, request: Request, user: str) -> Response:
+        """Do steps 5 to 8 of RFC 3261 §10.3."""
+        to = request.to.uri
+        # Step 5: if the address-of-record is not valid for the domain in the Request-URI, the registrar MUST send a
+        # 404.
+        if not self._is_ours(to.host):
+            raise ProtocolError("Not Found", 404)
+        aor = self.aor_of(to.user or "")
+        known = self._location.bindings(aor)
+        flows = False
+        # Step 6. Without a Contact the bindings are only asked for.
+        if "Contact" in request.headers:
+            wildcard = request.wildcard_contact
+            wanted = () if wildcard else read_contacts(request, self.settings.limits)
+            flows = read_outbound(request, wanted)
+            registration = Registration(
+                aor,
+                request.call_id,
+                request.cseq.number,
+                transaction.flow,
+                self._stack.now(),
+                tuple(request.headers.all("Path")),
+                flows,
+                request.user_agent or "",
+            )
+            if wildcard:
+                # If [*] is there with additional Contact fields or an expiration time other than zero: 400.
+                if request.expires != 0:
+                    raise ProtocolError("A Contact Of * Needs Expires 0")
+                plan = plan_removal_of_all(known, registration)
+            else:
+                plan = plan_changes(known, wanted, registration, self.settings.limits.contacts)
+            # Step 7: either everything is done, or, by an exception above, nothing.
+            self._carry_out(plan)
+        return self._done(request, aor, flows)
+
+    def _carry_out(self, plan: Plan) -> None:
+        for binding in plan.remove:
+            self._location.remove(binding)
+        for binding in plan.put:
+            self._location.put(binding)
+
+    def _done(self, request: Request, aor: str, flows: bool) -> Response:
+        """Do step 8: 200 with every binding there is now."""
+        now = self._stack.now()
+        response = make_response(request, 200, to_tag=self._ids.tag())
+        headers = response.headers
+        for binding in self._location.bindings(aor):
+            headers.add("Contact", binding.contact_value(now))
+        if "path" in request.supported:
+            # RFC 3327 §5.3: the Path is returned to a phone that knows of it.
+            for value in request.headers.all("Path"):
+                headers.add("Path", value)
+        headers.add("Supported", "path, outbound")
+        if flows:
+            # RFC 5626 §6: Require tells the phone that its flow was registered.
+            headers.add("Require", "outbound")
+            if len(request.vias) == 1:
+                headers.add("Flow-Timer", str(self.settings.flow_timer))
+        headers.add("Date", self._now_text())
+        return response
+
+    def _now_text(self) -> str:
+        second = int(self._wall())
+        if second != self._date[0]:
+            self._date = (second, formatdate(second, usegmt=True))
+        return self._date[1]
+
+
+def _is_numeric(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True

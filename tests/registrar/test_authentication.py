@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from typing import Any
+
+from pbx.sip.stack import Flow
+
+CONTACT = "<sip:bob@192.0.2.1>"
+
+
+def attempt(rig: Any, phone: Any) -> Any:
+    """Answer a challenge with the phone's password; return the answer, None if it is held back."""
+    challenge = rig.send(phone.request(CONTACT), phone.flow)
+    again = phone.request(CONTACT)
+    phone.client.answer(again, challenge, "c")
+    return rig.send(again, phone.flow)
+
+
+def test_failures_are_answered_later_and_later_and_then_banned(rig: Any) -> None:
+    waits = []
+    for _ in range(9):
+        response = attempt(rig, rig.phone(secret="wrong"))
+        waited = 0.0
+        while response is None:
+            rig.stack.advance(0.5)
+            waited += 0.5
+            response = rig.last.responses[0] if rig.last.responses else None
+        assert response.status == 401
+        waits.append(waited)
+    assert waits[:7] == [0, 0, 0, 0.5, 1.0, 2.0, 4.0]
+    assert all(6.0 <= wait <= 8.0 for wait in waits[7:])
+    for _ in range(30):
+        response = attempt(rig, rig.phone(secret="wrong"))
+        if response is not None and response.status == 403:
+            break
+    # Even the right password does not open while the ban holds; from elsewhere it does.
+    assert attempt(rig, rig.phone()).status == 403
+    elsewhere = Flow("udp", ("192.0.2.201", 5060), ("192.0.2.77", 5060))
+    assert attempt(rig, rig.phone(flow=elsewhere)).status == 200
+    rig.stack.advance(400)
+    assert attempt(rig, rig.phone()).status == 200
+
+
+def test_a_phone_that_is_registered_is_not_cut_off_by_a_guesser_beside_it(rig: Any) -> None:
+    phone = rig.phone(flow=Flow("udp", ("192.0.2.201", 5060), ("203.0.113.1", 5060)))
+    assert phone.register(CONTACT).status == 200
+    guesser = Flow("udp", ("192.0.2.201", 5060), ("203.0.113.1", 9999))
+    for _ in range(60):
+        attempt(rig, rig.phone(secret="wrong", flow=guesser))
+    assert attempt(rig, rig.phone(flow=guesser, call_id="x")).status == 403
+    assert phone.register(CONTACT).status == 200
+
+
+def test_answers_held_back_are_bounded(rig: Any, monkeypatch: Any) -> None:
+    from pbx.registrar import authentication
+
+    monkeypatch.setattr(authentication, "_MOST_DELAYED", 5)
+    held = 0
+    for number in range(19):
+        flow = Flow("udp", ("192.0.2.201", 5060), ("203.0.113.1", 1000 + number))
+        held += attempt(rig, rig.phone(secret="wrong", flow=flow)) is None
+    assert held == 5
+    rig.stack.advance(20)
+    assert rig.authenticator._delayed == 0
+
+
+def test_an_unknown_scheme_is_challenged(rig: Any) -> None:
+    request = rig.phone().request(CONTACT, headers="Authorization: NoOneKnowsThisScheme opaque-data=here")
+    assert rig.send(request, rig.phone().flow).status == 401
+
+
+def test_malformed_credentials_are_a_bad_request(rig: Any) -> None:
+    request = rig.phone().request(CONTACT, headers='Authorization: Digest realm="biloxi.com", username="bob"')
+    assert rig.send(request, rig.phone().flow).status == 400
+
+
+def test_a_captured_request_cannot_be_replayed(rig: Any) -> None:
+    phone = rig.phone()
+    phone.register(CONTACT)
+    request = phone.request(CONTACT)
+    phone.client.authorize(request, "c")
+    assert rig.send(request, phone.flow).status == 200
+    assert rig.send(request, phone.flow).status == 401
