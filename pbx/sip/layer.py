@@ -14,7 +14,7 @@ from pbx.ids import Ids
 from pbx.sip.client import ClientTransaction, InviteClientTransaction
 from pbx.sip.effects import AckArrived, Dropped, Effect, Send, StrayResponse
 from pbx.sip.machine import Context, LayerSettings, step
-from pbx.sip.matching import client_key, merge_key, reply_address, reply_flow, server_key, set_via
+from pbx.sip.matching import client_key, merge_key, modern, reply_address, reply_flow, server_key, set_via
 from pbx.sip.message import Request, Response, make_response, stamp_received
 from pbx.sip.parser import MessageError, parse_message, validate
 from pbx.sip.server import CancelServerMachine, InviteServerMachine, ServerMachine, ServerTransaction
@@ -264,6 +264,10 @@ class TransactionLayer:
         if machine is None:
             stamp_received(request, *flow.remote)
             context.effects.append(AckArrived(request, flow))
+        elif not modern(request.top_via) and machine.to_tag() not in (None, request.to.tag):
+            # RFC 3261 §17.2.3: without the cookie, the To tag of the ACK must be that of the response sent, too.
+            context.counters["acks_unexpected"] += 1
+            context.effects.append(Dropped("acks_unexpected"))
         else:
             step(context, machine, Input.ACK, request)
 

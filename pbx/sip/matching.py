@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pbx.sip.message import Request
     from pbx.sip.values import Via
 
-__all__ = ["client_key", "merge_key", "reply_address", "reply_flow", "server_key", "set_via"]
+__all__ = ["client_key", "merge_key", "modern", "reply_address", "reply_flow", "server_key", "set_via"]
 
 _DEFAULT_PORTS: Final = {"UDP": 5060, "TCP": 5060, "TLS": 5061, "WS": 80, "WSS": 443}
 
@@ -21,6 +21,12 @@ def client_key(branch: str, method: str) -> str:
     return f"{branch} {method}"
 
 
+def modern(via: Via) -> bool:
+    """Return whether the branch says that its client makes branches that are unique (RFC 3261 §8.1.1.7)."""
+    branch = via.branch
+    return branch is not None and branch.startswith(BRANCH_COOKIE)
+
+
 def server_key(request: Request, via: Via, method: str) -> str:
     """Return what a request is matched by (RFC 3261 §17.2.3): ACK and CANCEL ask with `method` INVITE.
 
@@ -28,10 +34,9 @@ def server_key(request: Request, via: Via, method: str) -> str:
     client wrote it is a part of the key, and so is all else that RFC 2543 matches by but for the To tag, which an ACK
     has and its INVITE has not.
     """
-    branch = via.branch
-    if branch is not None and branch.startswith(BRANCH_COOKIE):
+    if modern(via):
         # No token has a space in it, so keys of different parts are different.
-        return f"{branch} {via.host}:{via.port} {method}"
+        return f"{via.branch} {via.host}:{via.port} {method}"
     headers = request.headers
     return "\n".join(
         (
