@@ -53,7 +53,7 @@ RESTRICTIONS = {
 _NO_HANDLERS: Mapping[str, tuple[Step, ...]] = MappingProxyType({})
 
 
-class Refused(Exception):  # noqa: N818 - an outcome, not an error
+class Refused(Exception):
     """A route would dial what it may not; `restriction` is a key of `RESTRICTIONS`, `number` what would have been
     sent."""
 

@@ -1,0 +1,56 @@
+"""The section ``media:``. The docstrings are the source of ``docs/configuration.md``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from pbx.config.kinds import (
+    Address,
+    CodecNames,
+    Duration,
+    FilePaths,
+    Networks,
+    PortRange,
+    PortRangeText,
+    Section,
+)
+
+__all__ = ["Media", "Rtcp"]
+
+
+class Rtcp(Section):
+    """Control packets beside the audio."""
+
+    interval: Duration = 5.0
+    """How often reports are sent."""
+    mux: Literal["off", "accept", "offer"] = "accept"
+    """RTCP on the port of RTP (RFC 5761): `off` never, `accept` when the peer offers it, `offer` in our offers too."""
+
+
+class Media(Section):
+    """Audio: addresses, ports, codecs, sounds."""
+
+    address: Address | None = None
+    """The address that audio goes through. Left out, it is the one that the signalling of each leg goes through."""
+    external_address: Address | None = None
+    """The address that peers outside the local networks are told; that of `sip` if left out."""
+    local_networks: Networks | None = None
+    """Networks whose hosts are told the address itself; those of `sip` if left out."""
+    ports: PortRangeText = PortRange(20_000, 29_999)
+    """The UDP ports of audio. A call takes four: two legs, each with RTP and RTCP."""
+    threads: int | None = Field(default=None, ge=1, le=256)
+    """Threads that move packets; one for each processor if left out."""
+    codecs: CodecNames | None = None
+    """The codecs that are let through, best first. Left out, all are, in the order that the caller offers."""
+    latch: bool = True
+    """Whether the first address that sends valid audio becomes the peer's, for phones behind NAT."""
+    no_media_timeout: Duration | None = 300.0
+    """A call in which nobody sends audio for so long ends; `null` never. Calls on hold are left alone."""
+    dscp: int = Field(default=46, ge=0, le=63)
+    """DSCP of audio packets; 46 is EF."""
+    sounds: FilePaths = (Path("/usr/share/asterisk/sounds/en"), Path("/usr/share/asterisk/sounds"))
+    """Folders in which sound files are looked for, in this order."""
+    rtcp: Rtcp = Rtcp()

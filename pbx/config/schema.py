@@ -1,0 +1,188 @@
+"""The settings: what a configuration file may hold, with types and defaults.
+
+Everything here is immutable. The docstrings below the fields are the source of ``docs/configuration.md``, which a
+test keeps in step (`python -m pbx.config.reference`).
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from pbx.config.kinds import (
+    CodecNames,
+    Duration,
+    FilePath,
+    HostPort,
+    HostPortText,
+    Identity,
+    ListenUri,
+    Named,
+    PortRange,
+    SecretText,
+    Section,
+)
+from pbx.config.media_section import Media, Rtcp
+from pbx.config.secret import Secret
+from pbx.config.sip_section import Digest, Listener, Resolver, SessionTimer, Sip, Tcp, Trace
+from pbx.config.trunk_section import Health, Trunk
+
+__all__ = [
+    "Digest",
+    "Extension",
+    "Health",
+    "HostPort",
+    "Http",
+    "Identity",
+    "Limits",
+    "ListenUri",
+    "Listener",
+    "Log",
+    "Media",
+    "PortRange",
+    "Registrar",
+    "Resolver",
+    "Rtcp",
+    "Secret",
+    "SessionTimer",
+    "Settings",
+    "Sip",
+    "Storage",
+    "Tcp",
+    "Trace",
+    "Trunk",
+]
+
+
+class Storage(Section):
+    """What is written to disk, and where."""
+
+    directory: FilePath = Field(default="var", validate_default=True)
+    """The folder of the database, the recordings and the spool. Made if it is not there."""
+    database: SecretText | None = None
+    """A SQLAlchemy URL in place of the SQLite file in that folder, such as `env:DATABASE_URL`."""
+    recordings: FilePath | None = None
+    """The folder of recordings; `recordings` in that folder if left out."""
+    recording_failure: Literal["continue", "end"] = "continue"
+    """What happens to a call that should be recorded and cannot be: it goes on, or ends."""
+
+    @property
+    def database_url(self) -> Secret:
+        """The SQLAlchemy URL in use."""
+        return self.database or Secret(f"sqlite:///{self.directory / 'tandem.db'}")
+
+    @property
+    def recordings_directory(self) -> Path:
+        """The folder of recordings in use."""
+        return self.recordings or self.directory / "recordings"
+
+
+class Http(Section):
+    """Metrics, health and the API. `http: null` turns it all off."""
+
+    listen: HostPortText | None = HostPort("127.0.0.1", 8080)
+    """Where to listen; `null` turns it off."""
+    token: SecretText | None = None
+    """What the API asks for as `Authorization: Bearer TOKEN`. Without one the API refuses everybody."""
+    certificate: FilePath | None = None
+    """The certificate (PEM, with its chain) for HTTPS; plain HTTP if left out."""
+    key: FilePath | None = None
+    """The key of that certificate (PEM)."""
+
+
+class Extension(Section):
+    """A phone, or several that ring together, and who uses them. The key is the number by which it is dialled."""
+
+    name: str = ""
+    """Shown to those who are called."""
+    password: SecretText
+    """What its phones prove that they know."""
+    username: str | None = None
+    """The user name of its phones, where it is not the number."""
+    caller_number: str | None = None
+    """The number that trunks are shown; the extension's own if left out."""
+    max_contacts: int | None = Field(default=None, ge=1, le=100)
+    """Phones that may be registered at once; that of `registrar` if left out."""
+    max_calls: int | None = Field(default=None, ge=0)
+    """Calls that it may have at once; `null` for no limit."""
+    codecs: CodecNames | None = None
+    """The codecs let through to and from it, best first; those of `media` if left out."""
+    mailbox: str | None = None
+    """Its mailbox; the one of its own number if left out."""
+
+
+class Registrar(Section):
+    """How long phones stay registered (RFC 3261 §10)."""
+
+    default_expires: Duration = 3600.0
+    """For phones that do not say."""
+    min_expires: Duration = 60.0
+    """Less is refused with 423; the phone then asks for this."""
+    max_expires: Duration = 7200.0
+    """More is shortened to this."""
+    max_contacts: int = Field(default=10, ge=1, le=100)
+    """Phones that may be registered to one extension at once."""
+
+
+class Limits(Section):
+    """What keeps the server and the bill within bounds."""
+
+    calls: int | None = Field(default=None, ge=0)
+    """Calls at once; more are refused with 503. `null` for no limit."""
+    max_duration: Duration | None = 14_400.0
+    """The longest that a call may last; `null` for no limit."""
+    drain_timeout: Duration = 60.0
+    """At SIGTERM, how long running calls may go on before they are hung up."""
+
+
+class Log(Section):
+    """What is told, and how."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """What is worth telling."""
+    format: Literal["console", "json"] = "console"
+    """`console` for people, `json` for programs: one object a line."""
+    file: FilePath | None = None
+    """Where to; standard error if left out."""
+
+
+_EXTENSION = re.compile(r"[A-Za-z0-9*#+_.-]{1,64}", re.ASCII)
+_TRUNK = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
+
+
+def _extension_number(text: str) -> str:
+    if not _EXTENSION.fullmatch(text):
+        raise ValueError(f"`{text}` cannot be an extension; use digits, letters and * # + _ . -")
+    return text
+
+
+def _trunk_name(text: str) -> str:
+    if not _TRUNK.fullmatch(text):
+        raise ValueError(f"`{text}` cannot be the name of a trunk; use letters, digits and _ . -")
+    return text
+
+
+ExtensionNumber = Annotated[str, AfterValidator(_extension_number)]
+TrunkName = Annotated[str, AfterValidator(_trunk_name)]
+
+
+class Settings(Section):
+    """A whole configuration."""
+
+    sip: Sip = Sip()
+    media: Media = Media()
+    storage: Storage = Field(default={}, validate_default=True)
+    http: Annotated[Http, BeforeValidator(lambda value: {"listen": None} if value is None else value)] = Http()
+    trunks: Named[TrunkName, Trunk] = MappingProxyType({})
+    """By name, as in `trunk/NAME`."""
+    extensions: Named[ExtensionNumber, Extension] = MappingProxyType({})
+    """By number, as in `extension/NUMBER`."""
+    registrar: Registrar = Registrar()
+    limits: Limits = Limits()
+    log: Log = Log()
+    dialplan: FilePath | None = None
+    """The file with the routes. Left out, extensions reach each other, and nothing else."""

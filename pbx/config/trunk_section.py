@@ -1,0 +1,65 @@
+"""One entry of ``trunks:``. The docstrings are the source of ``docs/configuration.md``."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_address, ip_network
+from typing import Literal
+
+from pydantic import Field
+
+from pbx.config.kinds import CodecNames, Duration, Identities, Identity, SecretText, Section, SipUriText
+
+__all__ = ["Health", "Trunk"]
+
+
+class Health(Section):
+    """Whether a trunk is watched by OPTIONS."""
+
+    interval: Duration | None = None
+    """How often it is asked; `null` never."""
+    timeout: Duration = 5.0
+    """How long it may take to reply before it counts as down."""
+
+
+class Trunk(Section):
+    """A carrier, another exchange, or whatever else calls come from and go to without registering."""
+
+    address: SipUriText
+    """Where calls to it go. A name is resolved by NAPTR, SRV and addresses (RFC 3263)."""
+    identify: Identities | None = None
+    """Where its calls come from. Left out, the address above, if that is numeric; an empty list for no calls."""
+    outbound_proxy: SipUriText | None = None
+    """A proxy that its requests go through, as a full URI, such as `sip:proxy.example.com;transport=tcp;lr`."""
+    username: str | None = None
+    """The user name that answers its challenges."""
+    password: SecretText | None = None
+    """The password that answers its challenges."""
+    realm: str | None = None
+    """The only realm whose challenges are answered; any if left out."""
+    caller: Literal["pass", "own"] = "pass"
+    """Whom it is shown as the caller: `pass` shows the caller's own number, `own` always `caller_number`."""
+    caller_number: str | None = None
+    """The number shown with `own`, and with `pass` for a caller who has none."""
+    trust_identity: bool = False
+    """Whether P-Asserted-Identity and Privacy are believed when they come from it, and sent to it."""
+    latch: bool | None = None
+    """Whether its audio may come from another address than it says; that of `media` if left out."""
+    codecs: CodecNames | None = None
+    """The codecs let through to and from it, best first; those of `media` if left out."""
+    verify: bool = True
+    """Whether its TLS certificate is checked."""
+    max_calls: int | None = Field(default=None, ge=0)
+    """Calls to and from it at once; more are refused. `null` for no limit."""
+    health: Health = Health()
+
+    @property
+    def identified_by(self) -> tuple[Identity, ...]:
+        """Where its calls come from: `identify`, or what follows from `address`."""
+        if self.identify is not None:
+            return self.identify
+        host = re.fullmatch(r"sips?:(?:[^@]*@)?(\[[^\]]+\]|[^:;]+).*", self.address)
+        try:
+            return (Identity(ip_network(ip_address(host[1].strip("[]"))), None),) if host else ()
+        except ValueError:
+            return ()

@@ -1,0 +1,117 @@
+"""A configuration and its dialplan, read together: what ``pbx check``, the start and a reload all go through.
+
+Neither room knows the other; here the plan is checked against the names that are configured, and its own tests are run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pbx.config.loader import Reading, read
+from pbx.config.schema import Settings
+from pbx.config.tree import read_tree
+from pbx.dialplan.builtin import builtin_plan
+from pbx.dialplan.checks import Known, check_plan
+from pbx.dialplan.loader import load_dialplan
+from pbx.dialplan.model import Dialplan
+from pbx.dialplan.selftest import run_tests
+from pbx.errors import ConfigurationError
+from pbx.positions import Fault, Position
+
+__all__ = ["AVAILABLE_FEATURES", "SOUND_SUFFIXES", "Configured", "Examination", "examine", "load_configured"]
+
+AVAILABLE_FEATURES: frozenset[str] = frozenset()
+"""Words of dialplan features (`pbx.dialplan.step_loader.FEATURES`) that this server has; one that is built is added
+here."""
+
+SOUND_SUFFIXES = ("", ".wav", ".flac", ".ogg", ".mp3", ".g722", ".ulaw", ".alaw", ".sln")
+"""What a sound's name in the dialplan may lack."""
+
+
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """All that a server is told by its files; immutable."""
+
+    settings: Settings
+    dialplan: Dialplan
+    warnings: tuple[Fault, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """All that there is to say of a configuration and its dialplan. The plan is there if it is free of faults
+    itself."""
+
+    settings: Settings | None
+    dialplan: Dialplan | None
+    faults: tuple[Fault, ...]
+    warnings: tuple[Fault, ...]
+
+
+def load_configured(path: Path | str, environ: Mapping[str, str]) -> Configured:
+    """Return settings and dialplan; ConfigurationError carries every fault of both, and every test that failed."""
+    examination = examine(path, environ)
+    if examination.faults or examination.settings is None or examination.dialplan is None:
+        raise ConfigurationError(tuple(str(fault) for fault in examination.faults))
+    return Configured(examination.settings, examination.dialplan, examination.warnings)
+
+
+def examine(
+    path: Path | str, environ: Mapping[str, str], features: Collection[str] = AVAILABLE_FEATURES
+) -> Examination:
+    """Read everything and say all that is wrong with it, the dialplan even where the configuration has faults."""
+    reading = read(path, environ)
+    faults, warnings = list(reading.faults), list(reading.warnings)
+    plan: Dialplan | None = None
+    if reading.dialplan is not None:
+        plan = _examine_plan(reading, features, faults, warnings)
+    elif reading.settings is not None:
+        plan = builtin_plan(reading.extensions)
+        warnings.append(
+            Fault(
+                Position(str(path), 0, 0),
+                "there is no `dialplan:`; extensions reach each other, and nothing else is routed",
+            )
+        )
+    if plan is not None and reading.settings is not None:
+        warnings += _missing_sounds(plan, reading.settings.media.sounds)
+    return Examination(reading.settings, plan, tuple(faults), tuple(sorted(warnings)))
+
+
+def _examine_plan(
+    reading: Reading, features: Collection[str], faults: list[Fault], warnings: list[Fault]
+) -> Dialplan | None:
+    if reading.dialplan is None:
+        return None
+    if not reading.dialplan.is_file():
+        text = f"there is no dialplan {reading.dialplan}; correct the path, which begins at the folder of this file"
+        faults.append(Fault(reading.dialplan_position, text))
+        return None
+    tree = read_tree(reading.dialplan)
+    faults += tree.faults
+    if tree.root is None:
+        return None
+    loaded = load_dialplan(tree.root)
+    faults += loaded.faults
+    if loaded.plan is None or tree.faults:
+        return None
+    findings = check_plan(loaded.plan, Known(reading.extensions, reading.trunks, features))
+    failures = run_tests(loaded.plan)
+    faults += findings.faults + failures
+    warnings += findings.warnings
+    return None if findings.faults or failures else loaded.plan
+
+
+def _missing_sounds(plan: Dialplan, folders: Sequence[Path]) -> Iterator[Fault]:
+    for reference in dict.fromkeys(plan.references):
+        if reference.kind != "sound" or any(
+            (folder / (reference.name + suffix)).is_file() for folder in folders for suffix in SOUND_SUFFIXES
+        ):
+            continue
+        places = ", ".join(str(folder) for folder in folders) or "any folder, since `media.sounds` names none"
+        yield Fault(
+            reference.position,
+            f"there is no sound `{reference.name}` in {places}; put it there, or install asterisk-core-sounds-en-wav",
+        )
