@@ -42,13 +42,11 @@ class IntervalTooBriefError(ProtocolError):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long and how many. Seconds."""
+    """How long a registration holds. Seconds."""
 
     shortest: int = 60
     longest: int = 3600
     default: int = 3600
-    contacts: int = 10
-    """Per address-of-record."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,14 +54,15 @@ class RegistrarSettings:
 
 
 Authenticate = Callable[[ServerTransaction, Request], "str | None"]
-Owns = Callable[[str, str], bool]
+Allowance = Callable[[str, str], int]
 
 
 class RegistrarService:
     """Takes REGISTER requests. `start` begins the sweep for expired bindings, `stop` ends it.
 
-    `authenticate` is `Authenticator.authenticate`; `owns(user, name)` says whether the authenticated user may register
-    the address-of-record whose user part is `name`; `wall` gives seconds since the epoch, for Date.
+    `authenticate` is `Authenticator.authenticate`; `allowance(user, name)` says how many contacts the authenticated
+    user may have registered for the address-of-record whose user part is `name`, 0 if that is not its own; `wall` gives
+    seconds since the epoch, for Date.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class RegistrarService:
         stack: Stack,
         location: Location,
         authenticate: Authenticate,
-        owns: Owns,
+        allowance: Allowance,
         settings: RegistrarSettings,
         ids: Ids,
         wall: Callable[[], float],
@@ -77,7 +78,7 @@ class RegistrarService:
         self._stack = stack
         self._location = location
         self._authenticate = authenticate
-        self._owns = owns
+        self._allowance = allowance
         self._ids = ids
         self._wall = wall
         self._sweeping: Timer | None = None
@@ -127,10 +128,10 @@ class RegistrarService:
     def on_register(self, transaction: ServerTransaction, request: Request) -> None:
         """Take a REGISTER: answer it now, or have its authentication answer it."""
         try:
-            user = self._admit(transaction, request)
-            if user is None:
+            allowed = self._admit(transaction, request)
+            if allowed is None:
                 return
-            response = self._register(transaction, request, user)
+            response = self._register(transaction, request, allowed)
         except ProtocolError as error:
             response = make_response(request, error.status, error.reason, to_tag=self._ids.tag())
             if isinstance(error, IntervalTooBriefError):
@@ -141,8 +142,9 @@ class RegistrarService:
         self.responses[response.status] = self.responses.get(response.status, 0) + 1
         self._stack.send_response(transaction, response)
 
-    def _admit(self, transaction: ServerTransaction, request: Request) -> str | None:
-        """Do steps 1 to 4 of RFC 3261 §10.3; return who registers, None if the request has been answered."""
+    def _admit(self, transaction: ServerTransaction, request: Request) -> int | None:
+        """Do steps 1 to 4 of RFC 3261 §10.3; return how many contacts there may be, None if the request has been
+        answered."""
         # Step 1. We are no proxy, so a request for another domain goes nowhere.
         if not request.uri.is_sip:
             raise ProtocolError("Unsupported URI Scheme", 416)
@@ -160,15 +162,18 @@ class RegistrarService:
             raise ProtocolError("To Is No Address-Of-Record")
         # Steps 3 and 4. A name that does not exist is refused as one of somebody else is.
         user = self._authenticate(transaction, request)
-        if user is not None and not self._owns(user, request.to.uri.user):
+        if user is None:
+            return None
+        allowed = self._allowance(user, request.to.uri.user)
+        if not allowed:
             raise ProtocolError("Forbidden", 403)
-        return user
+        return allowed
 
     def _is_ours(self, host: str) -> bool:
         settings = self.settings
         return settings.any_domain or host == settings.domain or host in settings.aliases or _is_numeric(host)
 
-    def _register(self, transaction: ServerTransaction, request: Request, user: str) -> Response:
+    def _register(self, transaction: ServerTransaction, request: Request, allowed: int) -> Response:
         """Do steps 5 to 8 of RFC 3261 §10.3."""
         to = request.to.uri
         # Step 5: if the address-of-record is not valid for the domain in the Request-URI, the registrar MUST send a
@@ -199,7 +204,7 @@ class RegistrarService:
                     raise ProtocolError("A Contact Of * Needs Expires 0")
                 plan = plan_removal_of_all(known, registration)
             else:
-                plan = plan_changes(known, wanted, registration, self.settings.limits.contacts)
+                plan = plan_changes(known, wanted, registration, allowed)
             # Step 7: either everything is done, or, by an exception above, nothing.
             self._carry_out(plan)
         return self._done(request, aor, flows)

@@ -44,7 +44,7 @@ _POSTGRESQL_OPTIONS: dict[str, Any] = {
 
 def default_url(directory: Path) -> str:
     """Return the URL of the embedded database in the storage directory."""
-    return URL.create("sqlite", database=str(directory / "tandem.sqlite3")).render_as_string(hide_password=False)
+    return URL.create("sqlite", database=str(directory / "tandem.db")).render_as_string(hide_password=False)
 
 
 def open_engine(url: str) -> Engine:

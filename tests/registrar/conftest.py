@@ -98,6 +98,7 @@ class Rig:
         self,
         limits: Limits | None = None,
         keeper: FakeKeeper | None = None,
+        contacts: int = 10,
         stack: FakeStack | None = None,
         **settings: Any,
     ) -> None:
@@ -118,7 +119,7 @@ class Rig:
             stack_,
             self.location,
             self.authenticator.authenticate,
-            lambda user, name: user == name or (user, name) == ("101", "null-\0-null"),
+            lambda user, name: contacts if user == name or (user, name) == ("101", "null-\0-null") else 0,
             RegistrarSettings(
                 "biloxi.com",
                 frozenset({"ss2.biloxi.example.com", "example.com"}),

@@ -194,14 +194,14 @@ def test_another_call_id_is_always_newer(rig: Any) -> None:
 
 
 def test_too_many_contacts_are_refused_but_dead_ones_make_room(make_rig: Any) -> None:
-    rig = make_rig(Limits(contacts=2))
+    rig = make_rig(contacts=2)
     phone = rig.phone(flow=Flow("tcp", ("192.0.2.201", 5060), ("198.51.100.1", 4711), 3))
     phone.register("<sip:a@192.0.2.1;transport=tcp>", "<sip:b@192.0.2.1;transport=tcp>")
     assert phone.register("<sip:c@192.0.2.1;transport=tcp>").status == 403
     assert phone.register("<sip:a@192.0.2.1;transport=tcp>").status == 200
     assert phone.register("<sip:a@192.0.2.1;transport=tcp>;expires=0", "<sip:c@192.0.2.1;transport=tcp>").status == 200
     # After a restart the connection is gone, and with it the only way to these contacts.
-    again = make_rig(Limits(contacts=2), keeper=rig.keeper, stack=rig.stack)
+    again = make_rig(contacts=2, keeper=rig.keeper, stack=rig.stack)
     assert again.location.restore(rig.keeper.rows()) == 2
     phone.rig = again
     assert contacts(phone.register("<sip:d@192.0.2.1;transport=tcp>")) == [

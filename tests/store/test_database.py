@@ -43,7 +43,7 @@ def test_a_database_of_a_later_version_is_refused_and_left_alone(url: str) -> No
 def test_sqlite_is_private_and_lets_readers_read_while_it_writes(tmp_path: Path) -> None:
     engine = open_engine(default_url(tmp_path / "new"))
     migrate(engine)
-    path = tmp_path / "new" / "tandem.sqlite3"
+    path = tmp_path / "new" / "tandem.db"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     with engine.connect() as connection:
         assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
