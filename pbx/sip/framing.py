@@ -113,7 +113,7 @@ class StreamFramer:
         end = buffer.find(PING, max(self._scanned - 3, 0))
         if end < 0:
             self._scanned = len(buffer)
-            if self._scanned > self.max_headers:
+            if self._scanned > self.max_headers + 3:  # which may be the beginning of their end
                 raise MessageError("The headers are too long", 513)
             return False
         if end > self.max_headers:

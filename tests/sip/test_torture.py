@@ -1,4 +1,5 @@
-"""RFC 4475's and RFC 5118's messages through framer, parser and checks; `tests/vectors/torture` says where they are from."""
+"""RFC 4475's and RFC 5118's messages through framer, parser and checks; `tests/vectors/torture` says where they are
+from."""
 
 from __future__ import annotations
 
