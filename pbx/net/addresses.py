@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
@@ -88,6 +89,7 @@ def _probe(host: str) -> str:
         return str(probe.getsockname()[0])
 
 
+@lru_cache(maxsize=_CACHED)
 def may_send_to(host: str) -> bool:
     """Return whether `host` is the numeric address of one machine: no name, broadcast, multicast or wildcard."""
     try:

@@ -128,6 +128,11 @@ class RealNetwork:
             return self._udp_towards(host) is not None
         return transport in self._streams
 
+    def listens(self, transport: str, host: str) -> bool:
+        """Return whether a peer at the numeric `host` can reach us over `transport` of its own accord."""
+        family = family_of(host)
+        return any(family_of(bound[0]) == family for _, bound in self._listeners(transport))
+
     def connect(self, transport: str, remote: Address, name: str, waiting: Connecting) -> None:
         """Find or open a flow to `remote`; `waiting` is told, perhaps before this returns."""
         if transport == "udp":
@@ -146,11 +151,9 @@ class RealNetwork:
     def send(self, flow: Flow, data: bytes) -> str:
         """Send `data` over `flow`; return an empty text, or why it cannot be sent."""
         if flow.transport == "udp":
-            local = flow.local
-            for udp in self._udp:
-                bound = udp.local
-                if bound[1] == local[1] and (bound[0] == local[0] or udp.serves(local[0])):
-                    return udp.send(flow, data)
+            udp = self._udp_of(flow)
+            if udp is not None:
+                return udp.send(flow, data)
             self._counters["flow_gone"] += 1
             return "its listener is gone"
         stream = self._streams.get(flow.transport)
@@ -162,7 +165,7 @@ class RealNetwork:
     def alive(self, flow: Flow) -> bool:
         """Return whether the flow can still be sent over."""
         if flow.transport == "udp":
-            return any(udp.local[1] == flow.local[1] for udp in self._udp)
+            return self._udp_of(flow) is not None
         stream = self._streams.get(flow.transport)
         connection = stream.find(flow) if stream is not None else None
         return connection is not None and connection.usable
@@ -198,11 +201,12 @@ class RealNetwork:
 
     def sent_by_towards(self, transport: str, host: str) -> Address:
         """Return the address by which a peer at the numeric `host` would reach us over `transport`."""
-        source = self._book.source_towards(host)
+        # If no way leads there, what is said hardly matters, but it must be an address.
+        source = self._book.source_towards(host) or ("::1" if family_of(host) == 6 else "127.0.0.1")
         listener, bound = self._listener(transport, source)
         if listener is None:
             return source, _DEFAULT_PORTS.get(transport, 5060)
-        local = source if is_wildcard(bound[0]) and source else bound[0]
+        local = source if is_wildcard(bound[0]) else bound[0]
         return self._book.advertised(listener, (local, bound[1]), host)
 
     # Keep-alives
@@ -238,6 +242,13 @@ class RealNetwork:
 
     # Choosing
 
+    def _udp_of(self, flow: Flow) -> UdpTransport | None:
+        host, port = flow.local
+        for udp in self._udp:
+            if udp.local[1] == port and udp.serves(host):
+                return udp
+        return None
+
     def _udp_towards(self, host: str) -> UdpTransport | None:
         """Return the listener to reach `host` from: the one bound to the kernel's choice, else to all, else any."""
         family = family_of(host)
@@ -248,16 +259,17 @@ class RealNetwork:
         ranked = sorted(fitting, key=lambda udp: (udp.local[0] != source, not is_wildcard(udp.local[0])))
         return ranked[0]
 
+    def _listeners(self, transport: str) -> Iterable[tuple[Listener, Address]]:
+        if transport == "udp":
+            return [(udp.listener, udp.local) for udp in self._udp]
+        stream = self._streams.get(transport)
+        return () if stream is None else stream.listening
+
     def _listener(self, transport: str, local: str) -> tuple[Listener | None, Address]:
         """Return the listener of `transport` that a peer would reach at our address `local`, or the next best."""
-        if transport == "udp":
-            found = tuple((udp.listener, udp.local) for udp in self._udp)
-        else:
-            stream = self._streams.get(transport)
-            found = () if stream is None else stream.listening
         family = family_of(local)
         best: tuple[Listener | None, Address] = None, ("", 0)
-        for listener, bound in found:
+        for listener, bound in self._listeners(transport):
             if bound[0] == local:
                 return listener, bound
             if family_of(bound[0]) == family and (best[0] is None or is_wildcard(bound[0])):

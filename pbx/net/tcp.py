@@ -132,12 +132,16 @@ class StreamTransport:
     # Flows
 
     def find(self, flow: Flow) -> StreamConnection | None:
-        """Return the connection of a flow, None if it is gone."""
-        return self._connections.get(flow.connection)
+        """Return the connection of a flow, None if it is gone.
+
+        The whole flow is compared: one that was stored by an earlier process may have the number of another here.
+        """
+        connection = self._connections.get(flow.connection)
+        return connection if connection is not None and connection.flow == flow else None
 
     def send(self, flow: Flow, data: bytes) -> str:
         """Send over a flow; return an empty text, or why it cannot be."""
-        connection = self._connections.get(flow.connection)
+        connection = self.find(flow)
         if connection is None:
             self.counters["flow_gone"] += 1
             return "the connection is gone"

@@ -70,6 +70,9 @@ class Network(Protocol):
     def offers(self, transport: str, host: str) -> bool:
         """Return whether a flow over `transport` to the numeric `host` may be tried from here."""
 
+    def listens(self, transport: str, host: str) -> bool:
+        """Return whether a peer at the numeric `host` can reach us over `transport` of its own accord."""
+
     def connect(self, transport: str, remote: Address, name: str, waiting: Connecting) -> None:
         """Find or open a flow to `remote`; `waiting` is told, perhaps before this returns.
 

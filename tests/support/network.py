@@ -74,6 +74,9 @@ class MemoryNetwork:
     def offers(self, transport: str, host: str) -> bool:
         return self._listener(transport, host) is not None
 
+    def listens(self, transport: str, host: str) -> bool:
+        return self.nat is None and self.offers(transport, host)
+
     def connect(self, transport: str, remote: Address, name: str, waiting: Connecting) -> None:
         listener = self._listener(transport, remote[0])
         if listener is None:
@@ -143,6 +146,14 @@ class MemoryNetwork:
 
         self.wire.clock.callLater(interval, beat)
         return stop
+
+    def close(self, flow: Flow, detail: str) -> None:
+        held = self._streams.get(flow.connection)
+        if held is not None:
+            held[1].close(detail)
+
+    def alias(self, flow: Flow, port: int) -> None:
+        """No certificates here, so nobody can prove an alias (RFC 5923)."""
 
     def peer_names(self, flow: Flow) -> tuple[str, ...]:
         held = self._streams.get(flow.connection)
