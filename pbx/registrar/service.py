@@ -158,13 +158,14 @@ class RegistrarService:
             self._answer(transaction, response)
             return None
         # RFC 3261 §10.2: To contains the address of record, [which] MUST be a SIP URI or SIPS URI.
-        if not request.to.uri.is_sip or request.to.uri.user is None:
+        to = request.to.uri
+        if not to.is_sip or to.user is None:
             raise ProtocolError("To Is No Address-Of-Record")
         # Steps 3 and 4. A name that does not exist is refused as one of somebody else is.
         user = self._authenticate(transaction, request)
         if user is None:
             return None
-        allowed = self._allowance(user, request.to.uri.user)
+        allowed = self._allowance(user, to.user)
         if not allowed:
             raise ProtocolError("Forbidden", 403)
         return allowed
