@@ -266,6 +266,7 @@ class Call:
         """Make an outbound leg and its stream; Dial follows once the stream has its ports."""
         self.legs[leg] = self.services.open_leg(leg, candidate, self.post)
         self.summary.legs[leg] = LegSummary(leg, candidate.target, started=self.services.now())
+        self.services.occupancy.enter(candidate.target)
         self.session.open(leg, latch=candidate.latch, peer=candidate.peer)
 
     def drop_leg(self, leg: str, cause: EndCause) -> None:
@@ -526,6 +527,7 @@ class Call:
         self._leaving.discard(item.leg)
         leg = self.summary.legs[item.leg]
         leg.ended, leg.cause = self.services.now(), item.cause
+        self.services.occupancy.leave(leg.target)
         if handle is not None:
             leg.sip_call_id, leg.remote = handle.sip_call_id, handle.remote
 

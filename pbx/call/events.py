@@ -17,6 +17,7 @@ __all__ = [
     "Informed",
     "OfferAnswered",
     "OfferDeclined",
+    "OfferWithdrawn",
     "Offered",
     "Progressing",
     "Rejected",
@@ -98,6 +99,14 @@ class Offered:
 
 
 @dataclass(frozen=True, slots=True)
+class OfferWithdrawn:
+    """The peer took back the offer of an Offered event (CANCEL of a re-INVITE), or it waited too long for its answer
+    and was refused. The session goes on as it was; an AcceptOffer that comes now is dropped."""
+
+    leg: str
+
+
+@dataclass(frozen=True, slots=True)
 class OfferAnswered:
     """The peer accepted our Offer; `is_offer` if it is the offer that we had asked for."""
 
@@ -143,6 +152,7 @@ Event = (
     | Offered
     | OfferAnswered
     | OfferDeclined
+    | OfferWithdrawn
     | Informed
     | Delivered
 )

@@ -124,6 +124,10 @@ class Fork:
         while self._groups:
             group = self._groups.pop(0)
             for target in group:
+                if call.services.occupancy.full(str(target)):
+                    busy = "busy" if target.kind == "extension" else "too-many-calls"
+                    self._failed(str(target), cause_named(busy, f"{target} has as many calls as it may have"))
+                    continue
                 candidates = call.services.directory.candidates(target)
                 if not candidates:
                     self._failed(str(target), cause_named("unavailable"))
@@ -183,7 +187,7 @@ class Fork:
             Dial(
                 branch.leg,
                 candidate.destination,
-                caller=self._caller(),
+                caller=self._caller(candidate.target),
                 called=candidate.called,
                 offer=offer,
                 max_forwards=call.max_forwards - 1,
@@ -197,8 +201,9 @@ class Fork:
         self._drop(branch, cause)
         self._next_if_none()
 
-    def _caller(self) -> Party:
-        party, override = self._call.summary.caller, self._step.caller
+    def _caller(self, target: str) -> Party:
+        summary, override = self._call.summary, self._step.caller
+        party = self._call.services.directory.shown_to(target, summary.source, summary.caller)
         if override is None:
             return party
         return Party(

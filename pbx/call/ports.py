@@ -11,6 +11,7 @@ from typing import Protocol
 from pbx.call import commands
 from pbx.call.commands import Party
 from pbx.call.events import Event as LegEvent
+from pbx.call.occupancy import Occupancy
 from pbx.call.summary import Summary
 from pbx.dialplan.decision import Decision, Query
 from pbx.dialplan.steps import Target
@@ -43,6 +44,9 @@ class Directory(Protocol):
     def candidates(self, target: Target) -> tuple[Candidate, ...]:
         """Return the ways to reach a target, best first; those of one extension ring together. Empty: nobody is
         there."""
+
+    def shown_to(self, target: str, source: str, caller: Party) -> Party:
+        """Return whom a target is shown as the caller."""
 
     def latches(self, source: str) -> bool:
         """Return whether a source's audio may come from elsewhere than it says (see `Candidate.latch`)."""
@@ -117,5 +121,6 @@ class Services:
     """Where a recording of this id that starts at this time belongs."""
     sound_path: Callable[[str], str]
     """Where the sound of this name is; the name itself if nowhere."""
+    occupancy: Occupancy
     observer: Observer
     settings: CallSettings

@@ -142,7 +142,7 @@ class Reception:
         caller = self._admission.admit(transaction, request)
         if caller is None:
             return
-        refusal = self._registry.refusal()
+        refusal = self._registry.refusal(caller.source)
         if refusal is not None:
             response = make_response(request, refusal.sip_status, to_tag=self._context.ids.tag())
             response.headers.set("Retry-After", "5")

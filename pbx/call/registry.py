@@ -56,12 +56,14 @@ class CallRegistry:
 
     # -- calls begin
 
-    def refusal(self) -> EndCause | None:
-        """Return why no new call is taken now; None if one is."""
+    def refusal(self, source: str = "") -> EndCause | None:
+        """Return why no new call is taken now, or none from `source`; None if one is."""
         if self._draining:
             return cause_named("shutting-down")
         if self.limits.calls and len(self._calls) >= self.limits.calls:
             return cause_named("too-many-calls")
+        if source and self._services.occupancy.full(source):
+            return cause_named("too-many-calls", f"{source} has as many calls as it may have")
         return None
 
     def new_id(self) -> str:
@@ -79,6 +81,7 @@ class CallRegistry:
         )
         call = self._make(summary, incoming.leg)
         call.legs[incoming.leg] = leg
+        services.occupancy.enter(incoming.source)
         call.late_offer = incoming.offer is None
         call.max_forwards = incoming.max_forwards
         latch = services.directory.latches(incoming.source)

@@ -444,6 +444,18 @@ def test_a_limit_on_calls() -> None:
     rig.assert_nothing_left()
 
 
+def test_an_extension_with_enough_calls_is_busy_and_makes_none() -> None:
+    rig = office()
+    rig.most_calls["extension/102"] = 1
+    first = rig.incoming()
+    rig.answer(rig.leg(1))
+    assert rig.incoming().last(Reject).cause.slug == "busy"
+    assert rig.registry.refusal("extension/102").slug == "too-many-calls"
+    rig.tell(first, events.HungUp(first.id, cause_named("answered-caller-hung-up")))
+    assert rig.registry.refusal("extension/102") is None
+    rig.assert_nothing_left()
+
+
 def test_our_own_fault_ends_one_call_with_a_cause_and_no_other() -> None:
     rig = office()
     other = rig.incoming()

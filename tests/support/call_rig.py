@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from pbx.call import commands, events
 from pbx.call.commands import Party
+from pbx.call.occupancy import Occupancy
 from pbx.call.ports import CallSettings, Candidate, Services
 from pbx.call.registry import CallRegistry, Limits
 from pbx.call.summary import Summary
@@ -84,6 +85,7 @@ class Rig:
     settings: CallSettings = field(default_factory=CallSettings)
     engine_is_slow: bool = False
     limits: Limits = field(default_factory=Limits)
+    most_calls: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.clock = SteppedClock()
@@ -109,6 +111,7 @@ class Rig:
             open_leg=self._open_leg,
             recording_path=lambda name, at: f"/recordings/{name}.wav",
             sound_path=lambda name: f"/sounds/{name}.wav",
+            occupancy=Occupancy(self.most_calls.get),
             observer=self,
             settings=self.settings,
         )
@@ -125,6 +128,9 @@ class Rig:
     def candidates(self, target: Target) -> tuple[Candidate, ...]:
         one = Candidate(str(target), Destination(Uri.parse(f"sip:{target.number}@192.0.2.20")), Party(target.number))
         return (one,) * self.phones.get(str(target), 0)
+
+    def shown_to(self, target: str, source: str, caller: Party) -> Party:
+        return caller
 
     def latches(self, source: str) -> bool:
         return True

@@ -1,0 +1,205 @@
+"""Where everybody is and who they are: configuration and the location service, as calls, registrar and reception ask
+for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from ipaddress import ip_address
+
+from pbx.app.translate import leg_settings
+from pbx.call.commands import Party
+from pbx.call.leg import LegSettings
+from pbx.call.occupancy import Occupancy
+from pbx.call.ports import Candidate
+from pbx.config.schema import Extension, Settings, Trunk
+from pbx.dialplan.steps import Target
+from pbx.media.policy import is_numeric
+from pbx.registrar.location import Location
+from pbx.sip.digest import Credential
+from pbx.sip.ext.identity import asserted_identities, is_anonymous
+from pbx.sip.message import Request
+from pbx.sip.stack import Destination, Flow
+from pbx.sip.uri import Uri
+
+__all__ = ["Directory", "party_of_trunk_call"]
+
+
+class Directory:
+    """Answers from the configuration in force; `replace` puts another one in force (a reload).
+
+    Implements `pbx.call.ports.Directory` and `pbx.call.admission.Sources`.
+    """
+
+    def __init__(self, settings: Settings, location: Location, aor_of: Callable[[str], str]) -> None:
+        self._location = location
+        self._aor_of = aor_of
+        self.occupancy = Occupancy(self._limit)
+        self.replace(settings)
+
+    def replace(self, settings: Settings) -> None:
+        """Answer from `settings` from now on."""
+        self._settings = settings
+        self._numbers = {one.username or number: number for number, one in settings.extensions.items()}
+        phone = leg_settings(settings)
+        self._leg_settings = {f"trunk/{name}": leg_settings(settings, one) for name, one in settings.trunks.items()}
+        self._phone_settings = phone
+        # Looked at for every message that arrives, so that a trunk's address costs one look-up.
+        self._trunk_hosts: dict[str, str | None] = {}
+
+    # -- who somebody is
+
+    def _extension(self, number: str) -> Extension | None:
+        return self._settings.extensions.get(number)
+
+    def _trunk(self, source: str) -> Trunk | None:
+        kind, _, name = source.partition("/")
+        return self._settings.trunks.get(name) if kind == "trunk" else None
+
+    def credential(self, username: str) -> Credential | None:
+        """Return what an extension's phones prove themselves by."""
+        number = self._numbers.get(username)
+        if number is None:
+            return None
+        return Credential(username, password=self._settings.extensions[number].password.reveal())
+
+    def trunk_credential(self, source: str) -> Credential | None:
+        """Return what answers a trunk's challenges; None if it has none."""
+        trunk = self._trunk(source)
+        if trunk is None or not trunk.username or trunk.password is None:
+            return None
+        return Credential(trunk.username, password=trunk.password.reveal())
+
+    def number_of(self, username: str) -> str:
+        """Return the extension whose phones use this user name; LookupError if there is none."""
+        return self._numbers[username]
+
+    def allowance(self, username: str, name: str) -> int | None:
+        """Return how many contacts who proved to be `username` may register for the user part `name`; None for none at
+        all."""
+        number = self._numbers.get(username)
+        if number is None or name not in (username, number):
+            return None
+        limit = self._settings.extensions[number].max_contacts
+        return self._settings.registrar.max_contacts if limit is None else limit
+
+    def extension_party(self, extension: str) -> Party | None:
+        """Return who an extension is."""
+        found = self._extension(extension)
+        return None if found is None else Party(extension, found.name)
+
+    def trunk_at(self, flow: Flow) -> str | None:
+        """Return the trunk that sends from the far end of a flow."""
+        host, port = flow.remote
+        known = self._trunk_hosts.get(host, "")
+        if known is None:
+            return None
+        found, only_host = self._identify(host, port)
+        if only_host and len(self._trunk_hosts) < 100_000:
+            self._trunk_hosts[host] = None
+        return found
+
+    def _identify(self, host: str, port: int) -> tuple[str | None, bool]:
+        """Return the trunk, and whether no port of this host is a trunk's."""
+        try:
+            address = ip_address(host.partition("%")[0])
+        except ValueError:
+            return None, True
+        mapped = getattr(address, "ipv4_mapped", None)
+        stranger = True
+        for name, trunk in self._settings.trunks.items():
+            for identity in trunk.identified_by:
+                if (mapped or address) in identity.network:
+                    stranger = False
+                    if identity.port in (None, port):
+                        return name, False
+        return None, stranger
+
+    def leg_settings(self, source: str) -> LegSettings:
+        """Return how legs to a source or target behave."""
+        return self._leg_settings.get(source, self._phone_settings)
+
+    def latches(self, source: str) -> bool:
+        """Return whether a source's audio may come from elsewhere than it says."""
+        trunk = self._trunk(source)
+        if trunk is None or trunk.latch is None:
+            return self._settings.media.latch
+        return trunk.latch
+
+    def shown_to(self, target: str, source: str, caller: Party) -> Party:
+        """Return whom `target` is shown as the caller."""
+        trunk = self._trunk(target)
+        if trunk is None:
+            return caller
+        number = caller.number
+        kind, _, name = source.partition("/")
+        extension = self._extension(name) if kind == "extension" else None
+        if extension is not None and extension.caller_number and caller.number == name:
+            number = extension.caller_number
+        if trunk.caller_number and (trunk.caller == "own" or not number):
+            number = trunk.caller_number
+        return Party(number, caller.name, caller.anonymous)
+
+    # -- where somebody is
+
+    def candidates(self, target: Target) -> tuple[Candidate, ...]:
+        """Return the ways to reach a target, best first."""
+        if target.kind == "extension":
+            return self._phones(target)
+        if target.kind == "trunk":
+            return self._line(target)
+        return (Candidate(str(target), Destination(Uri.parse(target.name)), Party(target.number)),)
+
+    def _phones(self, target: Target) -> tuple[Candidate, ...]:
+        extension = self._extension(target.name)
+        if extension is None:
+            return ()
+        called = Party(target.name, extension.name)
+        return tuple(
+            [
+                Candidate(
+                    f"extension/{target.name}",
+                    binding.destination(),
+                    called,
+                    latch=self._settings.media.latch,
+                    peer=binding.flow.remote[0],
+                )
+                for binding in self._location.reachable(self._aor_of(target.name))
+            ]
+        )
+
+    def _line(self, target: Target) -> tuple[Candidate, ...]:
+        trunk = self._settings.trunks.get(target.name)
+        if trunk is None:
+            return ()
+        source = f"trunk/{target.name}"
+        uri = Uri.parse(trunk.address).with_(user=target.number)
+        route = (f"<{trunk.outbound_proxy}>",) if trunk.outbound_proxy else ()
+        return (
+            Candidate(
+                source,
+                Destination(uri, route),
+                Party(target.number),
+                credentials=source if trunk.username else "",
+                latch=self.latches(source),
+                peer=uri.host if is_numeric(uri.host) and not route else "",
+            ),
+        )
+
+    def _limit(self, target: str) -> int | None:
+        kind, _, name = target.partition("/")
+        if kind == "trunk":
+            trunk = self._settings.trunks.get(name)
+            return trunk.max_calls if trunk else None
+        extension = self._extension(name)
+        return extension.max_calls if extension else None
+
+
+def party_of_trunk_call(request: Request, trusted: bool) -> Party:
+    """Return who calls through a trunk: what P-Asserted-Identity says if the trunk is believed, else From (RFC 3325
+    §8)."""
+    asserted = asserted_identities(request) if trusted else ()
+    address = asserted[0] if asserted else request.from_
+    uri = address.uri
+    number = uri.aor().removeprefix("tel:") if uri.scheme == "tel" else uri.user or ""
+    nobody = number.lower() == "anonymous"
+    return Party("" if nobody else number, address.display, nobody or is_anonymous(request))
