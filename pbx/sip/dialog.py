@@ -1,7 +1,7 @@
 """The state of a dialog (RFC 3261 §12), for either role, and the requests that are sent within it.
 
-A dialog knows nothing of transactions, offers or timers. One INVITE may create several dialogs (§12.1.2): each is a `Dialog.of_client`
-made from its first response with a new To tag.
+A dialog knows nothing of transactions, offers or timers. One INVITE may create several dialogs (§12.1.2): each is a
+`Dialog.of_client` made from its first response with a new To tag.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ def remote_target_of(message: Message) -> Uri | None:
     if "Contact" not in message.headers:
         return None
     contacts = message.contacts
-    # RFC 3261 §8.1.1.8: the Contact header field MUST be present and contain exactly one SIP or SIPS URI in any request that can
-    # result in the establishment of a dialog. Of several the first one is taken: what a sender of two means is anyone's guess.
+    # RFC 3261 §8.1.1.8: the Contact header field MUST be present and contain exactly one SIP or SIPS URI in any request
+    # that can result in the establishment of a dialog. Of several the first one is taken: what a sender of two means is
+    # anyone's guess.
     if not contacts or not contacts[0].uri.is_sip:
         raise ParseError("The Contact is no SIP address")
     return contacts[0].uri
@@ -50,9 +51,11 @@ def _as_request_uri(uri: Uri) -> Uri:
 
 
 class Dialog:
-    """One dialog. `local` and `remote` are the From and To of our requests in it, tags included, as they were first written.
+    """One dialog. `local` and `remote` are the From and To of our requests in it, tags included, as they were first
+    written.
 
-    `flow`, if set, takes our requests whatever the remote target says (a phone behind NAT, RFC 5626); `fallback` as in `Destination`.
+    `flow`, if set, takes our requests whatever the remote target says (a phone behind NAT, RFC 5626); `fallback` as in
+    `Destination`.
     """
 
     __slots__ = (
@@ -104,25 +107,34 @@ class Dialog:
         if target is None:
             raise ParseError("Contact is missing")
         headers = request.headers
-        # RFC 3261 §12.1.1: a UAS MUST be prepared to receive a request without a tag in the From field, in which case the tag is
-        # considered to have a value of null. This is to maintain backwards compatibility with RFC 2543.
+        # RFC 3261 §12.1.1: a UAS MUST be prepared to receive a request without a tag in the From field, in which case
+        # the tag is considered to have a value of null. This is to maintain backwards compatibility with RFC 2543.
         remote = headers.get("From") or "", request.from_.tag or ""
         local = f"{headers.get('To')};tag={local_tag}", local_tag
-        # RFC 3261 §12.1.1: the route set MUST be set to the list of URIs in the Record-Route header field from the request, taken
-        # in order and preserving all URI parameters.
+        # RFC 3261 §12.1.1: the route set MUST be set to the list of URIs in the Record-Route header field from the
+        # request, taken in order and preserving all URI parameters.
         return cls(request.call_id, local, remote, target, _route_set(request), 0, request.cseq.number)
 
     @classmethod
     def of_client(cls, request: Request, response: Response) -> Dialog:
         """Return the dialog that a 101 to 299 response to our INVITE creates (RFC 3261 §12.1.2). Raises ParseError.
 
-        A response without Contact, which RFC 3261 §12.1.1 forbids but old gateways send, leaves the Request-URI as the target.
+        A response without Contact, which RFC 3261 §12.1.1 forbids but old gateways send, leaves the Request-URI as the
+        target.
         """
         target = remote_target_of(response) or request.uri
         local = request.headers.get("From") or "", request.from_.tag or ""
         remote = response.headers.get("To") or "", response.to.tag or ""
         # RFC 3261 §12.1.2: [...] taken in reverse order and preserving all URI parameters.
         return cls(request.call_id, local, remote, target, _route_set(response)[::-1], request.cseq.number, None)
+
+    @classmethod
+    def of_unusable(cls, request: Request, response: Response) -> Dialog:
+        """Return the dialog of a 2xx whose Contact or Record-Route cannot be used: ACK and BYE then go the INVITE's
+        way."""
+        local = request.headers.get("From") or "", request.from_.tag or ""
+        remote = response.headers.get("To") or "", response.to.tag or ""
+        return cls(request.call_id, local, remote, request.uri, (), request.cseq.number, None)
 
     # -- what the peer sends
 
@@ -140,8 +152,9 @@ class Dialog:
     def confirm(self, response: Response) -> None:
         """Take the 2xx that confirms an early dialog of ours. Raises ParseError.
 
-        RFC 3261 §13.2.2.4: if the dialog identifier in the 2xx response matches the dialog identifier of an existing dialog, the
-        dialog MUST be transitioned to the "confirmed" state, and the route set for the dialog MUST be recomputed based on the 2xx.
+        RFC 3261 §13.2.2.4: if the dialog identifier in the 2xx response matches the dialog identifier of an existing
+        dialog, the dialog MUST be transitioned to the "confirmed" state, and the route set for the dialog MUST be
+        recomputed based on the 2xx.
         """
         self.route_set = _route_set(response)[::-1]
         self.refresh_target(response)
@@ -149,7 +162,8 @@ class Dialog:
         self._destination = None
 
     def refresh_target(self, message: Message) -> None:
-        """Take the Contact of a target refresh request, or of a 2xx to ours, as the remote target (RFC 3261 §12.2). Raises ParseError."""
+        """Take the Contact of a target refresh request, or of a 2xx to ours, as the remote target (RFC 3261 §12.2).
+        Raises ParseError."""
         target = remote_target_of(message)
         if target is not None and target != self.target:
             self.target = target
@@ -174,14 +188,15 @@ class Dialog:
         if not self.route_set:
             return Destination(target, (), self.flow, self.fallback)
         first = NameAddress.parse(self.route_set[0]).uri
-        # RFC 3261 §12.2.1.1: if the route set is not empty, and the first URI in the route set contains the lr parameter, the UAC
-        # MUST place the remote target URI into the Request-URI and MUST include a Route header field containing the route set.
+        # RFC 3261 §12.2.1.1: if the route set is not empty, and the first URI in the route set contains the lr
+        # parameter, the UAC MUST place the remote target URI into the Request-URI and MUST include a Route header field
+        # containing the route set.
         if "lr" in first.params:
             return Destination(target, self.route_set, self.flow, self.fallback)
-        # If the route set is not empty, and its first URI does not contain the lr parameter, the UAC MUST place the first URI from the
-        # route set into the Request-URI, stripping any parameters that are not allowed in a Request-URI. The UAC MUST add a Route
-        # header field containing the remainder of the route set values in order, [and] then place the remote target URI into the
-        # Route header field as the last value.
+        # If the route set is not empty, and its first URI does not contain the lr parameter, the UAC MUST place the
+        # first URI from the route set into the Request-URI, stripping any parameters that are not allowed in a
+        # Request-URI. The UAC MUST add a Route header field containing the remainder of the route set values in order,
+        # [and] then place the remote target URI into the Route header field as the last value.
         strict = _as_request_uri(first)
         return Destination(strict, (*self.route_set[1:], f"<{target}>"), self.flow, self.fallback, next_hop=strict)
 
@@ -193,7 +208,8 @@ class Dialog:
     def ack(self, invite_cseq: int) -> Request:
         """Return the ACK for a 2xx to our INVITE with that sequence number.
 
-        RFC 3261 §13.2.2.4: the sequence number of the CSeq header field MUST be the same as the INVITE being acknowledged.
+        RFC 3261 §13.2.2.4: the sequence number of the CSeq header field MUST be the same as the INVITE being
+        acknowledged.
         """
         return self._request("ACK", invite_cseq)
 

@@ -10,7 +10,7 @@ from pbx.call.dialogs import DialogTable
 
 if TYPE_CHECKING:
     from pbx.ids import Ids
-    from pbx.sip.digest import Credentials
+    from pbx.sip.digest import Credential
     from pbx.sip.stack import Stack
 
 __all__ = ["LegContext", "LegSettings", "ignore_count", "no_credentials"]
@@ -23,9 +23,11 @@ class LegSettings:
     product: str = ""
     """The User-Agent and Server header; empty sends none."""
     domain: str = ""
-    """The host of our From, and of To in a dialled INVITE; empty: the host of our Contact, and that of the Request-URI."""
+    """The host of our From, and of To in a dialled INVITE; empty: the host of our Contact, and that of the
+    Request-URI."""
     keep_flow: bool = False
-    """Send requests of an inbound leg's dialog over the flow that its peer last used, whatever its Contact says: for phones behind NAT.
+    """Send requests of an inbound leg's dialog over the flow that its peer last used, whatever its Contact says: for
+    phones behind NAT.
 
     Dialogs of an outbound leg that was dialled over a flow always do.
     """
@@ -36,14 +38,16 @@ class LegSettings:
     min_se: int = 90
     """The shortest session interval we grant; never below 90 (RFC 4028 §5)."""
     asserted_identity: bool = False
-    """The peer is trusted to learn who calls: P-Asserted-Identity in a dialled INVITE, an anonymous caller's too (RFC 3325)."""
+    """The peer is trusted to learn who calls: P-Asserted-Identity in a dialled INVITE, an anonymous caller's too (RFC
+    3325)."""
     offer_timeout: float = 16.0
-    """How long a peer's UPDATE or PRACK waits for AcceptOffer before it is refused (504), so that its client transaction lives."""
+    """How long a peer's UPDATE or PRACK waits for AcceptOffer before it is refused (504), so that its client
+    transaction lives."""
     t1: float = 0.5
     t2: float = 4.0
 
 
-def no_credentials(name: str) -> Credentials | None:
+def no_credentials(name: str, realm: str) -> Credential | None:
     """Know nobody's password."""
     return None
 
@@ -60,6 +64,6 @@ class LegContext:
     ids: Ids
     dialogs: DialogTable = field(default_factory=DialogTable)
     settings: LegSettings = field(default_factory=LegSettings)
-    credentials: Callable[[str], Credentials | None] = no_credentials
-    """Whose password answers a challenge: by the name that Dial gave."""
+    credentials: Callable[[str, str], Credential | None] = no_credentials
+    """What answers a challenge: by the name that Dial gave, and the realm that challenges."""
     count: Callable[[str], None] = ignore_count

@@ -1,28 +1,378 @@
-"""A leg that the peer opened: we are the user agent server of its INVITE."""
+"""A leg that the peer opened: we are the user agent server of its INVITE (RFC 3261 §13.3)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pbx.call import commands
+from pbx.call.events import HungUp, OfferAnswered
 from pbx.call.leg.base import Leg
-from pbx.sdp.model import SessionDescription
+from pbx.call.leg.bodies import description_of
+from pbx.call.leg.headers import OURS, cause_of_cancel
+from pbx.call.leg.in_dialog import session_headers, take_offer
+from pbx.call.leg.negotiation import Phase, same_session
+from pbx.call.leg.reliability import ReliableProvisionals
+from pbx.call.leg.screening import Refusal, screen_invite
+from pbx.call.leg.table import INBOUND, Input, State
+from pbx.call.leg.usage import InviteUsage
+from pbx.cause import EndCause, cause_named
+from pbx.errors import ProtocolError
+from pbx.sdp import writer
+from pbx.sip.dialog import Dialog
+from pbx.sip.ext.options import RELIABLE, supports
+from pbx.sip.ext.prack import rack_of
+from pbx.sip.ext.reason import reason_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pbx.call.events import Event
+    from pbx.call.leg.context import LegContext, LegSettings
+    from pbx.sdp.model import SessionDescription
     from pbx.sip.message import Request
-    from pbx.sip.stack import ServerTransaction
+    from pbx.sip.stack import ServerTransaction, Timer, TransactionFailure
 
 __all__ = ["InboundLeg"]
+
+_REPEAT = 60.0
+_REPEAT_RELIABLE = 150.0
+"""Seconds. RFC 3261 §13.3.1.1: the UAS MUST send a non-100 provisional response at every minute, to handle the
+possibility of lost provisional responses; RFC 3262 §3: once every two and a half minutes if it is sent reliably."""
 
 
 class InboundLeg(Leg):
     """Takes Ring, Progress, Answer and Reject until it is answered; from then on what any leg takes."""
 
-    offer: SessionDescription | None
-    """What the INVITE offered; None for a late offer. Valid once `start` has returned True."""
+    __slots__ = ("_answer", "_goodbye", "_provided", "_reliables", "_repeat", "_transaction", "offer")
+
+    table = INBOUND
+    peer_hung_up = cause_named("answered-caller-hung-up")
+    peer_gone = cause_named("caller-gone")
+    owns_call_id = False
+
+    def __init__(
+        self, leg_id: str, context: LegContext, emit: Callable[[Event], None], settings: LegSettings | None = None
+    ) -> None:
+        super().__init__(leg_id, context, emit, settings)
+        self.offer: SessionDescription | None = None
+        """What the INVITE offered; None for a late offer. Valid once `start` has returned True."""
+        self._transaction: ServerTransaction
+        self._reliables: ReliableProvisionals | None = None
+        self._provided: tuple[int, bytes] = (0, b"")
+        """The provisional response last sent."""
+        self._repeat: Timer | None = None
+        self._answer: bytes | None = None
+        """The answer that waits until the exchanges before it are over."""
+        self._goodbye: EndCause | None = None
+        """Why BYE is to be sent once the ACK has come."""
 
     def start(self, transaction: ServerTransaction, request: Request) -> bool:
-        """Take the INVITE. False: it was refused with what RFC 3261 §8.2 says (400, 406, 415, 420, 422, 488), no event comes, the leg is gone.
+        """Take the INVITE. False: it was refused with what RFC 3261 §8.2 says (400, 406, 415, 420, 422), no event
+        comes, the leg is gone.
 
         True: the leg is in the DialogTable and waits for commands; whoever started it tells Incoming.
         """
-        raise NotImplementedError
+        self._transaction = transaction
+        self.call_id = request.call_id
+        self.local_tag = self.context.ids.tag()
+        self.peer_flow = transaction.flow
+        try:
+            offer = screen_invite(request)
+            too_small = self.timer.too_small(request)
+            if too_small:
+                raise Refusal("Session Interval Too Small", 422, too_small)
+            dialog = Dialog.of_server(request, self.local_tag)
+        except ProtocolError as error:
+            self.refuse(transaction, error)
+            self.become(State.ENDED)
+            return False
+        usage = self.usage = InviteUsage(self, dialog)
+        usage.note_capabilities(request)
+        if self.settings.keep_flow:
+            dialog.use_flow(transaction.flow, fallback=True)
+        if offer is not None:
+            usage.negotiation.receive_offer(offer[0])
+            self.offer = offer[1]
+        if supports(request, RELIABLE) and (self.settings.reliable_provisionals or RELIABLE in request.require):
+            self._reliables = ReliableProvisionals(self.context, self.settings, transaction, self._no_prack)
+        self.context.dialogs.add(self.call_id, self.local_tag, self)
+        self.become(State.CALLING)
+        return True
+
+    def usage_with(self, remote_tag: str) -> InviteUsage | None:
+        """Return the dialog, if that is its remote tag."""
+        usage = self.usage
+        return usage if usage is not None and usage.dialog.remote_tag == remote_tag else None
+
+    def _dialog(self) -> InviteUsage:
+        assert self.usage is not None, "a started leg that has not ended has its dialog"
+        return self.usage
+
+    # -- provisional responses
+
+    def ring(self, command: commands.Ring) -> None:
+        """Send 180."""
+        self._provide(180, b"")
+
+    def progress(self, command: commands.Progress) -> None:
+        """Send early media: 183, or 180 with a description."""
+        body = writer.to_bytes(command.sdp)
+        negotiation = self._dialog().negotiation
+        if negotiation.local:
+            # The answer has reached the peer reliably. RFC 3261 §13.2.1 has it ignore any description in later
+            # responses: what has changed since is a new offer.
+            if not same_session(body, negotiation.local):
+                self._offer_change(body)
+            body = b""
+        elif negotiation.phase is Phase.NOTHING and self._reliables is None:
+            # RFC 3261 §13.2.1: the initial offer must be in the first reliable non-failure message: this response is
+            # none.
+            body = b""
+        elif negotiation.phase is Phase.OFFERED:
+            body = b""
+        self._provide(180 if command.ringing else 183, body)
+
+    def _offer_change(self, body: bytes) -> None:
+        self.postponed[:] = [body]
+        self._dialog().offer_next()
+
+    def _provide(self, status: int, body: bytes) -> None:
+        usage, transaction = self._dialog(), self._transaction
+        if self._provided == (status, body):
+            return
+        required = RELIABLE in transaction.request.require
+        if required and not body and usage.negotiation.phase is Phase.NOTHING:
+            # RFC 3262 §5: if a reliable provisional response is the first reliable message sent back to the UAC, and
+            # the INVITE did not contain an offer, one MUST appear in that response. There is none to give yet, and no
+            # response may be unreliable.
+            self.context.count("provisional-impossible")
+            return
+        self._provided = status, body
+        if self.state is State.CALLING:
+            self.become(State.EARLY)
+        response = self.response(transaction, status, self.dialog_headers(transaction), body)
+        if self._reliables is None or not (required or body):
+            self.context.stack.send_response(transaction, response)
+            self._repeat_in(_REPEAT)
+            return
+        if body and usage.negotiation.phase is Phase.ASKED:
+            usage.negotiation.send_answer(body)
+        elif body:
+            usage.negotiation.send_offer(body)
+        self._reliables.send(response, described=bool(body))
+        self._repeat_in(_REPEAT_RELIABLE)
+
+    def _repeat_in(self, seconds: float) -> None:
+        self._stop_repeating()
+        self._repeat = self.context.stack.later(seconds, self._provide_again)
+
+    def _provide_again(self) -> None:
+        """Keep proxies on the way from giving up: their Timer C ends a call that says nothing for three minutes."""
+        status, body = self._provided
+        self._provided = 0, b""
+        # A description that has been agreed upon reliably is not repeated.
+        self._provide(status, b"" if self._dialog().negotiation.local else body)
+
+    def _stop_repeating(self) -> None:
+        if self._repeat is not None:
+            self._repeat.cancel()
+            self._repeat = None
+
+    def _no_prack(self) -> None:
+        self.perform(Input.NO_PRACK)
+
+    def take_prack(self, usage: InviteUsage, transaction: ServerTransaction) -> None:
+        """Take the PRACK of a reliable provisional response; it may bring an answer or a new offer (RFC 3262 §3,
+        §5)."""
+        request = transaction.request
+        description = description_of(request)
+        invite_cseq = self._transaction.request.cseq.number
+        if self._reliables is None or not self._reliables.acknowledge(rack_of(request), invite_cseq):
+            self.respond(transaction, 481)
+            return
+        negotiation = usage.negotiation
+        awaits_answer = negotiation.phase is Phase.OFFERED and usage.own_offer is None
+        if description is not None and negotiation.settled and usage.pending is None:
+            take_offer(usage, transaction, description)
+            return
+        if description is not None and not awaits_answer:
+            raise ProtocolError("An offer out of turn")
+        self.respond(transaction, 200)
+        if description is not None:
+            negotiation.receive_answer(description[0])
+            self.tell(OfferAnswered(self.id, description[1]))
+        elif awaits_answer:
+            # The offer of our response must be answered here (RFC 3262 §5). The 2xx makes it again.
+            self.context.count("answer-missing")
+            negotiation.withdraw()
+        usage.offer_next()
+
+    # -- the answer
+
+    def answer(self, command: commands.Answer) -> None:
+        """Answer the call, at once or as soon as the exchanges before it are over."""
+        self._answer = writer.to_bytes(command.sdp)
+        self.become(State.ANSWERING)
+        self.settled()
+
+    def settled(self) -> None:
+        """Send the answer if it waits for nothing any more.
+
+        RFC 3262 §3: if the UAS had placed a session description in any reliable provisional response that is
+        unacknowledged when the INVITE is accepted, the UAS MUST delay sending the 2xx until the provisional response is
+        acknowledged.
+        """
+        usage, body = self.usage, self._answer
+        if self.state is not State.ANSWERING or usage is None or body is None:
+            return
+        if self._reliables is not None and self._reliables.holds_description:
+            return
+        if usage.pending is not None or usage.own_offer is not None:
+            return
+        self._answer = None
+        self._send_answer(usage, body)
+
+    def _send_answer(self, usage: InviteUsage, body: bytes) -> None:
+        transaction, negotiation = self._transaction, usage.negotiation
+        self._stop_repeating()
+        if self._reliables is not None:
+            self._reliables.stop()
+        if negotiation.settled:
+            # RFC 3261 §13.2.1: the answer went in a reliable provisional response; this one has none. If the session
+            # was to be another one, that is for an offer once the call is up.
+            if not same_session(body, negotiation.local):
+                self.postponed[:] = [body]
+            body = b""
+        elif negotiation.phase is Phase.ASKED:
+            negotiation.send_answer(body)
+        else:
+            negotiation.send_offer(body)
+        usage.dialog.confirmed = True
+        headers = self.dialog_headers(transaction) + session_headers(usage, transaction)
+        self.become(State.ANSWERED)
+        usage.await_ack(transaction, self.response(transaction, 200, headers, body))
+
+    def take_ack(self, usage: InviteUsage, request: Request) -> None:
+        """Take the ACK of our answer, or of our 2xx to a re-INVITE."""
+        initial = request.cseq.number == self._transaction.request.cseq.number
+        if not usage.acknowledged(request) or not initial:
+            return
+        if self.state is State.ANSWERED:
+            self.become(State.CONFIRMED)
+        self._say_goodbye_now()
+
+    def cause_without_ack(self) -> EndCause:
+        """Return the cause of a missing ACK: of our answer, or of a later 2xx."""
+        return cause_named("ack-missing") if self.state is State.ANSWERED else super().cause_without_ack()
+
+    # -- the end
+
+    def reject(self, command: commands.Reject | commands.HangUp) -> None:
+        """Refuse the call: with its cause's status, and the cause in words (RFC 3326, RFC 6432)."""
+        cause = command.cause
+        headers = [("Reason", reason_of(cause))]
+        for name, value in command.headers if isinstance(command, commands.Reject) else ():
+            if name.lower() in OURS:
+                self.context.count("header-withheld")
+            else:
+                headers.append((name, value))
+        # A call that ends well has a status that no unanswered one can be refused with.
+        self._end_unanswered(cause, cause.sip_status if cause.sip_status >= 400 else 480, tuple(headers))
+
+    def _end_unanswered(self, cause: EndCause, status: int, headers: tuple[tuple[str, str], ...] = ()) -> None:
+        self.tell_end(HungUp(self.id, cause))
+        self.become(State.ENDING)
+        if status and not self._transaction.final_sent:
+            self.respond(self._transaction, status, headers)
+        self.close()
+        self.finish_if_idle()
+
+    def take_cancel(self, transaction: ServerTransaction, cancel: Request) -> None:
+        """Take that the caller gives up (RFC 3261 §9.2)."""
+        if transaction is self._transaction:
+            self._end_unanswered(cause_of_cancel(cancel), 487)
+        else:
+            self.ignore()
+
+    def take_early_bye(self, usage: InviteUsage, transaction: ServerTransaction) -> None:
+        """Take that the caller leaves the early dialog by BYE (RFC 3261 §15: it MAY; §15.1.2: the INVITE gets 487)."""
+        self.respond(transaction, 200)
+        self._end_unanswered(cause_of_cancel(transaction.request), 487)
+
+    def take_no_prack(self) -> None:
+        """End a call whose reliable provisional response was never acknowledged.
+
+        RFC 3262 §3: if a reliable provisional response is retransmitted for 64*T1 seconds without reception of a
+        corresponding PRACK, the UAS SHOULD reject the original request with a 5xx response.
+        """
+        self._end_unanswered(self.peer_gone.with_detail("no PRACK"), 504)
+
+    def take_undelivered(self, transaction: ServerTransaction, failure: TransactionFailure) -> None:
+        """Take that the answer could not be delivered, or that the INVITE's transaction ended without one."""
+        usage = self.usage
+        if transaction is not self._transaction or usage is None:
+            self.ignore()
+            return
+        cause = self.peer_gone.with_detail(failure.detail or failure.kind)
+        if self.state is State.ANSWERED:
+            self._stop_awaiting()
+            self.terminate(cause)
+        else:
+            self._end_unanswered(cause, 0)
+
+    def close(self) -> None:
+        """Stop everything but the repetition of an answer that has no ACK yet."""
+        self._stop_repeating()
+        self._answer = None
+        if self._reliables is not None:
+            self._reliables.stop()
+        usage = self.usage
+        number = self._transaction.request.cseq.number
+        awaited = usage.unacknowledged.pop(number, None) if usage is not None else None
+        super().close()
+        if usage is not None and awaited is not None:
+            usage.unacknowledged[number] = awaited
+
+    def terminate(self, cause: EndCause, bye: bool = True) -> None:
+        """End the dialog. If the peer ended it nothing more is to be acknowledged."""
+        if not bye:
+            self._stop_awaiting()
+        super().terminate(cause, bye)
+
+    def say_goodbye(self, cause: EndCause) -> None:
+        """Send BYE, but not before the ACK.
+
+        RFC 3261 §15: the callee's UA MUST NOT send a BYE on a confirmed dialog until it has received an ACK for its 2xx
+        response or until the server transaction times out.
+        """
+        if self.usage is not None and self.usage.unacknowledged:
+            self._goodbye = cause
+        else:
+            super().say_goodbye(cause)
+
+    def _say_goodbye_now(self) -> None:
+        cause, self._goodbye = self._goodbye, None
+        if cause is not None:
+            super().say_goodbye(cause)
+
+    def take_no_ack_at_end(self) -> None:
+        """Take that the ACK for which the BYE waited will not come."""
+        self._say_goodbye_now()
+        self.finish_if_idle()
+
+    def take_crossing_bye(self, usage: InviteUsage, transaction: ServerTransaction) -> None:
+        """Take that the peer hangs up as we do: our own BYE, if it still waits, is needless."""
+        super().take_crossing_bye(usage, transaction)
+        self._goodbye = None
+        self._stop_awaiting()
+        self.finish_if_idle()
+
+    def _stop_awaiting(self) -> None:
+        if self.usage is not None:
+            for awaited in self.usage.unacknowledged.values():
+                awaited.stop()
+            self.usage.unacknowledged.clear()
+
+    def idle(self) -> bool:
+        """Return whether SIP has nothing left to finish."""
+        return self._goodbye is None and super().idle()

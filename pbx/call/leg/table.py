@@ -20,9 +20,11 @@ class State(Enum):
     EARLY = "early"
     """The callee rings or sends early media; there is at least one early dialog."""
     ANSWERING = "answering"
-    """Inbound: the answer is given and waits until a reliable provisional response with a description is acknowledged (RFC 3262 §3)."""
+    """Inbound: the answer is given and waits until a reliable provisional response with a description is acknowledged
+    (RFC 3262 §3)."""
     ANSWERED = "answered"
-    """Inbound: the 2xx is sent and its ACK is awaited. Outbound: the 2xx brought an offer, whose answer our ACK awaits."""
+    """Inbound: the 2xx is sent and its ACK is awaited. Outbound: the 2xx brought an offer, whose answer our ACK
+    awaits."""
     CONFIRMED = "confirmed"
     """The dialog is confirmed and both sides know it."""
     CANCELLING = "cancelling"
@@ -85,9 +87,7 @@ class Action(Enum):
     OFFER = "make_offer"
     POSTPONE_OFFER = "postpone_offer"
     ACCEPT_OFFER = "accept_offer"
-    ACKNOWLEDGE_OFFER = "acknowledge_offer"
     DECLINE_OFFER = "decline_offer"
-    REFUSE_LATE_OFFER = "refuse_late_offer"
     INFORM = "inform"
     UNDELIVERABLE = "undeliverable"
     DROP = "drop"
@@ -115,7 +115,8 @@ class Action(Enum):
     TAKE_PROVISIONAL = "take_provisional"
     TAKE_SUCCESS = "take_success"
     TAKE_EXTRA_SUCCESS = "take_extra_success"
-    """A 2xx to an INVITE that has had its 2xx or was given up: acknowledged, and ended by BYE unless it is a retransmission."""
+    """A 2xx to an INVITE that has had its 2xx or was given up: acknowledged, and ended by BYE unless it is a
+    retransmission."""
     TAKE_FAILURE = "take_failure"
     TAKE_CANCELLED = "take_cancelled"
     TAKE_NO_RESPONSE = "take_no_response"
@@ -186,7 +187,6 @@ _CONFIRMED = {
     Input.BYE: Action.TAKE_BYE,
     Input.ACK: Action.TAKE_ACK,
     Input.CANCEL: Action.TAKE_REINVITE_CANCEL,
-    Input.SUCCESS: Action.TAKE_EXTRA_SUCCESS,
     Input.NO_ACK: Action.TAKE_NO_ACK,
     Input.SESSION_EXPIRED: Action.TAKE_EXPIRY,
     Input.PEER_GONE: Action.TAKE_PEER_GONE,
@@ -196,7 +196,6 @@ _ENDING = {
     **_OTHERWISE,
     Input.BYE: Action.TAKE_CROSSING_BYE,
     Input.ACK: Action.TAKE_ACK,
-    Input.SUCCESS: Action.TAKE_EXTRA_SUCCESS,
     Input.NO_ACK: Action.TAKE_NO_ACK_AT_END,
 }
 
@@ -241,14 +240,15 @@ INBOUND: Table = {
     State.ANSWERED: {
         **_CONFIRMED,
         Input.OFFER: Action.POSTPONE_OFFER,
-        Input.CANCEL: Action.IGNORE,
         Input.UNDELIVERED: Action.TAKE_UNDELIVERED,
     },
     State.CONFIRMED: _CONFIRMED,
     State.CANCELLING: _ENDING,
     State.ENDING: _ENDING,
-    State.ENDED: {**_OTHERWISE, Input.SUCCESS: Action.TAKE_EXTRA_SUCCESS},
+    State.ENDED: _OTHERWISE,
 }
+
+_LATE_SUCCESS = {Input.SUCCESS: Action.TAKE_EXTRA_SUCCESS}
 
 _OUTBOUND_CALLING = {
     **_OTHERWISE,
@@ -271,22 +271,21 @@ OUTBOUND: Table = {
         Input.INVITE: Action.REFUSE_GLARE,
         Input.BYE: Action.TAKE_EARLY_BYE,
     },
-    State.ANSWERING: _ENDING,
+    State.ANSWERING: {**_ENDING, **_LATE_SUCCESS},
     State.ANSWERED: {
         **_CONFIRMED,
+        **_LATE_SUCCESS,
         Input.OFFER: Action.POSTPONE_OFFER,
-        Input.ACCEPT_OFFER: Action.ACKNOWLEDGE_OFFER,
-        Input.DECLINE_OFFER: Action.REFUSE_LATE_OFFER,
         Input.INVITE: Action.REFUSE_GLARE,
     },
-    State.CONFIRMED: _CONFIRMED,
+    State.CONFIRMED: {**_CONFIRMED, **_LATE_SUCCESS},
     State.CANCELLING: {
         **_OTHERWISE,
+        **_LATE_SUCCESS,
         Input.BYE: Action.TAKE_CROSSING_BYE,
-        Input.SUCCESS: Action.TAKE_EXTRA_SUCCESS,
         Input.FAILURE: Action.TAKE_CANCELLED,
         Input.NO_RESPONSE: Action.TAKE_CANCELLED,
     },
-    State.ENDING: _ENDING,
-    State.ENDED: {**_OTHERWISE, Input.SUCCESS: Action.TAKE_EXTRA_SUCCESS},
+    State.ENDING: {**_ENDING, **_LATE_SUCCESS},
+    State.ENDED: {**_OTHERWISE, **_LATE_SUCCESS},
 }

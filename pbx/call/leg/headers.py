@@ -1,0 +1,181 @@
+"""What our own messages carry: nothing in them comes from the other leg of the call."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pbx.call.commands import Party
+from pbx.cause import EndCause, cause_named
+from pbx.errors import ParseError
+from pbx.sip.ext.identity import ANONYMOUS
+from pbx.sip.ext.options import RELIABLE, TIMER
+from pbx.sip.ext.reason import answered_elsewhere, reasons_of
+from pbx.sip.grammar import quote
+from pbx.sip.headers import Headers
+from pbx.sip.message import Response
+from pbx.sip.uri import Uri
+
+if TYPE_CHECKING:
+    from pbx.call.commands import Dial
+    from pbx.call.leg.base import Leg
+    from pbx.sip.message import Message
+    from pbx.sip.values import NameAddress
+
+__all__ = [
+    "ACCEPT",
+    "ALLOW",
+    "METHODS",
+    "OPTION_TAGS",
+    "OURS",
+    "SUPPORTED",
+    "SUPPORTED_LATE",
+    "cause_of_cancel",
+    "invite_headers",
+    "redirections_in",
+    "reason_text_in",
+    "retry_after_in",
+]
+
+METHODS = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "PRACK", "UPDATE", "INFO", "MESSAGE")
+"""The methods that a leg takes."""
+
+OPTION_TAGS = frozenset((RELIABLE, TIMER))
+"""The extensions that a leg knows: what Require may ask for (RFC 3261 §8.2.2.3)."""
+
+ALLOW = ", ".join(METHODS)
+SUPPORTED = f"{RELIABLE}, {TIMER}"
+SUPPORTED_LATE = TIMER
+"""In an INVITE without an offer. RFC 3262 §5 would have a reliable provisional response bring the offer, while the
+answer is not known until the caller has one; without 100rel the offer comes with the 2xx."""
+ACCEPT = "application/sdp"
+
+OURS = frozenset(
+    name.lower()
+    for name in (
+        *(
+            "Via",
+            "Max-Forwards",
+            "Route",
+            "Record-Route",
+            "From",
+            "To",
+            "Call-ID",
+            "CSeq",
+            "Contact",
+            "Allow",
+            "Supported",
+        ),
+        *(
+            "Require",
+            "Proxy-Require",
+            "Session-Expires",
+            "Min-SE",
+            "Content-Type",
+            "Content-Length",
+            "Content-Encoding",
+        ),
+        *(
+            "Content-Disposition",
+            "RSeq",
+            "RAck",
+            "Authorization",
+            "Proxy-Authorization",
+            "User-Agent",
+            "Server",
+            "Accept",
+        ),
+    )
+)
+"""Headers, in lower case, that a leg writes itself, or not at all: none of them may come from a policy or another
+leg."""
+
+_ANONYMOUS = str(ANONYMOUS)
+
+
+def identity(party: Party, host: str) -> str:
+    """Return the address that shows a party; ``anonymous@anonymous.invalid`` for one who withholds it (RFC 3323
+    §4.1.1.3)."""
+    if party.anonymous:
+        return _ANONYMOUS
+    uri = Uri("sip", party.number or None, None, host)
+    return f"{quote(party.name)} <{uri}>" if party.name else f"<{uri}>"
+
+
+def invite_headers(leg: Leg, dial: Dial, cseq: int) -> Headers:
+    """Return the headers of the INVITE that `dial` asks for; the stack adds Via, Route and Contact."""
+    settings, destination = leg.settings, dial.destination
+    caller, called = dial.caller, dial.called
+    host = settings.domain or leg.context.stack.contact_uri(None, destination).host
+    to = Uri("sip", called.number or destination.uri.user, None, settings.domain or destination.uri.host)
+    reliable = settings.reliable_provisionals and dial.offer is not None
+    headers = Headers(
+        (
+            ("Max-Forwards", str(dial.max_forwards)),
+            ("From", f"{identity(caller, host)};tag={leg.local_tag}"),
+            ("To", f"{quote(called.name)} <{to}>" if called.name else f"<{to}>"),
+            ("Call-ID", leg.call_id),
+            ("CSeq", f"{cseq} INVITE"),
+            ("Allow", ALLOW),
+            ("Supported", SUPPORTED if reliable else SUPPORTED_LATE),
+            *leg.timer.ask(),
+        )
+    )
+    if settings.product:
+        headers.add("User-Agent", settings.product)
+    for name, value in dial.headers:
+        if name.lower() in OURS:
+            leg.context.count("header-withheld")
+        else:
+            headers.add(name, value)
+    if caller.anonymous and "Privacy" not in headers:
+        # RFC 3325 §9.3: "id" asks that the asserted identity be kept from those who are not trusted.
+        headers.add("Privacy", "id")
+    if settings.asserted_identity and caller.number and "P-Asserted-Identity" not in headers:
+        # RFC 3325 §9.1: who withholds its identity from the callee is still asserted to the networks that carry the
+        # call.
+        shown = Party(caller.number, caller.name)
+        headers.add("P-Asserted-Identity", identity(shown, host))
+    if dial.offer is not None:
+        headers.add("Content-Type", ACCEPT)
+    return headers
+
+
+def redirections_in(response: Message) -> tuple[str, ...]:
+    """Return the Contacts of a 3xx, best first (RFC 3261 §8.1.3.4 orders them by q, which is 1 unless said); empty for
+    another status."""
+    if not isinstance(response, Response) or not 300 <= response.status < 400:
+        return ()
+    try:
+        ranked = [(_preference(contact), str(contact.uri)) for contact in response.contacts]
+    except ParseError:
+        return ()
+    ranked.sort(key=lambda pair: -pair[0])
+    return tuple([uri for _, uri in ranked])
+
+
+def _preference(contact: NameAddress) -> float:
+    try:
+        preference = float(contact.params.get("q") or 1)
+    except ValueError:
+        return 0.0
+    return preference if 0 <= preference <= 1 else 0.0
+
+
+def cause_of_cancel(cancel: Message) -> EndCause:
+    """Return why a caller gave up: usually of its own will, but a forking proxy says when another phone has answered
+    (RFC 3326 §3.1)."""
+    return cause_named("answered-elsewhere" if answered_elsewhere(cancel) else "cancelled", reason_text_in(cancel))
+
+
+def reason_text_in(message: Message) -> str:
+    """Return what a message's Reason says, for the record; empty if it has none."""
+    if "Reason" not in message.headers:
+        return ""
+    return "; ".join(f"{reason.protocol} {reason.cause or ''} {reason.text}".strip() for reason in reasons_of(message))
+
+
+def retry_after_in(message: Message) -> int:
+    """Return the seconds of Retry-After (RFC 3261 §20.33), 0 if it is missing or malformed."""
+    text = message.headers.get("Retry-After") or ""
+    digits = text.partition(";")[0].partition("(")[0].strip()
+    return min(int(digits), 2**31) if digits.isascii() and digits.isdigit() and len(digits) <= 10 else 0
