@@ -209,7 +209,7 @@ class MediaLeg:
         view = read_media(offer, find_audio(offer, self._index))
         if all(codec.is_companion for codec in view.codecs):
             raise NegotiationError("no codec that is known")
-        self._check_family(view)
+        self._check_address(view)
         return view
 
     def receive_answer(self, answer: SessionDescription) -> None:
@@ -224,7 +224,7 @@ class MediaLeg:
             raise UsageError(f"leg {self.name}: an answer to no offer")
         check_answer(answer, offer, self._index)
         view = read_media(answer, self._index, self._offered_codecs)
-        self._check_family(view)
+        self._check_address(view)
         agreed = answer_codecs(self._offered_codecs, view.codecs)
         asked = self._offered_direction
         self._settle(view, agreed, _numbers_to_peer(agreed, view.codecs))
@@ -283,7 +283,7 @@ class MediaLeg:
         view, offer = self._offer_view, self._offer
         if view is None or offer is None:
             raise UsageError(f"leg {self.name}: an answer to no offer")
-        self._check_family(view)
+        self._check_address(view)
         agreed = answer_codecs(view.codecs, wanted)
         direction = view.direction.reversed.limited_to(given)
         local = self._our_end(view.protocol, rtcp_mux and view.rtcp_mux)
@@ -331,12 +331,14 @@ class MediaLeg:
             raise UsageError(f"leg {self.name} has no ports yet")
         return LocalMedia(local.kind, protocol, local.address, local.port, local.rtcp_port, rtcp_mux)
 
-    def _check_family(self, view: RemoteMedia) -> None:
-        """Refuse a peer whose address our socket cannot reach; a host name is judged when it is used."""
+    def _check_address(self, view: RemoteMedia) -> None:
+        """Refuse a peer's address that our socket cannot reach, or that is not one host's; names are judged in use."""
         ours, address = self.local_address, view.address
+        if _is_multicast(address):
+            raise NegotiationError("media to a multicast address")
         if ours and ":" in address and family_of(ours) == "IP4":
             raise NegotiationError("media by IPv6 where only IPv4 is there")
-        if ours and family_of(ours) == "IP6" and address.replace(".", "").isdigit() and view.direction.receives:
+        if ours and family_of(ours) == "IP6" and _is_ipv4(address) and view.direction.receives:
             raise NegotiationError("media by IPv4 where only IPv6 is there")
 
     def _publish(self, local: LocalMedia, sections: tuple[MediaDescription, ...]) -> SessionDescription:
@@ -352,6 +354,18 @@ class MediaLeg:
         self.remote, self.agreed, self.to_peer = view, agreed, to_peer
         for codec in agreed:
             self._history.setdefault(codec.payload_type, codec.key)
+
+
+def _is_ipv4(address: str) -> bool:
+    return address.replace(".", "").isdigit()
+
+
+def _is_multicast(address: str) -> bool:
+    """Return whether many would hear what is sent there: IPv4 multicast and broadcast, IPv6 multicast."""
+    if ":" in address:
+        return address[:2].lower() == "ff"
+    first = address.partition(".")[0]
+    return _is_ipv4(address) and len(first) == 3 and first >= "224"
 
 
 def _numbers_to_peer(

@@ -39,9 +39,7 @@ class PayloadFormat:
     @property
     def key(self) -> tuple[str, int, int]:
         """What makes two formats the same codec: name without case, rate and channels (RFC 8866 §6.6)."""
-        name = self.name.lower()
-        # RFC 7587 §7: opus is always "opus/48000/2"; some leave the channels out.
-        return (name, self.rate, 2 if name == "opus" else self.channels)
+        return (self.name.lower(), self.rate, self.channels)
 
     @property
     def is_companion(self) -> bool:
@@ -127,6 +125,8 @@ def _mapped(payload_type: int, mapping: str, parameters: str) -> PayloadFormat |
     channels = _number(fields[2].strip(), 64) if len(fields) > 2 else 1
     if not rate:
         return None
+    if fields[0].lower() == "opus":
+        channels = 2  # RFC 7587 §7: it MUST be 2; some leave it out
     return PayloadFormat(payload_type, fields[0], rate, channels or 1, parameters)
 
 

@@ -183,20 +183,20 @@ def number_codecs(
     a number keeps its codec, and a codec whose number has meant another one gets one that it had, or a fresh one.
     """
     codecs = tuple(codecs)
-    taken = {codec.payload_type for codec in codecs} | set(history)
+    taken = {codec.payload_type for codec in codecs if history.get(codec.payload_type, codec.key) == codec.key}
+    if len(taken) == len(codecs):
+        return codecs
     numbered: list[PayloadFormat] = []
     for codec in codecs:
         if history.get(codec.payload_type, codec.key) != codec.key:
-            used = {done.payload_type for done in numbered}
-            earlier = [number for number, key in history.items() if key == codec.key and number not in used]
-            fresh = [number for number in _DYNAMIC if number not in taken]
-            if not earlier and not fresh:
+            earlier = [number for number, key in history.items() if key == codec.key]
+            fresh = [number for number in _DYNAMIC if number not in history]
+            free = [number for number in earlier + fresh if number not in taken]
+            if not free:
                 continue
-            number = earlier[0] if earlier else fresh[0]
-            taken.add(number)
-            numbered.append(replace(codec, payload_type=number))
-        else:
-            numbered.append(codec)
+            taken.add(free[0])
+            codec = replace(codec, payload_type=free[0])
+        numbered.append(codec)
     return tuple(numbered)
 
 
