@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from ipaddress import ip_network
+
+import pytest
+
+from pbx.sip.uri import Uri
+from pbx.trunks.table import Source, Trunk, TrunkTable
+
+
+def trunk(name: str, *sources: str, **options: object) -> Trunk:
+    parsed = []
+    for source in sources:
+        network, _, port = source.partition("@")
+        parsed.append(Source(ip_network(network), int(port) if port else None))
+    return Trunk(name, Uri.parse(f"sip:{name}.example.com;transport=tcp"), tuple(parsed), **options)  # type: ignore[arg-type]
+
+
+TABLE = TrunkTable(
+    [
+        trunk("carrier", "198.51.100.0/24", "2001:db8::/32"),
+        trunk("office", "198.51.100.7/32"),
+        trunk("customer", "198.51.100.7/32@5180", "127.0.0.1/32@5180"),
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "name"),
+    [
+        ("198.51.100.1", 5060, "carrier"),
+        ("198.51.100.7", 5060, "office"),
+        ("198.51.100.7", 5180, "customer"),
+        ("127.0.0.1", 5180, "customer"),
+        ("127.0.0.1", 5181, None),
+        ("2001:db8::1", 1, "carrier"),
+        ("::ffff:198.51.100.1", 1, "carrier"),
+        ("fe80::1%eth0", 1, None),
+        ("203.0.113.1", 5060, None),
+    ],
+)
+def test_a_source_is_known_by_the_closest_match(host: str, port: int, name: str | None) -> None:
+    for _ in range(2):
+        assert TABLE.at(host, port) == name
+
+
+def test_a_number_goes_to_the_trunk_s_address_through_its_proxy() -> None:
+    proxy = Uri.parse("sip:proxy.example.com;lr")
+    table = TrunkTable([trunk("a"), trunk("b", outbound_proxy=proxy)])
+    assert str(table.destination("a", "+49 30").uri) == "sip:+49%2030@a.example.com;transport=tcp"
+    assert table.destination("a", "1").route == ()
+    assert table.destination("b", "1").route == ("<sip:proxy.example.com;lr>",)
+    with pytest.raises(KeyError):
+        table.destination("c", "1")
+
+
+def test_a_reload_changes_addresses_and_keeps_counts() -> None:
+    table = TrunkTable([trunk("a", "192.0.2.1/32", max_calls=1)])
+    assert table.at("192.0.2.1", 5060) == "a"
+    assert table.has_room("a")
+    table.began("a", outbound=True)
+    assert not table.has_room("a")
+    table.replace([trunk("b", "192.0.2.1/32")])
+    assert table.at("192.0.2.1", 5060) == "b"
+    assert table.get("a") is None
+    assert [one.name for one in table] == ["b"]
+    table.ended("a", answered=False, outbound=True)
+    counts = table.counts["a"]
+    assert (counts.active, counts.outbound, counts.inbound, counts.failed) == (0, 1, 0, 1)
