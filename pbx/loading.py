@@ -13,7 +13,7 @@ from pbx.config.loader import Reading, read
 from pbx.config.schema import Settings
 from pbx.config.tree import read_tree
 from pbx.dialplan.builtin import builtin_plan
-from pbx.dialplan.checks import Known, check_plan
+from pbx.dialplan.checks import Known, check_plan, unknown_names
 from pbx.dialplan.loader import load_dialplan
 from pbx.dialplan.model import Dialplan
 from pbx.dialplan.selftest import run_tests
@@ -77,7 +77,7 @@ def examine(
         )
     if plan is not None and reading.settings is not None:
         warnings += _missing_sounds(plan, reading.settings.media.sounds)
-    return Examination(reading.settings, plan, tuple(faults), tuple(sorted(warnings)))
+    return Examination(reading.settings, plan, tuple(sorted(faults)), tuple(sorted(warnings)))
 
 
 def _examine_plan(
@@ -95,13 +95,14 @@ def _examine_plan(
         return None
     loaded = load_dialplan(tree.root)
     faults += loaded.faults
+    known = Known(reading.extensions, reading.trunks, features)
     if loaded.plan is None or tree.faults:
+        faults += unknown_names(loaded.references, known)
         return None
-    findings = check_plan(loaded.plan, Known(reading.extensions, reading.trunks, features))
-    failures = run_tests(loaded.plan)
-    faults += findings.faults + failures
+    findings = check_plan(loaded.plan, known)
+    faults += findings.faults + run_tests(loaded.plan)
     warnings += findings.warnings
-    return None if findings.faults or failures else loaded.plan
+    return loaded.plan
 
 
 def _missing_sounds(plan: Dialplan, folders: Sequence[Path]) -> Iterator[Fault]:

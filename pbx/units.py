@@ -52,5 +52,6 @@ def size_text(size: int) -> str:
 
 def suggestion(word: str, known: Iterable[str]) -> str:
     """Return ``; did you mean `x`?`` for the known word nearest to `word`, or nothing if none is near."""
-    near = get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)
-    return f"; did you mean `{near[0]}`?" if near else ""
+    by_lower = {name.lower(): name for name in known}
+    near = get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
+    return f"; did you mean `{by_lower[near[0]]}`?" if near else ""

@@ -220,6 +220,8 @@ def parse_identity(text: object) -> Identity:
 def parse_sip_uri(text: str) -> str:
     """Check a full SIP URI, as far as a configuration can: scheme, host, port, transport."""
     match = _SIP_URI.fullmatch(text)
+    if re.match(r"sips?:[^@]*:[^@]*@", text):
+        raise ValueError("a password does not belong into a URI; give `username` and `password`")
     if match is None:
         near = "" if ":" in text and text.split(":")[0] in ("sip", "sips") else f"; did you mean `sip:{text}`?"
         raise ValueError(f"`{text}` is not a SIP URI; write it like sip:host:5060 or sip:host;transport=tcp{near}")
@@ -236,7 +238,7 @@ def parse_codec(text: str) -> str:
     for name in _CODECS:
         if name.lower() == text.lower():
             return name
-    hint = suggestion(text, [name.lower() for name in _CODECS]) or f"; known are {', '.join(_CODECS)}"
+    hint = suggestion(text, _CODECS) or f"; known are {', '.join(_CODECS)}"
     raise ValueError(f"there is no codec `{text}`{hint}")
 
 

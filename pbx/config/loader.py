@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,28 +65,32 @@ def read(path: Path | str, environ: Mapping[str, str]) -> Reading:
     context = Context(path.parent, environ)
     plain = _plain(root)
     faults = list(tree.faults)
-    settings = _validate(plain, root, context, faults)
-    warnings: tuple[Fault, ...] = ()
+    left_out: set[Loc] = set()
+    settings = _validate(plain, root, context, faults, left_out)
+    warnings: list[Fault] = []
     if settings is not None:
-        findings = check_settings(settings, lambda loc: _position(root, loc), path)
-        faults += findings.faults
-        warnings = findings.warnings
+        findings = check_settings(settings, path)
+        # What lies beside something left out may only seem wrong for its lack.
+        beside = {loc[:-1] for loc in left_out}
+        faults += [Fault(_position(root, loc), text) for loc, text in findings.faults if loc[:-1] not in beside]
+        warnings = [Fault(_position(root, loc), text) for loc, text in findings.warnings if loc[:-1] not in beside]
     position = _position(root, ("dialplan",))
-    dialplan = settings.dialplan if settings is not None else None
     return Reading(
         None if faults else settings,
         tuple(sorted(dict.fromkeys(faults))),
-        warnings,
+        tuple(sorted(warnings)),
         _names(root, "extensions"),
         _names(root, "trunks"),
-        dialplan,
+        _dialplan(root, path.parent),
         position,
     )
 
 
-def _validate(plain: Plain, root: Node, context: Context, faults: list[Fault]) -> Settings | None:
-    """Return settings; with faults, those of the file without what is faulty, which are good for further checks
-    only."""
+def _validate(plain: Plain, root: Node, context: Context, faults: list[Fault], left_out: set[Loc]) -> Settings | None:
+    """Return settings; with faults, those of the file without what is faulty, good for further checks only.
+
+    `left_out` takes the places of what was faulty.
+    """
     for _ in range(_ROUNDS):
         try:
             return Settings.model_validate(plain, context=context)
@@ -93,9 +98,11 @@ def _validate(plain: Plain, root: Node, context: Context, faults: list[Fault]) -
             details = error.errors(include_url=False, include_input=False)
         for detail in details:
             fault = _fault(detail, root)
-            if fault not in faults:
+            if fault not in faults and not (detail["type"] == "missing" and detail["loc"] in left_out):
                 faults.append(fault)
-        if not all(_prune(plain, detail) for detail in details):
+        left_out.update(tuple(detail["loc"]) for detail in details)
+        pruned = [_prune(plain, detail) for detail in details]
+        if not all(pruned):
             return None
     return None
 
@@ -108,7 +115,9 @@ def _prune(plain: Plain, detail: ErrorDetails) -> bool:
     parents: list[tuple[Plain, int | str]] = []
     node = plain
     for part in loc:
-        if isinstance(node, dict) and part in node:
+        if isinstance(node, dict):
+            if part not in node:
+                return True  # left out already, for another fault
             parents.append((node, part))
             node = node[str(part)]
         elif isinstance(node, list) and isinstance(part, int) and part < len(node):
@@ -155,15 +164,21 @@ def _position(root: Node, loc: Loc) -> Position:
     return position
 
 
-def _key_position(root: Node, loc: Loc) -> Position:
+def _node(root: Node, loc: Loc) -> Node:
+    """Return the node at `loc`, passing over parts that the file does not have."""
     node = root
-    for part in loc[:-1]:
+    for part in loc:
         if isinstance(node, MappingNode):
             entry = node.get(str(part))
             node = entry.value if entry is not None else node
         elif isinstance(node, SequenceNode) and isinstance(part, int) and part < len(node.items):
             node = node.items[part]
-    entry = node.get(str(loc[-1])) if isinstance(node, MappingNode) else None
+    return node
+
+
+def _key_position(root: Node, loc: Loc) -> Position:
+    parent = _node(root, loc[:-1])
+    entry = parent.get(str(loc[-1])) if isinstance(parent, MappingNode) else None
     return entry.position if entry is not None else _position(root, loc)
 
 
@@ -174,8 +189,15 @@ def _names(root: Node, key: str) -> tuple[str, ...]:
     return tuple(each.key for each in entry.value)
 
 
+def _dialplan(root: Node, folder: Path) -> Path | None:
+    entry = root.get("dialplan") if isinstance(root, MappingNode) else None
+    if entry is None or not isinstance(entry.value, ScalarNode) or not entry.value.text or entry.value.null:
+        return None
+    return Path(os.path.normpath(folder / entry.value.text))
+
+
 def _fault(detail: ErrorDetails, root: Node) -> Fault:
-    loc = tuple(detail["loc"])
+    loc: Loc = tuple(detail["loc"])
     kind = detail["type"]
     context = detail.get("ctx", {})
     if kind == "extra_forbidden":
@@ -187,6 +209,8 @@ def _fault(detail: ErrorDetails, root: Node) -> Fault:
         return Fault(
             _key_position(root, loc[:-1]) if loc[:-1] else root.position, f"{where}: `{loc[-1]}:` is missing; add it"
         )
+    if isinstance(_node(root, loc[:-1]), ScalarNode):  # a bare listen URI, which stands for a listener's `uri`
+        loc = loc[:-1]
     if kind == "value_error":
         return Fault(_position(root, loc), f"{_path(loc)}: {context.get('error', detail['msg'])}")
     return Fault(_position(root, loc), f"{_path(loc)} {_words(kind, context, detail['msg'])}")

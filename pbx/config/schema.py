@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from types import MappingProxyType
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -175,11 +174,11 @@ class Settings(Section):
 
     sip: Sip = Sip()
     media: Media = Media()
-    storage: Storage = Field(default={}, validate_default=True)
+    storage: Storage = Field(default_factory=dict, validate_default=True)
     http: Annotated[Http, BeforeValidator(lambda value: {"listen": None} if value is None else value)] = Http()
-    trunks: Named[TrunkName, Trunk] = MappingProxyType({})
+    trunks: Named[TrunkName, Trunk] = Field(default_factory=dict, validate_default=True)
     """By name, as in `trunk/NAME`."""
-    extensions: Named[ExtensionNumber, Extension] = MappingProxyType({})
+    extensions: Named[ExtensionNumber, Extension] = Field(default_factory=dict, validate_default=True)
     """By number, as in `extension/NUMBER`."""
     registrar: Registrar = Registrar()
     limits: Limits = Limits()

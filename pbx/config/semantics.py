@@ -3,67 +3,73 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
+from typing import NamedTuple
 
 from pbx.config.kinds import Identity
 from pbx.config.schema import Settings
-from pbx.positions import Fault, Position
 
-__all__ = ["Findings", "check_settings"]
+__all__ = ["Finding", "Findings", "Loc", "check_settings"]
 
 _PORTS_PER_CALL = 4
 _SHORTEST_PASSWORD = 8
 _LEAST_SESSION = 90.0
 
 Loc = tuple[int | str, ...]
-Where = Callable[[Loc], Position]
+
+
+class Finding(NamedTuple):
+    """Something wrong: the place of the key in the settings, and what to say of it."""
+
+    loc: Loc
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
     """`faults` refuse the configuration; `warnings` are told and no more."""
 
-    faults: tuple[Fault, ...]
-    warnings: tuple[Fault, ...]
+    faults: tuple[Finding, ...]
+    warnings: tuple[Finding, ...]
 
 
-def check_settings(settings: Settings, where: Where, path: Path) -> Findings:
-    """Check settings that are right value by value; `where` gives the place of a key, `path` is the file."""
+def check_settings(settings: Settings, path: Path) -> Findings:
+    """Check settings that are right value by value; `path` is the file that they were read from."""
     faults = [
-        *_listeners(settings, where),
-        *_certificates(settings, where),
-        *_timers(settings, where),
-        *_trunks(settings, where),
+        *_listeners(settings),
+        *_certificates(settings),
+        *_timers(settings),
+        *_trunks(settings),
     ]
-    warnings = [*_weak_secrets(settings, where, path), *_open_http(settings, where), *_sizes(settings, where)]
-    warnings += _not_done_yet(settings, where)
-    return Findings(tuple(sorted(faults)), tuple(sorted(warnings)))
+    warnings = [*_weak_secrets(settings, path), *_open_http(settings), *_sizes(settings)]
+    warnings += _not_done_yet(settings)
+    return Findings(tuple(faults), tuple(warnings))
 
 
-def _listeners(settings: Settings, where: Where) -> Iterator[Fault]:
+def _listeners(settings: Settings) -> Iterator[Finding]:
     taken: dict[tuple[str, str, int], str] = {}
     for place, listener in enumerate(settings.sip.listen):
         uri = listener.uri
         key = ("udp" if uri.transport == "udp" else "tcp", uri.address, uri.port)
         if uri.port and key in taken:
             text = f"sip.listen: {uri} and {taken[key]} are the same port; remove one, or change its port"
-            yield Fault(where(("sip", "listen", place)), text)
+            yield Finding(("sip", "listen", place), text)
         taken[key] = str(uri)
         if uri.transport == "udp" and settings.media.ports.first <= uri.port <= settings.media.ports.last:
             text = f"sip.listen: {uri} lies within the ports of audio ({settings.media.ports}); move one of them"
-            yield Fault(where(("sip", "listen", place)), text)
+            yield Finding(("sip", "listen", place), text)
     listen = settings.http.listen
     if listen is not None and listen.port:
         for address in {listen.address, "0.0.0.0", "::"}:
             if ("tcp", address, listen.port) in taken:
                 text = f"http.listen: {listen} is taken by {taken['tcp', address, listen.port]}; choose another port"
-                yield Fault(where(("http", "listen")), text)
+                yield Finding(("http", "listen"), text)
 
 
-def _certificates(settings: Settings, where: Where) -> Iterator[Fault]:
+def _certificates(settings: Settings) -> Iterator[Finding]:
     pairs: list[tuple[Loc, Path | None, Path | None]] = [
         (("sip",), settings.sip.certificate, settings.sip.key),
         (("http",), settings.http.certificate, settings.http.key),
@@ -75,66 +81,60 @@ def _certificates(settings: Settings, where: Where) -> Iterator[Fault]:
     for loc, certificate, key in pairs:
         if (certificate is None) != (key is None):
             present, absent = ("key", "certificate") if certificate is None else ("certificate", "key")
-            yield Fault(where((*loc, present)), f"`{present}` is given without `{absent}`; give both, or neither")
+            yield Finding((*loc, present), f"`{present}` is given without `{absent}`; give both, or neither")
     named: list[tuple[Loc, Path | None]] = [(("sip", "authorities"), settings.sip.authorities)]
     for loc, certificate, key in pairs:
         named += [((*loc, "certificate"), certificate), ((*loc, "key"), key)]
     for loc, file in named:
         if file is not None and not file.is_file():
-            yield Fault(
-                where(loc), f"there is no file {file}; correct the path, which begins at the folder of this file"
-            )
+            yield Finding(loc, f"there is no file {file}; correct the path, which begins at the folder of this file")
 
 
-def _timers(settings: Settings, where: Where) -> Iterator[Fault]:
+def _timers(settings: Settings) -> Iterator[Finding]:
     sip, registrar = settings.sip, settings.registrar
     if not 0 < sip.t1 <= sip.t2:
-        yield Fault(where(("sip", "t1")), "sip.t1 must be longer than nothing, and not longer than sip.t2")
+        yield Finding(("sip", "t1"), "sip.t1 must be longer than nothing, and not longer than sip.t2")
     timer = sip.session_timer
     if timer.min_expires < _LEAST_SESSION:
         # RFC 4028 §5: the Min-SE header field MUST NOT be less than 90 seconds.
-        yield Fault(
-            where(("sip", "session_timer", "min_expires")), "RFC 4028 allows nothing below 90s; write 90s or more"
-        )
+        yield Finding(("sip", "session_timer", "min_expires"), "RFC 4028 allows nothing below 90s; write 90s or more")
     if timer.expires < timer.min_expires:
         text = "sip.session_timer.expires must not be shorter than min_expires"
-        yield Fault(where(("sip", "session_timer", "expires")), text)
+        yield Finding(("sip", "session_timer", "expires"), text)
     if not 0 < registrar.min_expires <= registrar.default_expires <= registrar.max_expires:
         text = "registrar: min_expires, default_expires and max_expires must not be shorter one than the one before"
-        yield Fault(where(("registrar",)), text)
+        yield Finding(("registrar",), text)
 
 
-def _trunks(settings: Settings, where: Where) -> Iterator[Fault]:
+def _trunks(settings: Settings) -> Iterator[Finding]:
     seen: dict[Identity, str] = {}
     for name, trunk in settings.trunks.items():
         for identity in trunk.identified_by:
             if identity in seen:
-                loc = ("trunks", name, "identify") if trunk.identify is not None else ("trunks", name, "address")
+                loc = ("trunks", name, "identify" if trunk.identify is not None else "address")
                 text = (
                     f"calls from {identity} are those of the trunk `{seen[identity]}` already; tell them apart by port"
                 )
-                yield Fault(where(loc), text)
+                yield Finding(loc, text)
             seen.setdefault(identity, name)
         if (trunk.username is None) != (trunk.password is None):
             present, absent = ("password", "username") if trunk.username is None else ("username", "password")
-            yield Fault(
-                where(("trunks", name, present)), f"`{present}` is given without `{absent}`; give both, or neither"
-            )
+            yield Finding(("trunks", name, present), f"`{present}` is given without `{absent}`; give both, or neither")
         if trunk.caller == "own" and not trunk.caller_number:
-            yield Fault(where(("trunks", name, "caller")), "`caller: own` needs a `caller_number`; add it")
+            yield Finding(("trunks", name, "caller"), "`caller: own` needs a `caller_number`; add it")
 
 
-def _weak_secrets(settings: Settings, where: Where, path: Path) -> Iterator[Fault]:
+def _weak_secrets(settings: Settings, path: Path) -> Iterator[Finding]:
     literal: list[Loc] = []
     for number, extension in settings.extensions.items():
         loc = ("extensions", number, "password")
         secret = extension.password
         text = secret.reveal()
         if text in (number, extension.username, extension.name):
-            yield Fault(where(loc), f"the password of {number} is what everybody tries first; choose a random one")
+            yield Finding(loc, f"the password of {number} is what everybody tries first; choose a random one")
         elif len(text) < _SHORTEST_PASSWORD:
-            yield Fault(
-                where(loc),
+            yield Finding(
+                loc,
                 f"the password of {number} is shorter than {_SHORTEST_PASSWORD} characters; choose a longer one",
             )
         if secret.origin == "literal":
@@ -145,28 +145,28 @@ def _weak_secrets(settings: Settings, where: Where, path: Path) -> Iterator[Faul
     if settings.http.token is not None and settings.http.token.origin == "literal":
         literal.append(("http", "token"))
     if literal and path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o007:
-        yield Fault(
-            where(literal[0]),
+        yield Finding(
+            literal[0],
             f"this file holds secrets and is open to everybody; run chmod 640 {path}, or write env:NAME or file:PATH",
         )
 
 
-def _open_http(settings: Settings, where: Where) -> Iterator[Fault]:
+def _open_http(settings: Settings) -> Iterator[Finding]:
     http = settings.http
     if http.listen is not None and not ip_address(http.listen.address).is_loopback and http.certificate is None:
         text = f"http.listen: {http.listen} is reached from other machines without TLS; give `certificate` and `key`"
-        yield Fault(where(("http", "listen")), text)
+        yield Finding(("http", "listen"), text)
 
 
-def _sizes(settings: Settings, where: Where) -> Iterator[Fault]:
+def _sizes(settings: Settings) -> Iterator[Finding]:
     ports, calls = settings.media.ports, settings.limits.calls
     room = (ports.last - ports.first + 1) // _PORTS_PER_CALL
     if calls is not None and calls > room:
-        yield Fault(where(("limits", "calls")), f"media.ports ({ports}) has room for {room} calls only; widen it")
+        yield Finding(("limits", "calls"), f"media.ports ({ports}) has room for {room} calls only; widen it")
 
 
-def _not_done_yet(settings: Settings, where: Where) -> Iterator[Fault]:
+def _not_done_yet(settings: Settings) -> Iterator[Finding]:
     for name, trunk in settings.trunks.items():
         if trunk.health.interval is not None:
             text = "this server does not watch trunks by OPTIONS yet; the key has no effect"
-            yield Fault(where(("trunks", name, "health")), text)
+            yield Finding(("trunks", name, "health"), text)

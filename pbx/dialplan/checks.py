@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from pbx.dialplan.actions import RESTRICTIONS, Refused
 from pbx.dialplan.conditions import Source
 from pbx.dialplan.decision import Query
-from pbx.dialplan.model import Dialplan, Route
+from pbx.dialplan.model import Dialplan, Reference, Route
 from pbx.dialplan.pattern import Pattern, covers
 from pbx.positions import Fault
 from pbx.units import suggestion
 
-__all__ = ["Findings", "Known", "check_plan"]
+__all__ = ["Findings", "Known", "check_plan", "unknown_names"]
 
 _SOME_DAY = datetime(2026, 1, 7, 12, 0, tzinfo=UTC)
 
@@ -39,13 +39,14 @@ class Findings:
 
 def check_plan(plan: Dialplan, known: Known) -> Findings:
     """Check a loaded plan against what is configured."""
-    faults = [*_unknown_names(plan, known), *_open_doors(plan)]
+    faults = [*unknown_names(plan.references, known), *_open_doors(plan)]
     warnings = [*_missing_features(plan, known), *_shadowed(plan), *_always_refused(plan)]
     return Findings(tuple(sorted(faults)), tuple(sorted(warnings)))
 
 
-def _unknown_names(plan: Dialplan, known: Known) -> Iterator[Fault]:
-    for reference in dict.fromkeys(plan.references):
+def unknown_names(references: Iterable[Reference], known: Known) -> Iterator[Fault]:
+    """Yield a fault for each extension or trunk that is named and not there."""
+    for reference in dict.fromkeys(references):
         if reference.kind not in ("extension", "trunk"):
             continue
         names = known.extensions if reference.kind == "extension" else known.trunks

@@ -34,6 +34,8 @@ class Loaded:
 
     plan: Dialplan | None
     faults: tuple[Fault, ...]
+    references: tuple[Reference, ...] = ()
+    """What the plan names outside itself, known even if it has faults."""
 
 
 @dataclass(slots=True)
@@ -74,16 +76,12 @@ class _Loader:
         _Links(reader, drafts).link()
         tests_entry = plan.get("tests")
         tests = read_tests(reader, tests_entry.value, self.zone) if tests_entry else ()
+        references = tuple(each for draft in drafts.values() for each in draft.scope.references)
         if reader.faults:
-            return Loaded(None, tuple(sorted(reader.faults)))
-        references: list[Reference] = []
-        features: list[Reference] = []
-        for draft in drafts.values():
-            references += draft.scope.references
-            features += draft.scope.features
+            return Loaded(None, tuple(sorted(reader.faults)), references)
+        features = tuple(each for draft in drafts.values() for each in draft.scope.features)
         routes = tuple(draft.route for draft in drafts.values())
-        made = Dialplan(routes, self.zone, self.numbering, tests, tuple(references), tuple(features))
-        return Loaded(made, ())
+        return Loaded(Dialplan(routes, self.zone, self.numbering, tests, references, features), (), references)
 
     def _read_settings(self, plan: MappingNode) -> None:
         reader = self.reader
