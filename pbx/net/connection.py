@@ -87,6 +87,9 @@ class Owner(Protocol):
     def verify(self, connection: StreamConnection, tls: TlsState) -> str:
         """Return why the peer's certificate is refused, or an empty text."""
 
+    def noted(self, tls: TlsState) -> str:
+        """Return what was noted of a handshake that failed, or an empty text."""
+
     def established(self, connection: StreamConnection) -> None:
         """Take that the connection can be used."""
 
@@ -208,9 +211,10 @@ class StreamConnection(TwistedProtocol):
         """Take that the connection is gone."""
         if self.state is State.CLOSED:
             return
+        noted = self._owner.noted(cast("TlsState", self._wire.getHandle())) if self._in_handshake else ""
         self.state = State.CLOSED
         self._waiting.clear()
-        self._owner.lost(self, self._detail or _why(reason))
+        self._owner.lost(self, self._detail or noted or _why(reason))
 
     def pauseProducing(self) -> None:  # noqa: N802
         """Take that the peer reads more slowly than we write."""
@@ -310,6 +314,10 @@ class StreamConnection(TwistedProtocol):
         self._owner.lost(self, self._detail)
 
     # Inside
+
+    @property
+    def _in_handshake(self) -> bool:
+        return self.secure and self.state is State.HANDSHAKE
 
     @property
     def _wire(self) -> _Wire:

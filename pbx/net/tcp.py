@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from pbx.errors import EnvironmentFault
 from pbx.net.connection import StreamConnection, StreamLimits
 from pbx.net.factories import accepting, opening
+from pbx.net.tls import fault_noted
 from pbx.net.udp import bind
 from pbx.net.wheel import Wheel
 
@@ -200,6 +201,10 @@ class StreamTransport:
         assert self._tls is not None
         connection.peer_names, fault = self._tls.verify(tls, connection.target)
         return fault
+
+    def noted(self, tls: TlsState) -> str:
+        """Return what was noted of a handshake that failed, or an empty text."""
+        return fault_noted(tls)
 
     def established(self, connection: StreamConnection) -> None:
         """Take that a connection can be used."""

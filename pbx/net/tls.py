@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from pbx.net.connection import Target
 
-__all__ = ["CIPHERS", "Tls", "TlsSettings", "Verification"]
+__all__ = ["CIPHERS", "Tls", "TlsSettings", "Verification", "fault_noted"]
 
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:ECDHE+AES:!aNULL:!eNULL:!PSK:!SRP:!MD5:!3DES"
 """For TLS 1.2: forward secrecy only, authenticated encryption first, CBC last for phones that know nothing else."""
@@ -216,6 +216,11 @@ def _note_fault(tls: SSL.Connection, certificate: X509, number: int, depth: int,
     if not good:
         tls.set_app_data(f"its certificate is refused: {_VERIFY_FAULTS.get(number, f'OpenSSL error {number}')}")
     return bool(good)
+
+
+def fault_noted(tls: SSL.Connection) -> str:
+    """Return why a certificate was refused in the handshake, an empty text if that was not the reason."""
+    return str(tls.get_app_data() or "")
 
 
 @implementer(IOpenSSLServerConnectionCreator)

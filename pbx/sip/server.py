@@ -24,7 +24,7 @@ class ServerTransaction:
     final response was given, so that the 32 seconds of waiting for repetitions cost little memory.
     """
 
-    __slots__ = ("final_sent", "flow", "last", "machine", "request")
+    __slots__ = ("final_sent", "flow", "last", "machine", "request", "user")
 
     def __init__(self, request: Request, flow: Flow, machine: ServerMachine) -> None:
         self.request = request
@@ -36,6 +36,8 @@ class ServerTransaction:
         """True once a final response was given."""
         self.last: Response | None = None
         """The latest response to an INVITE that gives it a To tag, None before and after a 2xx."""
+        self.user: object | None = None
+        """Who took the request; the layer never looks at it."""
 
 
 class ServerMachine(Machine):
