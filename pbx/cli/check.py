@@ -1,0 +1,76 @@
+"""``pbx check``: every fault in configuration and dialplan, and the dialplan's own tests."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pbx.cli.options import ConfigurationFile, configuration_file
+from pbx.loading import Examination, examine
+from pbx.positions import Fault
+
+__all__ = ["register"]
+
+
+def register(application: typer.Typer) -> None:
+    """Add the command."""
+    application.command(help="Check configuration and dialplan, and run the dialplan's own tests.")(check)
+
+
+def check(
+    config: ConfigurationFile = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Print every fault and warning with its place; exit with 2 if there is a fault."""
+    path = configuration_file(config)
+    examination = examine(path, os.environ)
+    if as_json:
+        data = {
+            "faults": [_data(fault) for fault in examination.faults],
+            "warnings": [_data(warning) for warning in examination.warnings],
+        }
+        print(json.dumps(data, indent=2, ensure_ascii=False))
+    else:
+        _print(path, examination)
+    if examination.faults:
+        raise typer.Exit(2)
+
+
+def _print(path: Path, examination: Examination) -> None:
+    for fault in examination.faults:
+        print(fault, file=sys.stderr)
+    for warning in examination.warnings:
+        print(f"{warning.position}: warning: {warning.text}", file=sys.stderr)
+    warned = _count(len(examination.warnings), "warning")
+    if examination.faults:
+        print(f"{path}: {_count(len(examination.faults), 'fault')}, {warned}. Not fit to be served.", file=sys.stderr)
+        return
+    print(f"{path}: good. {_summary(examination)}; {warned}.")
+
+
+def _summary(examination: Examination) -> str:
+    settings, plan = examination.settings, examination.dialplan
+    parts = []
+    if settings is not None:
+        parts = [
+            _count(len(settings.sip.listen), "listener"),
+            _count(len(settings.extensions), "extension"),
+            _count(len(settings.trunks), "trunk"),
+        ]
+    if plan is not None:
+        parts += [_count(len(plan.routes), "route"), f"{_count(len(plan.tests), 'test')} passed"]
+    return ", ".join(parts)
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number or 'no'} {word}{'' if number == 1 else 's'}"
+
+
+def _data(fault: Fault) -> dict[str, object]:
+    position = fault.position
+    return {"file": position.file, "line": position.line, "column": position.column, "text": fault.text}
