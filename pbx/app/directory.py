@@ -4,7 +4,6 @@ for them."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from ipaddress import ip_address
 
 from pbx.app.translate import leg_settings
 from pbx.call.commands import Party
@@ -20,6 +19,8 @@ from pbx.sip.ext.identity import asserted_identities, is_anonymous
 from pbx.sip.message import Request
 from pbx.sip.stack import Destination, Flow
 from pbx.sip.uri import Uri
+from pbx.trunks.table import Source, TrunkTable
+from pbx.trunks.table import Trunk as Line
 
 __all__ = ["Directory", "party_of_trunk_call"]
 
@@ -34,6 +35,7 @@ class Directory:
         self._location = location
         self._aor_of = aor_of
         self.occupancy = Occupancy(self._limit)
+        self.trunks = TrunkTable()
         self.replace(settings)
 
     def replace(self, settings: Settings) -> None:
@@ -43,8 +45,7 @@ class Directory:
         phone = leg_settings(settings)
         self._leg_settings = {f"trunk/{name}": leg_settings(settings, one) for name, one in settings.trunks.items()}
         self._phone_settings = phone
-        # Looked at for every message that arrives, so that a trunk's address costs one look-up.
-        self._trunk_hosts: dict[str, str | None] = {}
+        self.trunks.replace(_lines(settings))
 
     # -- who somebody is
 
@@ -62,10 +63,10 @@ class Directory:
             return None
         return Credential(username, password=self._settings.extensions[number].password.reveal())
 
-    def trunk_credential(self, source: str) -> Credential | None:
-        """Return what answers a trunk's challenges; None if it has none."""
+    def trunk_credential(self, source: str, realm: str) -> Credential | None:
+        """Return what answers a trunk's challenges of a realm; None if it has none for it."""
         trunk = self._trunk(source)
-        if trunk is None or not trunk.username or trunk.password is None:
+        if trunk is None or not trunk.username or trunk.password is None or trunk.realm not in (None, realm):
             return None
         return Credential(trunk.username, password=trunk.password.reveal())
 
@@ -73,12 +74,12 @@ class Directory:
         """Return the extension whose phones use this user name; LookupError if there is none."""
         return self._numbers[username]
 
-    def allowance(self, username: str, name: str) -> int | None:
-        """Return how many contacts who proved to be `username` may register for the user part `name`; None for none at
-        all."""
+    def allowance(self, username: str, name: str) -> int:
+        """Return how many contacts who proved to be `username` may register for the user part `name`; 0 if it is not
+        its own."""
         number = self._numbers.get(username)
         if number is None or name not in (username, number):
-            return None
+            return 0
         limit = self._settings.extensions[number].max_contacts
         return self._settings.registrar.max_contacts if limit is None else limit
 
@@ -89,30 +90,7 @@ class Directory:
 
     def trunk_at(self, flow: Flow) -> str | None:
         """Return the trunk that sends from the far end of a flow."""
-        host, port = flow.remote
-        known = self._trunk_hosts.get(host, "")
-        if known is None:
-            return None
-        found, only_host = self._identify(host, port)
-        if only_host and len(self._trunk_hosts) < 100_000:
-            self._trunk_hosts[host] = None
-        return found
-
-    def _identify(self, host: str, port: int) -> tuple[str | None, bool]:
-        """Return the trunk, and whether no port of this host is a trunk's."""
-        try:
-            address = ip_address(host.partition("%")[0])
-        except ValueError:
-            return None, True
-        mapped = getattr(address, "ipv4_mapped", None)
-        stranger = True
-        for name, trunk in self._settings.trunks.items():
-            for identity in trunk.identified_by:
-                if (mapped or address) in identity.network:
-                    stranger = False
-                    if identity.port in (None, port):
-                        return name, False
-        return None, stranger
+        return self.trunks.at(*flow.remote)
 
     def leg_settings(self, source: str) -> LegSettings:
         """Return how legs to a source or target behave."""
@@ -172,16 +150,16 @@ class Directory:
         if trunk is None:
             return ()
         source = f"trunk/{target.name}"
-        uri = Uri.parse(trunk.address).with_(user=target.number)
-        route = (f"<{trunk.outbound_proxy}>",) if trunk.outbound_proxy else ()
+        destination = self.trunks.destination(target.name, target.number)
+        host = destination.uri.host
         return (
             Candidate(
                 source,
-                Destination(uri, route),
+                destination,
                 Party(target.number),
                 credentials=source if trunk.username else "",
                 latch=self.latches(source),
-                peer=uri.host if is_numeric(uri.host) and not route else "",
+                peer=host if is_numeric(host) and not destination.route else "",
             ),
         )
 
@@ -192,6 +170,19 @@ class Directory:
             return trunk.max_calls if trunk else None
         extension = self._extension(name)
         return extension.max_calls if extension else None
+
+
+def _lines(settings: Settings) -> list[Line]:
+    return [
+        Line(
+            name,
+            Uri.parse(trunk.address),
+            tuple([Source(identity.network, identity.port) for identity in trunk.identified_by]),
+            Uri.parse(trunk.outbound_proxy) if trunk.outbound_proxy else None,
+            trunk.max_calls,
+        )
+        for name, trunk in settings.trunks.items()
+    ]
 
 
 def party_of_trunk_call(request: Request, trusted: bool) -> Party:

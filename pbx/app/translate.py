@@ -43,7 +43,7 @@ def listeners(settings: Settings) -> list[Listener]:
     for one in settings.sip.listen:
         external = one.external_address or settings.sip.external_address
         # A router that maps one address to us keeps the port, unless somebody says otherwise; 0 stands for that.
-        found.append(Listener(one.uri.transport, one.uri.host, one.uri.port, (external, 0) if external else None))
+        found.append(Listener(one.uri.transport, one.uri.address, one.uri.port, (external, 0) if external else None))
     return found
 
 
@@ -69,7 +69,7 @@ def tls(settings: Settings) -> Tls:
     certificate = listener.certificate if listener else sip.certificate
     key = listener.key if listener else sip.key
     if certificate is None:
-        addresses = [one.uri.host for one in sip.listen if not is_wildcard(one.uri.host)]
+        addresses = [one.uri.address for one in sip.listen if not is_wildcard(one.uri.address)]
         certificate, key = ensure_certificate(
             settings.storage.directory, sip.domain or "tandem", addresses, datetime.now(UTC)
         )
@@ -98,7 +98,7 @@ def _hosts(trunk: Trunk) -> set[str]:
 def media_settings(settings: Settings) -> MediaSettings:
     """Return what holds for the media of every call."""
     media, sip = settings.media, settings.sip
-    hosts = [one.uri.host for one in sip.listen]
+    hosts = [one.uri.address for one in sip.listen]
     external = media.external_address or sip.external_address or ""
     networks = media.local_networks if media.local_networks is not None else sip.local_networks
     # Without an address of its own, audio goes through the one that signalling listens on.
@@ -152,6 +152,5 @@ def registrar_settings(settings: Settings) -> RegistrarSettings:
             default=round(one.default_expires),
             shortest=round(one.min_expires),
             longest=round(one.max_expires),
-            contacts=one.max_contacts,
         ),
     )

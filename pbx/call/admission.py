@@ -45,7 +45,9 @@ answered or dropped."""
 class Admission:
     """Decides who sends an INVITE."""
 
-    def __init__(self, sources: Sources, authenticate: Authenticate, trunk_party: Callable[[Request], Party]) -> None:
+    def __init__(
+        self, sources: Sources, authenticate: Authenticate, trunk_party: Callable[[str, Request], Party]
+    ) -> None:
         self._sources = sources
         self._authenticate = authenticate
         self._trunk_party = trunk_party
@@ -56,7 +58,7 @@ class Admission:
         called = uri.aor().removeprefix("tel:") if uri.scheme == "tel" else uri.user or ""
         trunk = self._sources.trunk_at(transaction.flow)
         if trunk is not None:
-            return Caller(f"trunk/{trunk}", self._trunk_party(request), called)
+            return Caller(f"trunk/{trunk}", self._trunk_party(trunk, request), called)
         extension = self._authenticate(transaction, request)
         if extension is None:
             return None

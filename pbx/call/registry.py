@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pbx.call.call import Call, HangUpWanted
 from pbx.call.commands import Party
 from pbx.call.events import Event as LegEvent
 from pbx.call.events import Incoming
-from pbx.call.ports import LegHandle, Services
+from pbx.call.ports import CallSettings, LegHandle, Services
 from pbx.call.serve import DialCallerRunner
 from pbx.call.summary import LegSummary, Summary
 from pbx.cause import EndCause, cause_named
@@ -53,6 +53,11 @@ class CallRegistry:
 
     def __len__(self) -> int:
         return len(self._calls)
+
+    def reconfigure(self, settings: CallSettings, limits: Limits) -> None:
+        """Let these hold for calls that begin from now on."""
+        self._services = replace(self._services, settings=settings)
+        self.limits = limits
 
     # -- calls begin
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from pbx.call.commands import Party
 from pbx.cause import EndCause
 from pbx.media.events import StreamStatistics
+from pbx.media.quality import Quality
 
 __all__ = ["Attempt", "LegSummary", "RecordingSummary", "Summary"]
 
@@ -28,6 +29,7 @@ class LegSummary:
     ended: float = 0.0
     cause: EndCause | None = None
     counts: StreamStatistics | None = None
+    quality: Quality | None = None
 
 
 @dataclass(slots=True)

@@ -1,0 +1,11 @@
+"""The only place that knows everything: builds the object graph and picks the reactor.
+
+::
+
+    run.py         the process: reactor, signals, exit status
+    server.py      every room built once and wired together
+    translate.py   what configuration says, in the words of each room
+    directory.py   where everybody is and who they are
+    observer.py    who hears of calls
+    sounds.py      where the sounds are
+"""

@@ -1,0 +1,289 @@
+"""The server: every room built once and wired together, its start, reload, drain and stop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from time import time
+
+import structlog
+
+from pbx.app import translate
+from pbx.app.directory import Directory, party_of_trunk_call
+from pbx.app.observer import CallObserver
+from pbx.app.sounds import SoundFolders
+from pbx.call.admission import Admission
+from pbx.call.commands import Party
+from pbx.call.events import Event as LegEvent
+from pbx.call.leg import LegContext, OutboundLeg
+from pbx.call.ports import Candidate, Services
+from pbx.call.reception import Reception
+from pbx.call.registry import CallRegistry, Limits
+from pbx.errors import ConfigurationError, EnvironmentFault
+from pbx.ids import Ids
+from pbx.loading import Configured, load_configured
+from pbx.media.engine import Engine
+from pbx.media.recordings import recording_path, recover
+from pbx.media.session import MediaSession
+from pbx.net.addresses import AddressBook
+from pbx.net.clock import LoopClock
+from pbx.net.counters import Counters
+from pbx.net.driver import Driver
+from pbx.net.network import NetworkReactor, RealNetwork
+from pbx.net.resolver import Resolver
+from pbx.net.trace import Trace
+from pbx.registrar.authentication import Authenticator
+from pbx.registrar.location import Location
+from pbx.registrar.service import RegistrarService
+from pbx.security.edge import EdgeGuard
+from pbx.sip.digest import DigestServer
+from pbx.sip.layer import TransactionLayer
+from pbx.sip.message import Request
+from pbx.sip.stack import Flow, ServerTransaction
+from pbx.store.store import Store
+
+__all__ = ["Server"]
+
+_log = structlog.get_logger("pbx")
+
+
+class Server:
+    """One running PBX. Building it opens ports, database and engine; EnvironmentFault says what is in the way."""
+
+    def __init__(
+        self,
+        path: Path,
+        configured: Configured,
+        reactor: NetworkReactor,
+        loop: asyncio.AbstractEventLoop,
+        environ: Mapping[str, str],
+    ) -> None:
+        settings = configured.settings
+        self.path = path
+        self.settings = settings
+        self.dialplan = configured.dialplan
+        self._environ = environ
+        self._loop = loop
+        self._undo: list[Callable[[], object]] = []
+        self.ids = Ids()
+        self.clock = LoopClock(loop)
+        self.counters = Counters()
+        try:
+            self._build(reactor)
+        except BaseException:
+            self._unwind()
+            raise
+
+    # -- the object graph
+
+    def _build(self, reactor: NetworkReactor) -> None:
+        settings, clock = self.settings, self.clock
+        self.store = Store.open(
+            settings.storage.directory,
+            settings.storage.database.reveal() if settings.storage.database else "",
+            wall=lambda: datetime.now().astimezone(),
+        )
+        self._undo.append(self.store.stop)
+        self.recovered = recover(settings.storage.recordings_directory)
+        self.engine = self._open_engine()
+        self._undo.append(self.engine.close)
+        self._media_settings = translate.media_settings(settings)
+        self.trace = Trace(epoch=time() - clock.seconds())
+        self._build_sip(reactor)
+        self._build_calls()
+
+    def _open_engine(self) -> Engine:
+        media = self.settings.media
+        return Engine(media.ports.first, media.ports.last, workers=media.threads or 0, traffic_class=media.dscp << 2)
+
+    def _build_sip(self, reactor: NetworkReactor) -> None:
+        settings, clock = self.settings, self.clock
+        book = AddressBook(clock.seconds, tuple(str(network) for network in settings.sip.local_networks))
+        network = RealNetwork(
+            reactor,
+            clock,
+            translate.listeners(settings),
+            self.counters,
+            tls=translate.tls(settings) if self._wants_tls() else None,
+            limits=translate.stream_limits(settings),
+            book=book,
+        )
+        self.network = network
+        self._undo.append(network.stop)
+        self.layer = TransactionLayer(self.ids, translate.layer_settings(settings))
+        self.guard: EdgeGuard[Flow] = EdgeGuard(self._known)
+        self.driver = Driver(
+            clock,
+            self.layer,
+            Resolver(clock, self.ids, servers=settings.sip.resolver.servers, timeout=settings.sip.resolver.timeout),
+            network,
+            self.ids,
+            self._report,
+            counters=self.counters,
+            trace=self.trace,
+            gate=self.guard,
+        )
+        interval = settings.sip.keep_alive
+        self.location = Location(
+            self.store.bindings,
+            self.driver.now,
+            time,
+            (lambda flow: self.driver.keep_alive(flow, interval)) if interval else None,
+        )
+        self.driver.on_flow_closed(self.location.flow_closed)
+        digest = DigestServer(
+            self.ids,
+            settings.sip.digest.realm or settings.sip.domain or "tandem",
+            os.urandom(32),
+            lifetime=settings.sip.digest.nonce_lifetime,
+            algorithms=settings.sip.digest.algorithms,
+        )
+        self.authenticator = Authenticator(
+            self.driver, digest, lambda name: self.directory.credential(name), self.guard, self.ids
+        )
+        self.registrar = RegistrarService(
+            self.driver,
+            self.location,
+            self.authenticator.authenticate,
+            lambda user, name: self.directory.allowance(user, name),
+            translate.registrar_settings(settings),
+            self.ids,
+            time,
+        )
+        self.directory = Directory(settings, self.location, self.registrar.aor_of)
+
+    def _build_calls(self) -> None:
+        settings = self.settings
+        self.leg_counters: dict[str, int] = {}
+        self.context = LegContext(
+            self.driver,
+            self.ids,
+            settings=translate.leg_settings(settings),
+            credentials=self.directory.trunk_credential,
+            count=self._count,
+        )
+        self.observer = CallObserver(self.store.records.put)
+        self.sounds = SoundFolders(settings.media.sounds)
+        services = Services(
+            now=self.driver.now,
+            wall=lambda: datetime.now().astimezone(),
+            later=self.driver.later,
+            token=lambda: self.ids.token(6),
+            decide=lambda query: self.dialplan.decide(query),
+            directory=self.directory,
+            submit=self.engine.submit,
+            open_leg=self._open_leg,
+            recording_path=self._recording_path,
+            sound_path=lambda name: self.sounds.find(name),
+            occupancy=self.directory.occupancy,
+            observer=self.observer,
+            settings=translate.call_settings(settings),
+        )
+        self.registry = CallRegistry(services, self._open_session, Limits(settings.limits.calls or 0))
+        admission = Admission(self.directory, self._authenticate, self._trunk_party)
+        self.reception = Reception(self.context, admission, self.registry, self.registrar.on_register)
+
+    # -- what the rooms ask for
+
+    def _wants_tls(self) -> bool:
+        settings = self.settings
+        uris = [trunk.address for trunk in settings.trunks.values()]
+        uris += [trunk.outbound_proxy for trunk in settings.trunks.values() if trunk.outbound_proxy]
+        outbound = any(uri.startswith("sips:") or "transport=tls" in uri.lower() for uri in uris)
+        return outbound or any(one.uri.transport == "tls" for one in settings.sip.listen)
+
+    def _known(self, flow: Flow) -> bool:
+        return self.directory.trunk_at(flow) is not None or self.location.has_flow(flow)
+
+    def _count(self, name: str) -> None:
+        self.leg_counters[name] = self.leg_counters.get(name, 0) + 1
+
+    def _open_session(self, call: str) -> MediaSession:
+        return MediaSession(call, self._media_settings, self.ids)
+
+    def _open_leg(self, leg: str, candidate: Candidate, emit: Callable[[LegEvent], None]) -> OutboundLeg:
+        return OutboundLeg(leg, self.context, emit, self.directory.leg_settings(candidate.target))
+
+    def _recording_path(self, name: str, at: datetime) -> str:
+        return str(recording_path(self.settings.storage.recordings_directory, name, at))
+
+    def _authenticate(self, transaction: ServerTransaction, request: Request) -> str | None:
+        username = self.authenticator.authenticate(transaction, request)
+        return None if username is None else self.directory.number_of(username)
+
+    def _trunk_party(self, trunk: str, request: Request) -> Party:
+        return party_of_trunk_call(request, self.settings.trunks[trunk].trust_identity)
+
+    def _report(self, where: str, error: Exception) -> None:
+        _log.error("fault", where=where, exc_info=error)
+
+    # -- life
+
+    def start(self) -> None:
+        """Begin to serve."""
+        self.store.start()
+        restored = self.location.restore(self.store.bindings.load())
+        self._loop.add_reader(self.engine.fileno(), self._engine_ready)
+        self._undo.append(lambda: self._loop.remove_reader(self.engine.fileno()))
+        self.driver.start(self.reception)
+        self.registrar.start()
+        self._undo.append(self.registrar.stop)
+        for listener, bound in self.network.listening:
+            _log.info("listening", transport=listener.transport, address=bound[0], port=bound[1])
+        if restored or self.store.interrupted or self.recovered:
+            _log.info(
+                "restored",
+                bindings=restored,
+                calls_interrupted=len(self.store.interrupted),
+                recordings_recovered=len(self.recovered),
+            )
+
+    def _engine_ready(self) -> None:
+        self.registry.on_media(self.engine.drain())
+
+    def reload(self) -> tuple[str, ...]:
+        """Read the files again and put them in force; running calls do not notice. Return the faults that kept it from
+        happening.
+
+        What is bound at start (listeners, ports, database) stays until a restart.
+        """
+        try:
+            configured = load_configured(self.path, self._environ)
+            self.network.reload_certificates()
+        except (ConfigurationError, EnvironmentFault) as error:
+            faults = error.faults if isinstance(error, ConfigurationError) else (str(error),)
+            for fault in faults:
+                _log.error("reload-refused", fault=fault)
+            return faults
+        self.settings = configured.settings
+        self.dialplan = configured.dialplan
+        self.directory.replace(configured.settings)
+        self.context.settings = translate.leg_settings(configured.settings)
+        self._media_settings = translate.media_settings(configured.settings)
+        self.registrar.settings = translate.registrar_settings(configured.settings)
+        self.registry.reconfigure(
+            translate.call_settings(configured.settings), Limits(configured.settings.limits.calls or 0)
+        )
+        self.sounds = SoundFolders(configured.settings.media.sounds)
+        for warning in configured.warnings:
+            _log.warning("configuration", warning=str(warning))
+        _log.info("reloaded", routes=len(configured.dialplan.routes))
+        return ()
+
+    def drain(self, done: Callable[[], None]) -> None:
+        """Take no new calls, let the running ones finish up to `limits.drain_timeout`, then end them; call `done` when
+        none is left."""
+        seconds = self.settings.limits.drain_timeout
+        _log.info("draining", calls=len(self.registry), seconds=seconds)
+        self.registry.drain(seconds, done)
+
+    def stop(self) -> None:
+        """Close everything. What was promised to the store is written first."""
+        self._unwind()
+
+    def _unwind(self) -> None:
+        while self._undo:
+            self._undo.pop()()
