@@ -96,7 +96,6 @@ def _moment(at: str, plan: Dialplan) -> datetime:
 
 def _print(decision: Decision) -> None:
     from rich.console import Console
-    from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
 
@@ -109,12 +108,13 @@ def _print(decision: Decision) -> None:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for each in considered:
         mark = Text("✓", "green") if each.matched else Text("✗", "red")
-        line = Text(f"line {each.position.line}", "dim")
-        table.add_row(mark, Text(each.route, "bold" if each.matched else ""), line, Text(each.why))
-    console.print(Padding(table, (0, 0, 1, 0)))
+        place = Text(f"line {each.position.line}", "dim")
+        table.add_row(mark, Text(each.route, "bold" if each.matched else ""), place, Text(each.why))
+    console.print(table)
+    console.print()
     if decision.route is None:
         console.print("No route takes the call.")
     elif decision.number != query.number:
         console.print(Text(f"The number becomes {decision.number}."))
-    for depth, line in decision_lines(decision):
-        console.print(Padding(Text(line), (0, 0, 0, 2 + 2 * depth)))
+    for depth, sentence in decision_lines(decision):
+        console.print(Text("  " * (depth + 1) + sentence))
