@@ -1,0 +1,257 @@
+"""The log: structlog in front, one thread behind that makes the text and writes it.
+
+Whoever logs pays for a dictionary and a place in a queue; time stamps are formatted, secrets removed and lines written
+elsewhere. The library's own logging, Twisted's and Python's warnings come the same way.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import queue
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, TextIO, cast
+
+import structlog
+from structlog.typing import EventDict
+from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogPublisher
+
+from pbx.ops.redaction import Redactor
+
+__all__ = ["LogPipe", "start_logging"]
+
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+_MOST_WAITING = 20_000
+_STOP: dict[str, Any] = {}
+
+# Loud libraries that say at info what nobody asked for.
+_QUIET = ("alembic", "asyncio", "httpx", "httpcore", "sqlalchemy", "uvicorn.access")
+
+_ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
+
+
+class LogPipe:
+    """The queue and the thread that writes. `put` may be called from any thread."""
+
+    def __init__(
+        self,
+        form: Literal["json", "console"],
+        file: Path | None = None,
+        secrets: Iterable[str] = (),
+        stream: TextIO | None = None,
+    ) -> None:
+        """Write to `file`, else to `stream`, else to standard error. Raises OSError if the file cannot be opened."""
+        self._file = file
+        self._stream = stream or sys.stderr
+        if file is not None:
+            self._stream = _open(file)
+        self._redactor = Redactor(secrets)
+        self._render = _render_json if form == "json" else _console(self._stream)
+        self._queue: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self._reopen = False
+        self.dropped = 0
+        """Lines lost because they came faster than they could be written."""
+        self._told = 0
+        self.failures = 0
+        """Lines that could not be written: a full disk, a closed terminal."""
+        self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
+        self._thread.start()
+
+    def put(self, event: dict[str, Any]) -> None:
+        """Have a line written: ``event``, ``level``, ``logger``, ``timestamp`` (seconds since the epoch), and
+        fields."""
+        if self._queue.qsize() >= _MOST_WAITING:
+            self.dropped += 1
+            return
+        self._queue.put(event)
+
+    def learn_secrets(self, secrets: Iterable[str]) -> None:
+        """Keep these out of the log from now on."""
+        self._redactor.learn(secrets)
+
+    def reopen(self) -> None:
+        """Open the file anew before the next line: it has been rotated."""
+        self._reopen = self._file is not None
+
+    def stop(self, timeout: float = 5.0) -> None:
+        """Write what waits and end the thread."""
+        if self._thread.is_alive():
+            self._queue.put(_STOP)
+            self._thread.join(timeout)
+        if self._file is not None:
+            self._stream.close()
+
+    def _run(self) -> None:
+        while (event := self._queue.get()) is not _STOP:
+            self._write(event)
+            if self._queue.empty():
+                self._tell_dropped()
+        self._tell_dropped()
+
+    def _tell_dropped(self) -> None:
+        lost = self.dropped - self._told
+        if lost:
+            self._told += lost
+            self._write({"event": "log-lines-dropped", "level": "warning", "timestamp": time.time(), "lines": lost})
+
+    def _write(self, event: dict[str, Any]) -> None:
+        try:
+            if self._reopen:
+                self._reopen = False
+                fresh = _open(self._file) if self._file is not None else self._stream
+                self._stream, old = fresh, self._stream
+                old.close()
+            self._stream.write(self._line(event) + "\n")
+            if self._queue.empty():
+                self._stream.flush()
+        except (OSError, ValueError):
+            self.failures += 1
+
+    def _line(self, event: dict[str, Any]) -> str:
+        exception = event.pop("exc_info", None)
+        fields = self._redactor.fields(event)
+        moment = datetime.fromtimestamp(event.get("timestamp") or time.time(), UTC)
+        fields["timestamp"] = moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+        if exception:
+            text = "".join(traceback.format_exception(*exception)).rstrip()
+            fields["exception"] = self._redactor.text(text)
+        return self._render(fields)
+
+
+def _open(path: Path) -> TextIO:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.open("a", encoding="utf-8", errors="backslashreplace")
+
+
+def _render_json(fields: dict[str, Any]) -> str:
+    first = {name: fields.pop(name) for name in ("timestamp", "level", "logger", "event") if name in fields}
+    return json.dumps(first | fields, default=str)
+
+
+def _console(stream: TextIO) -> Callable[[dict[str, Any]], str]:
+    render = structlog.dev.ConsoleRenderer(
+        colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback, pad_event_to=24
+    )
+
+    def line(fields: dict[str, Any]) -> str:
+        fields["timestamp"] = fields["timestamp"][11:23]
+        return str(render(None, "", fields))
+
+    return line
+
+
+class _PipeLogger:
+    """What structlog's loggers write to."""
+
+    def __init__(self, pipe: LogPipe, name: str) -> None:
+        self._put = pipe.put
+        self._name = name
+
+    def msg(self, /, **event: Any) -> None:
+        event["logger"] = self._name
+        self._put(event)
+
+    debug = info = warning = error = critical = exception = msg
+
+
+def _stamp(_logger: Any, level: str, event: EventDict) -> EventDict:
+    event["level"] = "error" if level == "exception" else level
+    event["timestamp"] = time.time()
+    return event
+
+
+def _keep_exception(_logger: Any, _level: str, event: EventDict) -> EventDict:
+    found = event.get("exc_info")
+    if found:
+        event["exc_info"] = _exception(found)
+    return event
+
+
+def _exception(found: object) -> _ExcInfo | None:
+    if isinstance(found, BaseException):
+        return type(found), found, found.__traceback__
+    if isinstance(found, tuple):
+        return found
+    current = sys.exc_info()
+    return current if current[0] is not None else None
+
+
+class _LibraryHandler(logging.Handler):
+    """Takes what libraries say through Python's logging."""
+
+    def __init__(self, pipe: LogPipe) -> None:
+        super().__init__()
+        self._put = pipe.put
+
+    def emit(self, record: logging.LogRecord) -> None:
+        event: dict[str, Any] = {
+            "event": record.getMessage(),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "timestamp": record.created,
+        }
+        if record.exc_info and record.exc_info[0] is not None:
+            event["exc_info"] = record.exc_info
+        self._put(event)
+
+
+def _twisted_observer(pipe: LogPipe, threshold: int) -> ILogObserver:
+    def observe(event: LogEvent) -> None:
+        level = event.get("log_level", LogLevel.info)
+        name = "error" if level is LogLevel.critical else "warning" if level is LogLevel.warn else level.name
+        if _LEVELS[name] < threshold:
+            return
+        line: dict[str, Any] = {
+            "event": formatEvent(event) or "",
+            "level": name,
+            "logger": event.get("log_namespace", "twisted"),
+            "timestamp": event.get("log_time", time.time()),
+        }
+        failure = event.get("log_failure")
+        if failure is not None:
+            line["exc_info"] = (failure.type, failure.value, failure.getTracebackObject())
+        pipe.put(line)
+
+    return cast("ILogObserver", observe)
+
+
+def start_logging(
+    level: Literal["debug", "info", "warning", "error"],
+    pipe: LogPipe,
+) -> Callable[[], None]:
+    """Send everything that is logged in this process, from `level` on, to `pipe`; return what undoes that and stops
+    it."""
+    threshold = _LEVELS[level]
+    structlog.configure(
+        processors=[structlog.contextvars.merge_contextvars, _stamp, _keep_exception],
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        logger_factory=lambda name="pbx", *_: _PipeLogger(pipe, name),
+        cache_logger_on_first_use=False,
+    )
+    handler = _LibraryHandler(pipe)
+    root = logging.getLogger()
+    before = root.level
+    root.addHandler(handler)
+    root.setLevel(max(threshold, logging.INFO))
+    logging.captureWarnings(True)
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(max(threshold, logging.WARNING))
+    observer = _twisted_observer(pipe, threshold)
+    globalLogPublisher.addObserver(observer)
+
+    def stop() -> None:
+        globalLogPublisher.removeObserver(observer)
+        logging.captureWarnings(False)
+        root.removeHandler(handler)
+        root.setLevel(before)
+        structlog.reset_defaults()
+        pipe.stop()
+
+    return stop

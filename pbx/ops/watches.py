@@ -1,0 +1,144 @@
+"""Which figures of which room are published, and under what name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from pbx.ops.metrics import Metrics
+from pbx.store.writer import WriterState, WriterStatus
+
+__all__ = [
+    "MessageCounter",
+    "Registrations",
+    "SeenMessage",
+    "watch_calls",
+    "watch_registrar",
+    "watch_sip",
+    "watch_store",
+]
+
+_METHODS = frozenset(
+    b"INVITE ACK BYE CANCEL OPTIONS REGISTER PRACK UPDATE INFO MESSAGE REFER SUBSCRIBE NOTIFY PUBLISH".split()
+)
+
+
+class SeenMessage(Protocol):
+    """What the capture ring tells its subscribers (`pbx.net.trace.Captured`)."""
+
+    @property
+    def outgoing(self) -> bool:
+        """Whether we sent it."""
+
+    @property
+    def data(self) -> bytes:
+        """The message as it went over the wire."""
+
+
+class MessageCounter:
+    """Counts SIP messages by direction and kind: a request's method, or a response's class. A subscriber of the
+    trace."""
+
+    __slots__ = ("_counts",)
+
+    def __init__(self) -> None:
+        self._counts: dict[tuple[bool, bytes], int] = {}
+
+    def __call__(self, message: SeenMessage) -> None:
+        """Count one message."""
+        data = message.data
+        if data[:8] == b"SIP/2.0 ":
+            kind = data[8:9]
+        else:
+            kind = data[: data.find(b" ", 0, 12)]
+            if kind not in _METHODS:
+                kind = b""
+        key = (message.outgoing, kind)
+        self._counts[key] = self._counts.get(key, 0) + 1
+
+    def read(self) -> dict[tuple[str, ...], float]:
+        """Return the counts by ``in`` or ``out``, and method, ``2xx`` or ``other``."""
+        found: dict[tuple[str, ...], float] = {}
+        for (outgoing, kind), count in self._counts.items():
+            if kind in _METHODS:
+                name = kind.decode()
+            else:
+                name = f"{kind.decode()}xx" if kind in (b"1", b"2", b"3", b"4", b"5", b"6") else "other"
+            key = ("out" if outgoing else "in", name)
+            found[key] = found.get(key, 0) + count
+        return found
+
+
+class Registrations(Protocol):
+    """What is read of the location service."""
+
+    def __len__(self) -> int:
+        """Return how many bindings there are."""
+
+    @property
+    def registered_aors(self) -> int:
+        """How many addresses-of-record have one."""
+
+
+def watch_calls(metrics: Metrics, active: Callable[[], int]) -> None:
+    """Publish how many calls there are now."""
+    metrics.gauge("tandem_calls_active", "Calls now.", active)
+
+
+def watch_store(metrics: Metrics, status: Callable[[], WriterStatus]) -> None:
+    """Publish how writing to the database goes."""
+    metrics.gauge(
+        "tandem_store_state",
+        "1 for the state that the store is in.",
+        lambda: {state.value: float(state is status().state) for state in WriterState},
+        "state",
+    )
+    metrics.gauge("tandem_store_waiting_rows", "Rows that wait to be written.", lambda: status().waiting)
+    metrics.gauge("tandem_store_spool_bytes", "Size of the spool; 0 while the database takes all.", _octets(status))
+    metrics.counter("tandem_store_written_rows", "Rows written to the database.", lambda: status().written)
+    metrics.counter("tandem_store_batches", "Transactions of the database.", lambda: status().batches)
+    metrics.counter("tandem_store_refused_rows", "Rows that the database would not take.", lambda: status().refused)
+    metrics.counter("tandem_store_lost_rows", "Rows lost: neither database nor disk took them.", lambda: status().lost)
+
+
+def _octets(status: Callable[[], WriterStatus]) -> Callable[[], float]:
+    return lambda: status().spooled_octets
+
+
+def watch_registrar(
+    metrics: Metrics,
+    location: Registrations,
+    responses: Mapping[int, int],
+    changes: Callable[[], Mapping[str, float]],
+    authentication: Mapping[str, int],
+) -> None:
+    """Publish registrations: how many, what became of REGISTERs and bindings, and who failed to prove who it is."""
+    metrics.gauge("tandem_bindings", "Contacts registered now.", lambda: len(location))
+    metrics.gauge("tandem_registered_aors", "Extensions with a contact now.", lambda: location.registered_aors)
+    metrics.counter(
+        "tandem_register_responses",
+        "Final responses to REGISTER other than challenges, by status.",
+        lambda: {str(status): count for status, count in responses.items()},
+        "status",
+    )
+    metrics.counter("tandem_binding_changes", "What happened to contacts.", changes, "change")
+    metrics.counter(
+        "tandem_authentications",
+        "Requests that had to prove who they are from, by outcome.",
+        lambda: authentication,
+        "outcome",
+    )
+
+
+def watch_sip(
+    metrics: Metrics,
+    messages: MessageCounter,
+    network: Mapping[str, int],
+    transactions: Callable[[], Mapping[str, int]],
+    dropped: Callable[[], Mapping[str, float]],
+) -> None:
+    """Publish what signalling does: messages, what transports and transactions count, what was dropped and why."""
+    metrics.counter("tandem_sip_messages", "SIP messages, by direction and kind.", messages.read, "direction", "kind")
+    metrics.counter("tandem_net_events", "What the transports did; see docs/operation.md.", lambda: network, "event")
+    metrics.counter("tandem_sip_events", "What the transaction layer did.", transactions, "event")
+    metrics.counter("tandem_sip_dropped", "Messages dropped, by reason.", dropped, "reason")
