@@ -9,6 +9,7 @@ from pbx.dialplan.actions import RESTRICTIONS, Action, Context, Refused
 from pbx.dialplan.conditions import Condition, NumberCondition, SourceCondition, TimeCondition
 from pbx.dialplan.decision import Considered, Decision, Query
 from pbx.dialplan.numbering import Numbering
+from pbx.dialplan.pattern import Pattern
 from pbx.dialplan.steps import DialStep, Step
 from pbx.positions import Position
 
@@ -117,27 +118,27 @@ class Dialplan:
     def attempt(self, route: Route, query: Query, kind: str, name: str) -> Decision | Refused | None:
         """Return the decision of a route whose source holds; None if another condition does not, Refused if it may
         not."""
-        fixed = 0
+        number = query.number
+        pattern: Pattern | None = None
+        if route.number is not None:
+            pattern = route.number.find(number)
+            if pattern is None:
+                return None
+        for condition in route.conditions:
+            if not condition.holds(query):
+                return None
         values = {
-            "number": query.number,
-            "dialled": query.number,
+            "number": number,
+            "dialled": number,
             "caller": query.caller,
             "caller_name": query.caller_name,
             "source": name,
         }
-        if route.number is not None:
-            pattern = route.number.find(query.number)
-            if pattern is None:
-                return None
+        fixed = 0
+        if pattern is not None:
             fixed = len(pattern.prefix)
             if pattern.groups:
-                match = pattern.match(query.number)
-                if match is not None:
-                    values.update((str(place), text or "") for place, text in enumerate(match.groups(), 1))
-                    values.update((key, text or "") for key, text in match.groupdict().items())
-        for condition in route.conditions:
-            if not condition.holds(query):
-                return None
+                values.update(pattern.parts(number))
         context = Context(query, kind, values, fixed, self.numbering)
         steps: list[Step] = []
         try:
@@ -145,7 +146,7 @@ class Dialplan:
                 action.perform(context, steps)
         except Refused as refused:
             return refused
-        sent = next((step.number for step in steps if isinstance(step, DialStep)), query.number)
+        sent = next((step.number for step in steps if isinstance(step, DialStep)), number)
         return Decision(query, route.name, sent, tuple(steps), "", self)
 
 
