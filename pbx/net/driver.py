@@ -46,6 +46,11 @@ if TYPE_CHECKING:
 __all__ = ["Driver", "Gate"]
 
 _VIA_PORTS = {"TCP": 5060, "TLS": 5061}
+_EARLY = 0.001
+"""How much too early a timer may fire: event loops count in milliseconds."""
+
+
+_NO_MESSAGE = Dropped("malformed_dropped")
 
 
 class Gate(Protocol):
@@ -210,6 +215,8 @@ class Driver:
         except Exception as error:  # noqa: BLE001 - a fault of ours in reading one message must not cost the socket
             self._fault(f"a message from {show(flow.remote)}", error)
             return
+        if gate is not None and effects and effects[0] == _NO_MESSAGE:
+            gate.offended(flow.remote[0], now)
         self._carry_out(effects)
 
     def unframeable(self, error: MessageError, flow: Flow) -> None:
@@ -350,12 +357,15 @@ class Driver:
                 return
             self._timer.cancel()
         self._timer_due = due
-        self._timer = self._clock.later(max(due - self.now(), 0.001), self._run_timers)
+        self._timer = self._clock.later(max(due - self.now(), _EARLY), self._run_timers)
 
     def _run_timers(self) -> None:
         self._timer = None
+        now = self.now()
+        if now < self._timer_due <= now + _EARLY:
+            now = self._timer_due
         try:
-            effects = self.layer.timers_due(self.now())
+            effects = self.layer.timers_due(now)
         except Exception as error:  # noqa: BLE001 - a fault of ours in one timer must not stop all others
             self._fault("the transaction timers", error)
             effects = []
