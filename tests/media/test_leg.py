@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import pytest
+
+from pbx.errors import NegotiationError, UsageError
+from pbx.media.leg import TABLE, Input, MediaLeg, State
+from pbx.sdp.codecs import PayloadFormat
+from pbx.sdp.model import Direction
+from pbx.sdp.offer_answer import LocalMedia
+from tests.support.media import sdp
+
+PCMU = PayloadFormat(0, "PCMU", 8000)
+
+
+def leg_in(state: State, exchange: Input | None) -> MediaLeg:
+    """Return a leg in `state` whose last completed exchange was completed by `exchange`."""
+    leg = MediaLeg("a", 1)
+    leg.local = LocalMedia("audio", "RTP/AVP", "203.0.113.5", 20000, 20001, rtcp_mux=False)
+    if exchange is Input.RECEIVE_ANSWER:
+        leg.make_offer((PCMU,), Direction.SENDRECV, rtcp_mux=False)
+        leg.receive_answer(sdp())
+    elif exchange is Input.SEND_ANSWER:
+        leg.receive_offer(sdp())
+        leg.make_answer((PCMU,), Direction.SENDRECV, rtcp_mux=False)
+    if state is State.LOCAL_OFFER:
+        leg.make_offer((PCMU,), Direction.SENDRECV, rtcp_mux=False)
+    elif state is State.REMOTE_OFFER:
+        leg.receive_offer(sdp())
+    assert leg.state is state
+    return leg
+
+
+def do(leg: MediaLeg, happened: Input) -> None:
+    if happened is Input.SEND_OFFER:
+        leg.make_offer((PCMU,), Direction.SENDRECV, rtcp_mux=False)
+    elif happened is Input.SEND_ANSWER:
+        leg.make_answer((PCMU,), Direction.SENDRECV, rtcp_mux=False)
+    elif happened is Input.RECEIVE_OFFER:
+        leg.receive_offer(sdp())
+    elif happened is Input.RECEIVE_ANSWER:
+        leg.receive_answer(sdp())
+    else:
+        leg.roll_back()
+
+
+@pytest.mark.parametrize("exchange", [None, Input.SEND_ANSWER, Input.RECEIVE_ANSWER])
+@pytest.mark.parametrize("happened", Input)
+@pytest.mark.parametrize("state", State)
+def test_every_state_and_input(state: State, happened: Input, exchange: Input | None) -> None:
+    leg = leg_in(state, exchange)
+    target = TABLE[state][happened]
+    if state is State.STABLE and happened in (Input.SEND_ANSWER, Input.RECEIVE_ANSWER) and exchange is not happened:
+        target = None  # an answer again, where none was before
+    if target is None:
+        with pytest.raises(NegotiationError if happened is Input.RECEIVE_OFFER else UsageError):
+            do(leg, happened)
+        assert leg.state is state
+    else:
+        do(leg, happened)
+        assert leg.state is target
+
+
+def test_the_table_is_whole() -> None:
+    assert set(TABLE) == set(State)
+    for row in TABLE.values():
+        assert set(row) == set(Input)
+
+
+def test_an_answer_without_a_common_codec_leaves_the_offer_pending() -> None:
+    leg = leg_in(State.REMOTE_OFFER, None)
+    with pytest.raises(NegotiationError):
+        leg.make_answer((PayloadFormat(8, "PCMA", 8000),), Direction.SENDRECV, rtcp_mux=False)
+    assert leg.state is State.REMOTE_OFFER
+    leg.make_answer((PCMU,), Direction.SENDRECV, rtcp_mux=False)
+
+
+def test_the_version_counts_changes() -> None:
+    leg = leg_in(State.STABLE, Input.SEND_ANSWER)
+    versions = []
+    for direction in (Direction.SENDRECV, Direction.SENDONLY, Direction.SENDONLY, Direction.SENDRECV):
+        versions.append(leg.make_offer((PCMU,), direction, rtcp_mux=False).origin.version)
+        leg.receive_answer(sdp())
+    assert versions == ["1", "2", "2", "3"]
+
+
+def test_after_a_rollback_no_answer_is_repeated() -> None:
+    leg = leg_in(State.LOCAL_OFFER, Input.SEND_ANSWER)
+    leg.roll_back()
+    with pytest.raises(UsageError):
+        do(leg, Input.SEND_ANSWER)
