@@ -17,13 +17,13 @@ __all__ = [
     "NO_PARAMS",
     "TOKEN",
     "Params",
-    "first_element",
     "format_params",
     "is_token",
     "parse_number",
     "parse_params",
     "quote",
     "quoted_end",
+    "split_first",
     "split_list",
     "unquote",
 ]
@@ -158,8 +158,14 @@ def split_list(text: str) -> list[str]:
         position = end + 1
 
 
-def first_element(text: str) -> str:
-    """Return the first element of a list, as `split_list` would, without looking at the others."""
-    if "," in text:
-        text = text[: _ELEMENT.match(text).end()]  # type: ignore[union-attr]  # it matches the empty text too
-    return text.strip(" \t")
+def split_first(text: str) -> tuple[str, str]:
+    """Return the first element of a list, as `split_list` would, and the text of the others, without looking at them.
+
+    Where no end of the first can be found it is the whole text, for its own parser to refuse.
+    """
+    if "," not in text:
+        return text.strip(" \t"), ""
+    end = _ELEMENT.match(text).end()  # type: ignore[union-attr]  # it matches the empty text too
+    if text[end : end + 1] != ",":
+        end = len(text)
+    return text[:end].strip(" \t"), text[end + 1 :].strip(" \t")

@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 from typing import Any, Final, TypeVar
 
 from pbx.errors import ParseError, UsageError
-from pbx.sip.grammar import first_element, split_list
+from pbx.sip.grammar import split_first, split_list
 from pbx.sip.names import CANONICAL, LISTS, canonical, is_header_name, key_of
 from pbx.sip.values import CSeq, NameAddress, Via
 
@@ -86,7 +86,7 @@ class Headers:
         if key not in self._repeated:
             value = self._first.get(key)
             return [] if value is None else [value]
-        return [value for spelled, value in self._items if key_of(spelled) == key]
+        return [value for spelled, value in self._items if _is(spelled, key)]
 
     def all(self, name: str) -> list[str]:
         """Return every value of a header, a list's elements one by one (RFC 3261 §7.3.1). Raises ParseError for an open
@@ -156,21 +156,15 @@ class Headers:
         """Make `value` the only one of that header, in the place of the first if there was one, else after all
         others."""
         name, key = _checked(name, value)
-        if key not in self._first:
+        position = self._position(key)
+        if position is None:
             self._items.append((name, value))
-        elif key not in self._repeated:
-            position = self._position(key)
-            assert position is not None
-            self._items[position] = (name, value)
         else:
-            position = self._position(key)
-            kept = [
-                item if number != position else (name, value)
-                for number, item in enumerate(self._items)
-                if number == position or key_of(item[0]) != key
-            ]
-            self._items = kept
-            self._repeated.discard(key)
+            self._items[position] = (name, value)
+            if key in self._repeated:
+                before, after = self._items[: position + 1], self._items[position + 1 :]
+                self._items = before + [item for item in after if not _is(item[0], key)]
+                self._repeated.discard(key)
         self._first[key] = value
         self._forget(key)
 
@@ -178,39 +172,46 @@ class Headers:
         """Remove a header with all its values; harmless if there is none."""
         key = key_of(name)
         if key in self._first:
-            self._items = [item for item in self._items if key_of(item[0]) != key]
+            self._items = [item for item in self._items if not _is(item[0], key)]
             del self._first[key]
             self._repeated.discard(key)
             self._forget(key)
 
     def replace_first(self, name: str, value: str | None) -> None:
-        """Replace the first element of a list header, which may share its line with others; None removes it."""
+        """Replace the first element of a list header, which may share its line with others; None removes it.
+
+        Raises UsageError if there is none.
+        """
         key = key_of(name)
         position = self._position(key)
         if position is None:
             raise UsageError(f"no {name} to replace")
         spelled, line = self._items[position]
-        parts = split_list(line)
-        parts[:1] = [] if value is None else [value]
+        rest = split_first(line)[1]
         if value is not None:
             _checked(name, value)
-        if parts:
-            self._items[position] = (spelled, ", ".join(parts))
+            rest = f"{value}, {rest}" if rest else value
+        if rest:
+            self._items[position] = (spelled, rest)
+            self._first[key] = rest
         else:
             del self._items[position]
-        values = [value for spelled, value in self._items if key_of(spelled) == key]
+            self._reindex(key)
+        self._forget(key)
+
+    def _reindex(self, key: str) -> None:
+        values = [value for name, value in self._items if _is(name, key)]
+        if len(values) < 2:
+            self._repeated.discard(key)
         if values:
             self._first[key] = values[0]
         else:
             del self._first[key]
-        if len(values) < 2:
-            self._repeated.discard(key)
-        self._forget(key)
 
     def _position(self, key: str) -> int | None:
         if key in self._first:
             for number, (name, _) in enumerate(self._items):
-                if name == key or key_of(name) == key:
+                if _is(name, key):
                     return number
         return None
 
@@ -257,13 +258,18 @@ class Headers:
             value = self._first.get("Via")
             if value is None:
                 raise ParseError("Via is missing")
-            via = self._parsed[_TOP_VIA] = Via.parse(first_element(value))
+            via = self._parsed[_TOP_VIA] = Via.parse(split_first(value)[0])
         return via
 
     def set_top_via(self, via: Via) -> None:
         """Replace the first Via by `via`."""
         self.replace_first("Via", str(via))
         self._parsed[_TOP_VIA] = via
+
+
+def _is(name: str, key: str) -> bool:
+    """Return whether a name as kept (canonical, or unknown in any spelling) belongs to a key."""
+    return name == key or (key not in CANONICAL and name.lower() == key)
 
 
 def _checked(name: str, value: str) -> tuple[str, str]:

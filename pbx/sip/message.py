@@ -130,7 +130,7 @@ class Message:
         return self.headers.maybe("Expires", _delta_seconds)
 
     def _tokens(self, name: str) -> tuple[str, ...]:
-        return tuple([token for token in self.headers.all(name) if token])
+        return tuple([token for token in self.headers.each(name, str) if token])
 
     @property
     def require(self) -> tuple[str, ...]:
@@ -271,7 +271,8 @@ def stamp_received(message: Message, host: str, port: int) -> None:
     `host` is numeric, an IPv6 address without brackets. A `received` that the sender wrote itself does not survive.
     """
     via = message.headers.top_via()
-    changed: dict[str, str | None] = {name: value for name, value in via.params.items() if name != "received"}
+    changed = dict(via.params)
+    changed.pop("received", None)
     # RFC 3581 §4: it MUST insert a "received" parameter [...] even if it is identical to the value of the "sent-by"
     # component.
     asked = "rport" in changed
@@ -280,4 +281,4 @@ def stamp_received(message: Message, host: str, port: int) -> None:
     if asked or host != via.host:
         changed["received"] = host
     if changed != via.params:
-        message.headers.set_top_via(via._replace(params=changed))
+        message.headers.set_top_via(Via(via.transport, via.host, via.port, changed, via.version))

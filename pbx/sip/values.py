@@ -168,7 +168,7 @@ class Via(NamedTuple):
 
     def with_params(self, **params: str | None) -> Via:
         """Return this Via with parameters set; None stands for a parameter without value."""
-        return self._replace(params={**self.params, **params})
+        return Via(self.transport, self.host, self.port, {**self.params, **params}, self.version)
 
     def __str__(self) -> str:
         return f"SIP/{self.version}/{self.transport} {self.sent_by}{format_params(self.params)}"

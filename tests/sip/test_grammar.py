@@ -6,12 +6,12 @@ from hypothesis import strategies as st
 
 from pbx.errors import ParseError
 from pbx.sip.grammar import (
-    first_element,
     format_params,
     is_token,
     parse_number,
     parse_params,
     quote,
+    split_first,
     split_list,
     unquote,
 )
@@ -83,7 +83,9 @@ def test_refused_params(text: str) -> None:
 )
 def test_lists(text: str, parts: list[str]) -> None:
     assert split_list(text) == parts
-    assert first_element(text) == (parts[0] if parts else "")
+    first, rest = split_first(text)
+    assert first == (parts[0] if parts else "")
+    assert split_list(rest) == parts[1:] or parts[1:] == [""]
 
 
 @pytest.mark.parametrize("text", ['"a, b', '"a\\", b', "<a, b", 'x, "', "x, <"])

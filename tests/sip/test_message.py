@@ -239,6 +239,14 @@ def test_received_and_rport(via: str, stamped: str) -> None:
     assert str(request.top_via) == stamped
 
 
+@pytest.mark.parametrize("rest", ['"', "nonsense", "<", ",", "SIP/2.0/UDP b;;"])
+def test_received_is_noted_whatever_stands_below(rest: str) -> None:
+    request = an_invite(Via=f"SIP/2.0/UDP a;rport, {rest}")
+    stamp_received(request, "192.0.2.1", 5099)
+    assert request.headers.get("Via") == f"SIP/2.0/UDP a;rport=5099;received=192.0.2.1, {rest}"
+    assert request.top_via.rport == 5099
+
+
 def test_every_reason_phrase_is_fit_to_be_written() -> None:
     for status, reason in REASON_PHRASES.items():
         assert 100 <= status < 700
