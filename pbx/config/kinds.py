@@ -269,21 +269,27 @@ def _context(info: ValidationInfo) -> Context:
     return info.context
 
 
+def _single(value: object) -> object:
+    if value is None:
+        raise ValueError("no value is given; write one, or leave the key out")
+    if isinstance(value, list | dict):
+        raise ValueError("a single value is wanted, not a list or mapping")
+    return value
+
+
 def _read_secret(value: object, info: ValidationInfo) -> Secret:
     if isinstance(value, Secret):
         return value
-    if not isinstance(value, str):
-        raise ValueError("a secret is a text; write env:NAME or file:PATH")
     context = _context(info)
-    return resolve_secret(value, context.folder, context.environ)
+    return resolve_secret(str(value), context.folder, context.environ)
 
 
 def _read_path(value: object, info: ValidationInfo) -> Path:
     if isinstance(value, Path):
         return value
-    if not isinstance(value, str) or not value or "\0" in value:
+    if not value or "\0" in str(value):
         raise ValueError("a path is wanted; relative ones begin at the folder of this file")
-    return Path(os.path.normpath(_context(info).folder / Path(value).expanduser()))
+    return Path(os.path.normpath(_context(info).folder / Path(str(value)).expanduser()))
 
 
 def _read_duration(value: object) -> float:
@@ -302,15 +308,20 @@ def _empty_if_none(value: object) -> object:
     return {} if value is None else value
 
 
-Duration = Annotated[float, BeforeValidator(_read_duration), Kind("duration", "20s")]
-Size = Annotated[int, BeforeValidator(_read_size), Kind("size", "4MiB")]
+SINGLE = BeforeValidator(_single)
+"""Runs first of all: what is read from text needs a text."""
+
+Duration = Annotated[float, BeforeValidator(_read_duration), SINGLE, Kind("duration", "20s")]
+Size = Annotated[int, BeforeValidator(_read_size), SINGLE, Kind("size", "4MiB")]
 Address = Annotated[str, AfterValidator(parse_address), Kind("address", "192.0.2.10")]
-ListenUriText = Annotated[ListenUri, BeforeValidator(parse_listen_uri), Kind("listen URI", "udp://0.0.0.0:5060")]
-HostPortText = Annotated[HostPort, BeforeValidator(parse_host_port), Kind("address and port", "127.0.0.1:8080")]
-PortRangeText = Annotated[PortRange, BeforeValidator(parse_port_range), Kind("range of ports", "20000-29999")]
-NetworkText = Annotated[Network, BeforeValidator(parse_network), Kind("network", "10.0.0.0/8")]
+ListenUriText = Annotated[
+    ListenUri, BeforeValidator(parse_listen_uri), SINGLE, Kind("listen URI", "udp://0.0.0.0:5060")
+]
+HostPortText = Annotated[HostPort, BeforeValidator(parse_host_port), SINGLE, Kind("address and port", "127.0.0.1:8080")]
+PortRangeText = Annotated[PortRange, BeforeValidator(parse_port_range), SINGLE, Kind("range of ports", "20000-29999")]
+NetworkText = Annotated[Network, BeforeValidator(parse_network), SINGLE, Kind("network", "10.0.0.0/8")]
 Networks = Annotated[tuple[NetworkText, ...], BeforeValidator(as_list), Kind("list of networks", "[10.0.0.0/8]")]
-IdentityText = Annotated[Identity, BeforeValidator(parse_identity), Kind("address or network", "192.0.2.0/24")]
+IdentityText = Annotated[Identity, BeforeValidator(parse_identity), SINGLE, Kind("address or network", "192.0.2.0/24")]
 Identities = Annotated[
     tuple[IdentityText, ...], BeforeValidator(as_list), Kind("list of addresses", '["192.0.2.1:5060", "192.0.2.0/24"]')
 ]
@@ -318,7 +329,9 @@ SipUriText = Annotated[str, AfterValidator(parse_sip_uri), Kind("SIP URI", "sip:
 CodecName = Annotated[str, AfterValidator(parse_codec), Kind("codec", "PCMA")]
 CodecNames = Annotated[tuple[CodecName, ...], BeforeValidator(as_list), Kind("list of codecs", "[opus, G722, PCMA]")]
 Words = Annotated[tuple[str, ...], BeforeValidator(as_list), Kind("list of texts", "[a, b]")]
-SecretText = Annotated[Secret, BeforeValidator(_read_secret), Kind("secret", "env:NAME, file:PATH or the text itself")]
-FilePath = Annotated[Path, BeforeValidator(_read_path), Kind("path", "var")]
+SecretText = Annotated[
+    Secret, BeforeValidator(_read_secret), SINGLE, Kind("secret", "env:NAME, file:PATH or the text itself")
+]
+FilePath = Annotated[Path, BeforeValidator(_read_path), SINGLE, Kind("path", "var")]
 FilePaths = Annotated[tuple[FilePath, ...], BeforeValidator(as_list), Kind("list of paths", "[sounds]")]
 Named = Annotated[Mapping[Key, T], BeforeValidator(_empty_if_none), AfterValidator(_frozen)]
