@@ -1,4 +1,5 @@
-"""A `Stack` without transactions, for tests of what stands on it: it remembers what was sent, and the test plays the network."""
+"""A `Stack` without transactions, for tests of what stands on it: it remembers what was sent, and the test plays the
+network."""
 
 from __future__ import annotations
 
@@ -59,6 +60,8 @@ class FakeServer:
     flow: Flow = FLOW
     user: object | None = None
     responses: list[Response] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
+    """When each response was sent."""
 
     @property
     def final_sent(self) -> bool:
@@ -74,7 +77,8 @@ class FakeServer:
 
 
 class FakeStack:
-    """Implements `pbx.sip.stack.Stack`. Every message is written and read again, so that none that is malformed goes unseen."""
+    """Implements `pbx.sip.stack.Stack`. Every message is written and read again, so that none that is malformed goes
+    unseen."""
 
     def __init__(self, clock: SteppedClock | None = None) -> None:
         self.clock = clock or SteppedClock()
@@ -109,6 +113,7 @@ class FakeStack:
             assert 200 <= response.status < 300
         _check(response)
         transaction.responses.append(response)
+        transaction.times.append(self.now())
 
     def cancel(self, transaction: ClientTransaction, headers: tuple[tuple[str, str], ...] = ()) -> None:
         assert isinstance(transaction, FakeClient)

@@ -15,6 +15,7 @@ from pbx.sip.headers import Headers
 from pbx.sip.message import Request, Response, make_response
 from pbx.sip.stack import Destination
 from pbx.sip.uri import Uri
+from tests.support.clock import SteppedClock
 from tests.support.fake_stack import FLOW, FakeClient, FakeServer, FakeStack
 from tests.support.sip import counted_ids
 
@@ -52,7 +53,7 @@ class Bench:
         )
 
     @property
-    def clock(self):  # noqa: ANN201
+    def clock(self) -> SteppedClock:
         return self.stack.clock
 
     def told(self, kind: type[E]) -> E:
@@ -104,7 +105,12 @@ class _Peer:
     leg: Leg = field(init=False)
 
     def message(
-        self, method: str, content: bytes = b"", cseq: int | None = None, content_type: str = "application/sdp", **extra: str
+        self,
+        method: str,
+        content: bytes = b"",
+        cseq: int | None = None,
+        content_type: str = "application/sdp",
+        **extra: str,
     ) -> Request:
         """Return a request of the peer in the dialog, without handing it over."""
         if cseq is None:
@@ -160,7 +166,9 @@ class InboundPeer(_Peer):
         super().__init__(bench)
         self.leg = InboundLeg("in", bench.context, bench.events.append, settings)
 
-    def invite(self, offer: bytes = b"", *, content_type: str = "application/sdp", contact: bool = True, **extra: str) -> bool:
+    def invite(
+        self, offer: bytes = b"", *, content_type: str = "application/sdp", contact: bool = True, **extra: str
+    ) -> bool:
         headers = Headers(
             [
                 ("Via", "SIP/2.0/UDP 198.51.100.7:5062;branch=z9hG4bKinvite"),
@@ -217,7 +225,9 @@ class OutboundPeer(_Peer):
         self.call_id = self.client.request.call_id
         self.leg_tag = self.client.request.from_.tag or ""
 
-    def response(self, status: int, content: bytes = b"", tag: str | None = None, contact: bool = True, **extra: str) -> Response:
+    def response(
+        self, status: int, content: bytes = b"", tag: str | None = None, contact: bool = True, **extra: str
+    ) -> Response:
         client = self.client
         response = make_response(client.request, status, to_tag=None if status == 100 else tag or self.tag)
         if contact and 100 < status < 300:

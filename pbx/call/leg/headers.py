@@ -13,6 +13,7 @@ from pbx.sip.ext.reason import answered_elsewhere, reasons_of
 from pbx.sip.grammar import quote
 from pbx.sip.headers import Headers
 from pbx.sip.message import Response
+from pbx.sip.names import key_of
 from pbx.sip.uri import Uri
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ answer is not known until the caller has one; without 100rel the offer comes wit
 ACCEPT = "application/sdp"
 
 OURS = frozenset(
-    name.lower()
+    key_of(name)
     for name in (
         *(
             "Via",
@@ -86,7 +87,7 @@ OURS = frozenset(
         ),
     )
 )
-"""Headers, in lower case, that a leg writes itself, or not at all: none of them may come from a policy or another
+"""Headers, by `key_of`, that a leg writes itself, or not at all: none of them may come from a policy or another
 leg."""
 
 _ANONYMOUS = str(ANONYMOUS)
@@ -123,7 +124,7 @@ def invite_headers(leg: Leg, dial: Dial, cseq: int) -> Headers:
     if settings.product:
         headers.add("User-Agent", settings.product)
     for name, value in dial.headers:
-        if name.lower() in OURS:
+        if key_of(name) in OURS:
             leg.context.count("header-withheld")
         else:
             headers.add(name, value)

@@ -22,6 +22,7 @@ from pbx.sip.dialog import Dialog
 from pbx.sip.ext.options import RELIABLE, supports
 from pbx.sip.ext.prack import rack_of
 from pbx.sip.ext.reason import reason_of
+from pbx.sip.names import key_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -272,7 +273,7 @@ class InboundLeg(Leg):
         cause = command.cause
         headers = [("Reason", reason_of(cause))]
         for name, value in command.headers if isinstance(command, commands.Reject) else ():
-            if name.lower() in OURS:
+            if key_of(name) in OURS:
                 self.context.count("header-withheld")
             else:
                 headers.append((name, value))
