@@ -83,8 +83,14 @@ def test_the_version_counts_changes() -> None:
     assert versions == ["1", "2", "2", "3"]
 
 
-def test_after_a_rollback_no_answer_is_repeated() -> None:
-    leg = leg_in(State.LOCAL_OFFER, Input.SEND_ANSWER)
+@pytest.mark.parametrize("pending", [State.LOCAL_OFFER, State.REMOTE_OFFER])
+def test_after_a_rollback_no_answer_is_repeated(pending: State) -> None:
+    leg = leg_in(pending, Input.SEND_ANSWER)
     leg.roll_back()
     with pytest.raises(UsageError):
         do(leg, Input.SEND_ANSWER)
+    leg = leg_in(pending, Input.RECEIVE_ANSWER)
+    settled = leg.remote
+    leg.roll_back()
+    leg.receive_answer(sdp(port=9000))
+    assert leg.remote is settled

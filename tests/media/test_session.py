@@ -602,6 +602,17 @@ class TestLocal:
             Connect("call/1", "call/3"),
         ]
 
+    def test_who_is_left_alone_can_be_connected_again(self) -> None:
+        made = session(legs="abc")
+        made.connect("a", "b")
+        made.connect("c", "b")
+        made.connect("a", "b")
+        assert [(command.left, command.right) for command in made.take_commands() if isinstance(command, Connect)] == [
+            ("call/1", "call/2"),
+            ("call/3", "call/2"),
+            ("call/1", "call/2"),
+        ]
+
 
 class TestEnds:
     def test_quality(self) -> None:

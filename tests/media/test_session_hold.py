@@ -20,6 +20,7 @@ STYLES = [
     # Devices that answer more, or less, than they may.
     ("sendonly", "", "sendonly", "sendrecv", "recvonly", (False, True), (True, False)),
     ("sendonly", "", "sendonly", "inactive", "inactive", (False, False), (False, False)),
+    ("recvonly", "", "recvonly", "sendrecv", "sendonly", (True, False), (False, True)),
     ("sendrecv", "", "sendrecv", "sendonly", "sendonly", (True, False), (False, True)),
 ]
 
@@ -84,6 +85,7 @@ def test_a_held_phone_refreshes_its_session_and_stays_held(refresh: str) -> None
     told = remotes(made)
     assert set(told) == {"b"}
     assert (told["b"].send, told["b"].receive) == (True, False)
+    assert direction(made.offer_to("a", "b")) == "sendrecv"  # its wish is still the same
 
 
 def test_a_holder_refreshes_its_session_and_keeps_its_hold() -> None:
