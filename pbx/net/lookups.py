@@ -33,7 +33,7 @@ class LookupSettings(Protocol):
     """What is wanted of `resolver.ResolverSettings` here."""
 
     @property
-    def timeout(self) -> float: ...  # noqa: D102 - described there
+    def question(self) -> float: ...  # noqa: D102 - described there
 
     @property
     def outstanding(self) -> int: ...  # noqa: D102
@@ -116,7 +116,7 @@ class Lookups:
         self._dns.lookup(name, kind, partial(self._answered, key, asked))
         if self._asked.get(key) is asked:
             late = DnsFailure(f"DNS did not answer in time for {name}")
-            asked.timer = self._clock.later(self._settings.timeout, partial(self._answered, key, asked, late))
+            asked.timer = self._clock.later(self._settings.question, partial(self._answered, key, asked, late))
 
     def _answered(self, key: Key, asked: _Asked, outcome: Outcome) -> None:
         if self._asked.get(key) is not asked:

@@ -63,8 +63,10 @@ class ResolverSettings:
     """What this server can send by, in the order of its own preference, for names that say nothing of transports."""
     families: tuple[int, ...] = (4,)
     """4 and 6, the preferred one first (RFC 7984 §4.2: a dual-stack client asks for both)."""
-    timeout: float = 5.0
-    """How long one resolution may take."""
+    question: float = 2.0
+    """How long DNS may take to answer one question."""
+    timeout: float = 6.0
+    """How long one resolution may take: three questions that nobody answers."""
     outstanding: int = 200
     """Questions to DNS at once; above it a resolution fails at once."""
     cached: int = 5000
@@ -222,7 +224,7 @@ class _Search:
                 questions += [(name, _ADDRESS_RECORDS[family]) for family in families]
 
         def targets(outcomes: Sequence[Outcome | None]) -> list[Target]:
-            told = {question: outcome for question, outcome in zip(questions, outcomes, strict=True)}
+            told = dict(zip(questions, outcomes, strict=True))
             ordered: dict[Target, None] = {}
             for transport, name, port in hops:
                 hosts: Iterable[str]
