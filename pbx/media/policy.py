@@ -9,7 +9,7 @@ from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from socket import AF_INET, AF_INET6, inet_pton
 
-from pbx.errors import UsageError
+from pbx.errors import ConfigurationError, UsageError
 from pbx.sdp.codecs import TELEPHONE_EVENT, PayloadFormat
 
 __all__ = [
@@ -96,6 +96,21 @@ class MediaSettings:
     rtcp_mux: RtcpMux = RtcpMux.ACCEPT
     latch: LatchPolicy = LatchPolicy.AUTOMATIC
 
+    def __post_init__(self) -> None:
+        """Check the addresses. Raises ConfigurationError that names every one that is none."""
+        faults: list[str] = []
+        for field in ("address", "address6", "external_address", "external_address6"):
+            value = getattr(self, field)
+            if value and not is_numeric(value):
+                faults.append(f"media.{field}: {value!r} is no IP address")
+        for network in self.local_networks:
+            try:
+                ip_network(network, strict=False)
+            except ValueError:
+                faults.append(f"media.local_networks: {network!r} is no network, such as 10.0.0.0/8")
+        if faults:
+            raise ConfigurationError(tuple(faults))
+
     @cached_property
     def _allowed(self) -> frozenset[str]:
         # Whoever lists voice codecs does not mean to lose the keys that a caller presses.
@@ -109,12 +124,10 @@ class MediaSettings:
     def own_codecs(self) -> tuple[PayloadFormat, ...]:
         """What we offer when there is no other side whose wishes to carry: voice codecs, and telephone-event.
 
-        Raises UsageError if `codecs` allows nothing that the engine can make; configuration should have refused that.
+        No voice codec is among them if `codecs` allows none that the engine can make.
         """
         names = [name.lower() for name in self.codecs] or list(ENGINE_CODECS[:-1])
         voices = [_OWN[name] for name in names if name in _OWN]
-        if not voices:
-            raise UsageError(f"of the codecs allowed ({', '.join(self.codecs)}) the media engine can make none")
         rates = {voice.rate for voice in voices}
         events = [_OWN_EVENT] if rates - {48000} else []
         return tuple(voices + events + ([_OWN_EVENT_48] if 48000 in rates else []))

@@ -10,7 +10,6 @@ from pbx.errors import UsageError
 from pbx.ids import Ids
 from pbx.media.commands import (
     Close,
-    Codec,
     Command,
     Connect,
     Disconnect,
@@ -21,14 +20,22 @@ from pbx.media.commands import (
     Query,
     Record,
     SendDigits,
-    SetRemote,
     StopPlaying,
     StopRecording,
 )
-from pbx.media.events import Closed, Event, Latched, Opened, Statistics, StreamStatistics
+from pbx.media.events import (
+    Closed,
+    Event,
+    Opened,
+    RecordingEnded,
+    RecordingFailed,
+    Statistics,
+    StreamStatistics,
+)
 from pbx.media.leg import MediaLeg, State
-from pbx.media.policy import MAXIMUM_FORMATS, MediaSettings, RtcpMux, is_numeric
+from pbx.media.policy import MediaSettings, RtcpMux, is_numeric
 from pbx.media.quality import Quality, quality_of
+from pbx.media.stream import Stream, packet_time_of
 from pbx.sdp.codecs import TELEPHONE_EVENT, PayloadFormat
 from pbx.sdp.model import Direction, SessionDescription
 from pbx.sdp.offer_answer import LocalMedia
@@ -41,25 +48,21 @@ def call_of(name: str) -> str:
     return name.rpartition("/")[0]
 
 
-class _Stream:
-    """One RTP session of a leg: one for each media section in use. For now that is the one audio section."""
-
-    __slots__ = ("closed", "closing", "counts", "id", "latch", "local_hint", "peer", "remote", "requested")
-
-    def __init__(self, name: str) -> None:
-        self.id = name
-        self.requested = False
-        self.closing = False
-        self.closed = False
-        self.latch = True
-        self.peer = ""
-        self.local_hint = ""
-        self.remote: SetRemote | None = None
-        self.counts = StreamStatistics()
-
-
 class MediaSession:
     """The media of one call. Legs are named by the ids that `pbx.call` gives them."""
+
+    __slots__ = (
+        "_call",
+        "_commands",
+        "_connected",
+        "_counter",
+        "_ids",
+        "_leg_of_stream",
+        "_legs",
+        "_recordings",
+        "_settings",
+        "_streams",
+    )
 
     def __init__(self, call: str, settings: MediaSettings, ids: Ids) -> None:
         self._call = call
@@ -68,9 +71,10 @@ class MediaSession:
         self._counter = 0
         self._commands: list[Command] = []
         self._legs: dict[str, MediaLeg] = {}
-        self._streams: dict[str, _Stream] = {}
+        self._streams: dict[str, Stream] = {}
         self._leg_of_stream: dict[str, str] = {}
         self._connected: dict[str, str] = {}
+        self._recordings: set[str] = set()
 
     # -- the engine
 
@@ -80,8 +84,10 @@ class MediaSession:
         return commands
 
     def on_event(self, event: Event) -> None:
-        """Take what the engine tells of a stream of this call; events of plays and recordings may be given too."""
-        if isinstance(event, (Opened, Closed, Statistics, Latched)):
+        """Take what the engine tells of this call."""
+        if isinstance(event, (RecordingEnded, RecordingFailed)):
+            self._recordings.discard(event.recording)
+        elif isinstance(event, (Opened, Closed, Statistics)):
             name = self._leg_of_stream.get(event.stream)
             if name is None:
                 raise UsageError(f"call {self._call} has no stream {event.stream}")
@@ -94,7 +100,7 @@ class MediaSession:
             elif isinstance(event, Statistics):
                 stream.counts = event.counts
 
-    def _opened(self, leg: MediaLeg, stream: _Stream, event: Opened) -> None:
+    def _opened(self, leg: MediaLeg, stream: Stream, event: Opened) -> None:
         settings = self._settings
         address = settings.advertised(event.address, stream.peer, stream.local_hint)
         leg.local = LocalMedia("audio", "RTP/AVP", address, event.rtp_port, event.rtcp_port, rtcp_mux=False)
@@ -177,13 +183,13 @@ class MediaSession:
     def offer_to(self, leg: str, source: str, *, decodable_only: bool = False) -> SessionDescription:
         """Return an offer to `leg` of what `source` offers, or has agreed to if it offers nothing now.
 
-        With `decodable_only` only codecs that the engine can decode (for a recording). Raises NegotiationError if none
-        is left.
+        With `decodable_only`, and while the call is recorded, only codecs that the engine can decode: no change in
+        mid-call may make a recording silent. Raises NegotiationError if none is left.
         """
         view, codecs, direction = self._leg(source).source()
         if view is None:
             raise UsageError(f"leg {source} has said nothing yet")
-        permitted = self._settings.permitted(codecs, decodable_only)
+        permitted = self._settings.permitted(codecs, decodable_only or bool(self._recordings))
         mux = self._settings.rtcp_mux is RtcpMux.OFFER
         return self._leg(leg).make_offer(permitted, direction, mux, view.packet_time, view.maximum_packet_time)
 
@@ -278,6 +284,7 @@ class MediaSession:
         `maximum` is in milliseconds, 0 for no end. RecordingEnded or RecordingFailed will name the id.
         """
         recording = self._name()
+        self._recordings.add(recording)
         other = self.stream_of(right) if right is not None else ""
         self._commands.append(Record(recording, self.stream_of(left), other, path, maximum))
         return recording
@@ -288,6 +295,7 @@ class MediaSession:
 
     def stop_recording(self, recording: str) -> None:
         """End a recording; its RecordingEnded follows."""
+        self._recordings.discard(recording)
         self._commands.append(StopRecording(recording))
 
     def send_digits(self, leg: str, digits: str, duration: int = 160) -> None:
@@ -317,7 +325,7 @@ class MediaSession:
     def packet_time(self, leg: str) -> int:
         """Return the milliseconds of sound in a packet that we send to a leg."""
         media = self._legs.get(leg)
-        return self._packet_time(media) if media else self._settings.packet_time
+        return packet_time_of(media, self._settings) if media else self._settings.packet_time
 
     def quality(self, leg: str) -> Quality | None:
         """Return how a leg sounds, both ways, by its counts as last told; None for a leg without a stream or codec."""
@@ -340,7 +348,7 @@ class MediaSession:
         leg = self._legs.get(name)
         if leg is None:
             leg = self._legs[name] = MediaLeg(name, self._ids.number(32))
-            stream = self._streams[name] = _Stream(self._name())
+            stream = self._streams[name] = Stream(self._name())
             self._leg_of_stream[stream.id] = name
         return leg
 
@@ -354,57 +362,18 @@ class MediaSession:
         self._counter += 1
         return f"{self._call}/{self._counter}"
 
-    def _packet_time(self, media: MediaLeg) -> int:
-        view = media.remote
-        wanted = (view.packet_time if view else None) or self._settings.packet_time
-        return min(wanted, view.maximum_packet_time) if view and view.maximum_packet_time else wanted
-
     def _tell_remote(self, media: MediaLeg, repeated: bool = False) -> None:
         """Queue SetRemote for what has been agreed.
 
         `repeated`: an answer was said again within one exchange. If nothing changed by it, the engine is told nothing,
         since that would open the latch to strangers once more.
         """
-        stream, view = self._streams[media.name], media.remote
-        if view is None:
-            raise UsageError(f"leg {media.name} has agreed to nothing")
-        address, port, latch = self._destination(stream, view.address, view.port)
-        rtcp = view.rtcp_address if is_numeric(view.rtcp_address) else address
-        mux = media.rtcp_mux
-        remote = SetRemote(
-            stream.id,
-            address,
-            port,
-            address if mux else rtcp,
-            port if mux else (view.rtcp_port if port else 0),
-            mux,
-            tuple([_codec(codec) for codec in media.to_peer[:MAXIMUM_FORMATS]]),
-            media.send,
-            media.receive,
-            latch,
-            self._packet_time(media),
-            self._settings.no_media_timeout,
-        )
+        stream = self._streams[media.name]
+        remote = stream.remote_of(media, self._settings)
         if repeated and remote == stream.remote:
             return
         stream.remote = remote
         self._commands.append(remote)
-
-    def _destination(self, stream: _Stream, address: str, port: int) -> tuple[str, int, bool]:
-        """Return where to send to and whether to latch."""
-        if address in ("0.0.0.0", "::"):
-            return address, 0, self._settings.latches(stream.latch, "", "")
-        if is_numeric(address):
-            return address, port, self._settings.latches(stream.latch, address, stream.peer)
-        # A host name (RFC 8866 §5.7 allows one). Nothing is resolved here: its media most likely comes from where its
-        # signalling does, and the latch finds out.
-        if stream.peer:
-            return stream.peer, port, True
-        return "0.0.0.0", 0, True
-
-
-def _codec(codec: PayloadFormat) -> Codec:
-    return Codec(codec.payload_type, codec.name, codec.rate, codec.channels, codec.parameters)
 
 
 def _numbered(codec: PayloadFormat, payload_type: int) -> PayloadFormat:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pbx.errors import UsageError
+from pbx.errors import ConfigurationError, UsageError
 from pbx.media.policy import MAXIMUM_FORMATS, LatchPolicy, MediaSettings, is_numeric, is_private
 from pbx.sdp.codecs import PayloadFormat
 
@@ -94,8 +94,13 @@ def test_what_we_offer_ourselves() -> None:
     assert names(MediaSettings(codecs=("PCMU", "G729", "pcma")).own_codecs) == ["PCMU", "PCMA", "telephone-event"]
     opus = MediaSettings(codecs=("opus",)).own_codecs
     assert [(codec.name, codec.rate) for codec in opus] == [("opus", 48000), ("telephone-event", 48000)]
-    with pytest.raises(UsageError, match="G729"):
-        _ = MediaSettings(codecs=("G729",)).own_codecs
+    assert MediaSettings(codecs=("G729",)).own_codecs == ()
+
+
+def test_faulty_settings_are_all_named() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        MediaSettings(address="media.example.com", external_address="x", local_networks=("10.0.0.0/8", "here"))
+    assert len(caught.value.faults) == 3
 
 
 @pytest.mark.parametrize(

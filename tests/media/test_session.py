@@ -19,7 +19,7 @@ from pbx.media.commands import (
     StopPlaying,
     StopRecording,
 )
-from pbx.media.events import Closed, Latched, Opened, PlayEnded, Statistics, StreamStatistics
+from pbx.media.events import Closed, Latched, Opened, PlayEnded, RecordingEnded, Statistics, StreamStatistics
 from pbx.media.policy import LatchPolicy, MediaSettings, RtcpMux
 from pbx.media.session import MediaSession, call_of
 from pbx.sdp.model import Direction
@@ -251,6 +251,25 @@ class TestRefusals:
             made.offer_to("b", "a")
         with pytest.raises(NegotiationError):
             made.local_answer("a")
+
+    def test_an_offer_of_our_own_without_a_codec_of_the_engine(self) -> None:
+        made = session(MediaSettings(address="203.0.113.5", codecs=("G729",)))
+        with pytest.raises(NegotiationError):
+            made.local_offer("a")
+
+    def test_a_change_in_mid_call_cannot_silence_a_recording(self) -> None:
+        made = session()
+        talk(made)
+        recording = made.record("a", "b", "/recordings/x.wav")
+        made.set_remote("a", sdp(formats="18 8"), offer=True)
+        assert made.offer_to("b", "a").media[0].formats == ("8",)
+        made.rollback("b")
+        made.rollback("a")
+        made.set_remote("a", sdp(formats="18"), offer=True)
+        with pytest.raises(NegotiationError):
+            made.offer_to("b", "a")
+        made.on_event(RecordingEnded(recording, "/recordings/x.wav", 1000, 32044, ""))
+        assert made.offer_to("b", "a").media[0].formats == ("18",)
 
     def test_nothing_that_can_be_recorded(self) -> None:
         made = session()
@@ -539,6 +558,12 @@ class TestLocal:
         made.set_remote("a", offer, offer=True)
         assert made.local_answer("a").media[0].formats == ("96", "100")
         assert made.local_answer("a", Direction.SENDONLY).media[0].attributes[-1] == ("sendonly", None)
+
+    def test_the_engine_plays_with_a_voice_even_if_keys_come_first(self) -> None:
+        made = session()
+        first = sdp("a=rtpmap:101 telephone-event/8000", formats="101 8")
+        talk(made, first, first)
+        assert [codec.name for codec in _last(made, "a").codecs] == ["PCMA", "telephone-event"]
 
     def test_the_only_keys_there_are(self) -> None:
         made = session(legs="a")

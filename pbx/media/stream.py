@@ -1,0 +1,92 @@
+"""One RTP session of a leg, as the engine has it: its id, its state, and what the engine is told of its peer."""
+
+from __future__ import annotations
+
+from pbx.errors import UsageError
+from pbx.media.commands import Codec, SetRemote
+from pbx.media.events import StreamStatistics
+from pbx.media.leg import MediaLeg
+from pbx.media.policy import MAXIMUM_FORMATS, MediaSettings, is_numeric
+from pbx.sdp.codecs import PayloadFormat
+
+__all__ = ["Stream", "packet_time_of"]
+
+
+class Stream:
+    """One for each media section of a leg that is in use. For now that is the one audio section."""
+
+    __slots__ = ("closed", "closing", "counts", "id", "latch", "local_hint", "peer", "remote", "requested")
+
+    def __init__(self, name: str) -> None:
+        self.id = name
+        self.requested = False
+        """Open was asked for."""
+        self.closing = False
+        """Close was asked for."""
+        self.closed = False
+        """The engine said Closed."""
+        self.latch = True
+        self.peer = ""
+        """Where the leg's signalling comes from; empty while unknown."""
+        self.local_hint = ""
+        """Our own address on the way there; empty while unknown."""
+        self.remote: SetRemote | None = None
+        """What the engine was told last."""
+        self.counts = StreamStatistics()
+
+    def remote_of(self, leg: MediaLeg, settings: MediaSettings) -> SetRemote:
+        """Return what the engine must know of what `leg` has agreed to."""
+        view = leg.remote
+        if view is None:
+            raise UsageError(f"leg {leg.name} has agreed to nothing")
+        address, port, latch = self._destination(view.address, view.port, settings)
+        if leg.rtcp_mux:
+            rtcp_address, rtcp_port = address, port
+        else:
+            rtcp_address = view.rtcp_address if is_numeric(view.rtcp_address) else address
+            rtcp_port = view.rtcp_port if port else 0
+        return SetRemote(
+            self.id,
+            address,
+            port,
+            rtcp_address,
+            rtcp_port,
+            leg.rtcp_mux,
+            _engine_codecs(leg.to_peer),
+            leg.send,
+            leg.receive,
+            latch,
+            packet_time_of(leg, settings),
+            settings.no_media_timeout,
+        )
+
+    def _destination(self, address: str, port: int, settings: MediaSettings) -> tuple[str, int, bool]:
+        """Return where to send to, and whether to latch."""
+        if address in ("0.0.0.0", "::"):
+            return address, 0, settings.latches(self.latch, "", "")
+        if is_numeric(address):
+            return address, port, settings.latches(self.latch, address, self.peer)
+        # A host name (RFC 8866 §5.7 allows one). Nothing is resolved here: its media most likely comes from where its
+        # signalling does, and the latch finds out.
+        if self.peer:
+            return self.peer, port, True
+        return "0.0.0.0", 0, True
+
+
+def packet_time_of(leg: MediaLeg, settings: MediaSettings) -> int:
+    """Return the milliseconds of sound in a packet to a leg: as its peer asks, else as settings say."""
+    view = leg.remote
+    wanted = (view.packet_time if view else None) or settings.packet_time
+    return min(wanted, view.maximum_packet_time) if view and view.maximum_packet_time else wanted
+
+
+def _engine_codecs(codecs: tuple[PayloadFormat, ...]) -> tuple[Codec, ...]:
+    """Return codecs as the engine takes them: voices first, since it plays with the first."""
+    voices = [codec for codec in codecs if not codec.is_companion]
+    companions = [codec for codec in codecs if codec.is_companion]
+    return tuple(
+        [
+            Codec(codec.payload_type, codec.name, codec.rate, codec.channels, codec.parameters)
+            for codec in (voices + companions)[:MAXIMUM_FORMATS]
+        ]
+    )
