@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -81,6 +82,9 @@ _STATIC = {
 }
 
 
+_TOKEN = re.compile(r"[!#-'*+\-.0-9A-Z^_`a-z{|}~]{1,64}")
+
+
 def codecs_of(media: MediaDescription, known: Iterable[PayloadFormat] = ()) -> tuple[PayloadFormat, ...]:
     """Return the formats of an RTP section in the order of its m= line.
 
@@ -117,9 +121,12 @@ def codecs_of(media: MediaDescription, known: Iterable[PayloadFormat] = ()) -> t
 
 
 def _mapped(payload_type: int, mapping: str, parameters: str) -> PayloadFormat | None:
-    """Read ``name/rate[/channels]``; None if it makes no sense."""
+    """Read ``name/rate[/channels]``; None if it makes no sense.
+
+    The name is a token (RFC 8866 §6.6); it ends in call records and on the other leg, so it is held to that.
+    """
     fields = mapping.strip().split("/")
-    if len(fields) < 2 or not fields[0] or " " in fields[0]:
+    if len(fields) < 2 or not _TOKEN.fullmatch(fields[0]):
         return None
     rate = _number(fields[1].strip(), 1_000_000)
     channels = _number(fields[2].strip(), 64) if len(fields) > 2 else 1

@@ -147,7 +147,7 @@ def check_answer(answer: SessionDescription, offer: SessionDescription, index: i
         raise NegotiationError("the answer lacks the section that was offered")
     answered, offered = answer.media[index], offer.media[index]
     if answered.kind != offered.kind:
-        raise NegotiationError(f"{answered.kind} in answer to {offered.kind}")
+        raise NegotiationError(f"another kind of media in answer to {offered.kind}")
     if answered.port == 0:
         raise NegotiationError(f"the {offered.kind} is refused")
     transport = transport_of(answer, answered)

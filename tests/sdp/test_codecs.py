@@ -48,7 +48,22 @@ def test_g722_has_the_clock_of_rfc_3551() -> None:
 
 
 @pytest.mark.parametrize(
-    "mapping", ["96", "96 opus", "96 /8000", "96 opus/", "96 opus/x", "96 opus/0", "96 o p/8000", "96 opus/-1", ""]
+    "mapping",
+    [
+        "96",
+        "96 opus",
+        "96 /8000",
+        "96 opus/",
+        "96 opus/x",
+        "96 opus/0",
+        "96 o p/8000",
+        "96 opus/-1",
+        "96 \udcff/8000",
+        "96 o\x1bp/8000",
+        "96 \u00fc/8000",
+        f"96 {'x' * 65}/8000",
+        "",
+    ],
 )
 def test_a_dynamic_number_without_a_usable_map_is_left_out(mapping: str) -> None:
     assert codecs_of(audio("96", ("rtpmap", mapping))) == ()
