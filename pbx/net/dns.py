@@ -15,7 +15,7 @@ from pbx.net.records import Answer, DnsFailure, Naptr, Record, Srv
 if TYPE_CHECKING:
     from twisted.python.failure import Failure
 
-__all__ = ["TwistedDns", "answer_of"]
+__all__ = ["TwistedDns", "answer_of", "failure_of"]
 
 _KINDS: Final = {"A": dns.A, "AAAA": dns.AAAA, "SRV": dns.SRV, "NAPTR": dns.NAPTR}
 _UNSAID_TTL: Final = 60.0
@@ -48,7 +48,7 @@ class TwistedDns:
             return
         deferred.addCallbacks(
             lambda sections: done(answer_of(kind, sections[0], sections[1])),
-            lambda failure: done(_failure_of(name, failure)),
+            lambda failure: done(failure_of(name, failure)),
         )
 
 
@@ -62,10 +62,11 @@ def answer_of(kind: str, answers: Sequence[dns.RRHeader], authority: Sequence[dn
     return Answer(tuple(_record(kind, header.payload) for header in wanted), ttl)
 
 
-def _failure_of(name: str, failure: Failure) -> Answer | DnsFailure:
+def failure_of(name: str, failure: Failure) -> Answer | DnsFailure:
+    """Return what an error of twisted.names means for the name that was asked for."""
     error = failure.value
     if isinstance(error, DNSNameError):
-        # There is no such name: an answer like another (RFC 2308 §2.1).
+        # RFC 2308 §2.1: that there is no such name is an answer, and may be remembered.
         message = error.args[0] if error.args else None
         return Answer((), _negative_ttl(message.authority if isinstance(message, dns.Message) else ()))
     if isinstance(error, TimeoutError):

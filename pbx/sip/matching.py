@@ -58,7 +58,8 @@ def merge_key(request: Request) -> str | None:
     if request.to.tag is not None:
         return None
     tag = request.from_.tag
-    return None if tag is None else f"{tag} {request.cseq} {request.call_id}"
+    number, method = request.cseq
+    return None if tag is None else f"{tag} {number} {method} {request.call_id}"
 
 
 def reply_address(via: Via) -> tuple[str, int]:
