@@ -249,9 +249,9 @@ class OutboundLeg(Leg):
         self._usages = {tag: usage}
         self.usage = usage
         usage.note_capabilities(response)
+        self.timer.granted(response)
         try:
             description = description_of(response)
-            self.timer.granted(response)
         except ProtocolError as error:
             fault = fault or error.reason
         if fault:

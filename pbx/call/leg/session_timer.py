@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from pbx.errors import ParseError
 from pbx.sip.ext.options import TIMER, supports
 from pbx.sip.ext.session_timer import SMALLEST_INTERVAL, min_se_of, session_expires_of
 
@@ -88,8 +89,14 @@ class SessionTimer:
         return True
 
     def granted(self, response: Response) -> None:
-        """Take the 2xx to a request that had the headers of `ask`, and start or stop the timer. Raises ParseError."""
-        granted = session_expires_of(response)
+        """Take the 2xx to a request that had the headers of `ask`, and start or stop the timer.
+
+        A malformed Session-Expires counts as none: an answered call is not ended for it.
+        """
+        try:
+            granted = session_expires_of(response)
+        except ParseError:
+            granted = None
         if granted is None:
             # RFC 4028 §7.2: if the 2xx response did not contain a Session-Expires header field, there is no session
             # expiration.
