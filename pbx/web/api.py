@@ -1,0 +1,266 @@
+"""The HTTP application: metrics, health, and the API with its page."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Response
+from fastapi.responses import FileResponse, PlainTextResponse
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+
+from pbx.ops.metrics import CONTENT_TYPE
+from pbx.store.call_records import CallFilter, CallRecord
+from pbx.web import views
+from pbx.web.page import page_router
+from pbx.web.ports import Ports
+from pbx.web.security import Guard, SecurityHeaders
+
+__all__ = ["make_api"]
+
+_REFUSED: dict[int | str, dict[str, Any]] = {401: {"model": views.Problem, "description": "No token, or a wrong one"}}
+_UNKNOWN: dict[int | str, dict[str, Any]] = {404: {"model": views.Problem, "description": "There is none of that id"}}
+
+
+def make_api(ports: Ports, guard: Guard, https: bool = False) -> FastAPI:
+    """Return the ASGI application."""
+    application = FastAPI(
+        title="Tandem",
+        version=ports.version,
+        summary="Calls, registrations, trunks and call records of one PBX.",
+        docs_url=None,
+        redoc_url=None,
+        middleware=[Middleware(SecurityHeaders, https=https)],
+    )
+    application.include_router(page_router())
+    application.include_router(_open_router(ports, guard))
+    for router in (_server_router(ports), _calls_router(ports), _traces_router(ports), _records_router(ports)):
+        application.include_router(router, prefix="/api/v1", dependencies=[Depends(guard.api)], responses=_REFUSED)
+    return application
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _open_router(ports: Ports, guard: Guard) -> APIRouter:
+    """What monitoring asks; health says no more than a word to who has no token."""
+    router = APIRouter(tags=["monitoring"])
+
+    @router.get("/healthz", response_class=PlainTextResponse)
+    async def healthz() -> str:
+        """Whether the process lives: it does if it answers."""
+        return "ok\n"
+
+    @router.get("/readyz", response_class=PlainTextResponse, responses={503: {"description": "Not ready"}})
+    async def readyz() -> Response:
+        """Whether the server should be given work: listeners up, store and media well, not draining."""
+        report = ports.report()
+        return PlainTextResponse(report.status + "\n", 200 if report.ready else 503)
+
+    @router.get("/metrics", dependencies=[Depends(guard.metrics)], response_class=PlainTextResponse)
+    async def metrics() -> Response:
+        """Metrics in Prometheus' text format."""
+        return Response(ports.metrics(), media_type=CONTENT_TYPE)
+
+    return router
+
+
+def _server_router(ports: Ports) -> APIRouter:
+    router = APIRouter(tags=["server"])
+
+    @router.get("/status")
+    async def status() -> views.StatusView:
+        """The server at a glance."""
+        health, store, now = views.HealthView.of(ports.report()), ports.store(), _now()
+        return views.StatusView(
+            version=ports.version,
+            status=health.status,
+            started=ports.started,
+            uptime=(now - ports.started).total_seconds(),
+            calls=len(ports.calls),
+            registrations=len(ports.registrations()),
+            trunks=len(ports.trunks()),
+            reactor_lag=ports.reactor_lag(),
+            checks=health.checks,
+            store=views.StoreView(
+                state=store.state.value,
+                waiting_rows=store.waiting,
+                spool_bytes=store.spooled_octets,
+                lost_rows=store.lost,
+                error=store.error,
+            ),
+        )
+
+    @router.get("/registrations")
+    async def registrations(aor: str = "") -> views.Registrations:
+        """Every registered contact, or those of one address-of-record or extension."""
+        found = [
+            views.RegistrationView.of(one)
+            for one in ports.registrations()
+            if not aor or aor in (one.aor, one.aor.partition(":")[2].partition("@")[0])
+        ]
+        return views.Registrations(registrations=found)
+
+    @router.get("/trunks")
+    async def trunks() -> views.Trunks:
+        """Every trunk, with its calls."""
+        return views.Trunks(trunks=[views.TrunkView.of(trunk) for trunk in ports.trunks()])
+
+    return router
+
+
+def _calls_router(ports: Ports) -> APIRouter:
+    router = APIRouter(prefix="/calls", tags=["calls"])
+
+    @router.get("")
+    async def calls() -> views.Calls:
+        """The running calls, the longest one first."""
+        now = _now()
+        return views.Calls(calls=[views.Call.of(summary, now) for summary in ports.calls.all()])
+
+    @router.post("", status_code=201, responses={409: {"model": views.Problem, "description": "It cannot be made"}})
+    async def originate(wanted: views.Originate, response: Response) -> views.NewCall:
+        """Ring an extension and, when it answers, dial a number as if it had."""
+        try:
+            call = ports.originate(wanted.source, wanted.number)
+        except LookupError as error:
+            raise HTTPException(409, str(error.args[0]) if error.args else "It cannot be made.") from error
+        response.headers["Location"] = f"/api/v1/calls/{call}"
+        return views.NewCall(id=call)
+
+    @router.get("/{call}", responses=_UNKNOWN)
+    async def one_call(call: str) -> views.Call:
+        """One running call."""
+        summary = ports.calls.get(call)
+        if summary is None:
+            raise HTTPException(404, "There is no running call of this id; its record is at /api/v1/call-records.")
+        return views.Call.of(summary, _now())
+
+    @router.delete("/{call}", status_code=204, responses=_UNKNOWN)
+    async def hang_up(call: str) -> None:
+        """End a call."""
+        if not ports.calls.hang_up(call):
+            raise HTTPException(404, "There is no running call of this id.")
+
+    return router
+
+
+def _traces_router(ports: Ports) -> APIRouter:
+    router = APIRouter(prefix="/calls", tags=["calls"])
+
+    async def sip_call_ids(call: str) -> tuple[str, ...]:
+        """Find the SIP Call-IDs of a call, running or ended."""
+        summary = ports.calls.get(call)
+        if summary is not None:
+            return summary.sip_call_ids
+        record = await run_in_threadpool(ports.records.get, call)
+        if record is None:
+            raise HTTPException(404, "There is no call of this id.")
+        return tuple(leg.sip_call_id for leg in record.legs if leg.sip_call_id)
+
+    @router.get("/{call}/trace", response_class=PlainTextResponse, responses=_UNKNOWN)
+    async def trace(call: str, bodies: bool = False) -> str:
+        """The SIP messages of a call as a ladder, with `bodies` in full too; for as long as they are kept."""
+        text = ports.trace.ladder(await sip_call_ids(call), bodies)
+        if not text:
+            raise HTTPException(404, "No messages of this call are kept any more.")
+        return text
+
+    @router.get(
+        "/{call}/trace.pcap",
+        response_class=Response,
+        responses=_UNKNOWN | {200: {"content": {"application/vnd.tcpdump.pcap": {}}}},
+    )
+    async def trace_pcap(call: str) -> Response:
+        """The SIP messages of a call as a capture file for Wireshark."""
+        data = ports.trace.pcap(await sip_call_ids(call))
+        if not data:
+            raise HTTPException(404, "No messages of this call are kept any more.")
+        return Response(
+            data,
+            media_type="application/vnd.tcpdump.pcap",
+            headers={"Content-Disposition": 'attachment; filename="call.pcap"'},
+        )
+
+    return router
+
+
+def _records_router(ports: Ports) -> APIRouter:
+    """The handlers here wait for the database, so they are no coroutines: FastAPI runs them on threads."""
+    router = APIRouter(prefix="/call-records", tags=["call records"])
+
+    def find(call: str) -> CallRecord:
+        record = ports.records.get(call)
+        if record is None:
+            raise HTTPException(404, "There is no call record of this id.")
+        return record
+
+    @router.get("", responses={400: {"model": views.Problem, "description": "A bad `after`"}})
+    def call_records(
+        wanted: Annotated[CallFilter, Depends(_filter)],
+        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+        after: str = "",
+    ) -> views.CallRecordPage:
+        """Call records, newest first. What is left out does not matter; `number` is the caller or the called."""
+        try:
+            return views.CallRecordPage.of(ports.records.search(wanted, limit, after))
+        except ValueError as error:
+            raise HTTPException(400, "`after` must be the `next` of an earlier page.") from error
+
+    @router.get("/{call}", responses=_UNKNOWN)
+    def call_record(call: str) -> views.CallRecordView:
+        """One call record."""
+        return views.CallRecordView.of(find(call))
+
+    @router.get(
+        "/{call}/recordings/{recording}",
+        response_class=FileResponse,
+        responses=_UNKNOWN | {200: {"content": {"audio/wav": {}}}},
+    )
+    def recording(call: str, recording: str) -> FileResponse:
+        """A recording's sound, as far as it goes while it is still running."""
+        path = next((one.path for one in find(call).recordings if one.id == recording), None)
+        if path is None:
+            raise HTTPException(404, "The call has no recording of this id.")
+        found = _sound_file(ports.recordings, path)
+        if found is None:
+            raise HTTPException(404, "The recording's file is not there any more.")
+        return FileResponse(found, media_type="audio/wav", filename=Path(path).name)
+
+    return router
+
+
+def _filter(
+    since: datetime | None = None,
+    until: datetime | None = None,
+    number: str = "",
+    caller: str = "",
+    called: str = "",
+    source: str = "",
+    destination: str = "",
+    route: str = "",
+    cause: str = "",
+    answered: bool | None = None,
+    recorded: bool | None = None,
+) -> CallFilter:
+    return CallFilter(
+        _aware(since), _aware(until), number, caller, called, source, destination, route, cause, answered, recorded
+    )
+
+
+def _aware(moment: datetime | None) -> datetime | None:
+    """A time without a zone is taken for the server's own."""
+    return moment.astimezone() if moment is not None and moment.tzinfo is None else moment
+
+
+def _sound_file(folder: Path, name: str) -> Path | None:
+    """Return the file of a recording, or what there is of it while it runs; None outside the folder of recordings."""
+    folder = folder.resolve()
+    for path in (folder / name, folder / f"{name}.part"):
+        path = path.resolve()
+        if path.is_relative_to(folder) and path.is_file():
+            return path
+    return None

@@ -1,0 +1,107 @@
+"""What the web needs of the rest of the server: `pbx.app` gives the real things, tests small ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from pbx.call.summary import Summary
+from pbx.ops.health import Report
+from pbx.store.call_records import CallFilter, CallPage, CallRecord
+from pbx.store.writer import WriterStatus
+
+__all__ = ["Calls", "Ports", "Records", "Registration", "TraceReader", "TrunkState"]
+
+
+class Calls(Protocol):
+    """The running calls (`pbx.call.registry.CallRegistry`)."""
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+
+    def get(self, call_id: str) -> Summary | None:
+        """Return what is known of a running call."""
+
+    def all(self) -> list[Summary]:
+        """Return what is known of every running call."""
+
+    def hang_up(self, call_id: str) -> bool:
+        """End a call; False if there is none of that id."""
+
+
+class Records(Protocol):
+    """The call records (`pbx.store.call_records.CallRecords`). Both wait for the database."""
+
+    def get(self, call: str) -> CallRecord | None:
+        """Return the record of this id."""
+
+    def search(self, wanted: CallFilter, limit: int, after: str) -> CallPage:
+        """Return a page of records. ValueError for a bad `after`."""
+
+
+class TraceReader(Protocol):
+    """The messages of calls (`pbx.net.trace`, `ladder`, `pcap`)."""
+
+    def ladder(self, call_ids: Iterable[str], bodies: bool) -> str:
+        """Return the messages of these SIP Call-IDs as a text, with `bodies` in full; empty if none is kept."""
+
+    def pcap(self, call_ids: Iterable[str]) -> bytes:
+        """Return the messages of these SIP Call-IDs as a capture file; empty if none is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """One contact of an extension."""
+
+    aor: str
+    contact: str
+    source: str
+    """Where it registered from, ``udp:192.0.2.1:5060``."""
+    expires: float
+    """Seconds from now."""
+    q: float
+    user_agent: str
+    path: tuple[str, ...]
+    behind_nat: bool
+    reachable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TrunkState:
+    """One trunk. Counts are calls since the start, `active` those of now."""
+
+    name: str
+    address: str
+    active: int
+    inbound: int
+    outbound: int
+    failed: int
+    max_calls: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Everything that the web asks for. All but `records` is asked on the reactor's thread and answers at once."""
+
+    version: str
+    started: datetime
+    calls: Calls
+    records: Records
+    trace: TraceReader
+    recordings: Path
+    """The folder that recordings are in; nothing outside it is ever served."""
+    registrations: Callable[[], list[Registration]]
+    trunks: Callable[[], list[TrunkState]]
+    originate: Callable[[str, str], str]
+    """Rings an extension (``extension/101``) and, when it answers, dials a number as if it had; returns the call's id.
+
+    LookupError, in words, if the extension is not there or no new call is taken.
+    """
+    report: Callable[[], Report]
+    store: Callable[[], WriterStatus]
+    metrics: Callable[[], bytes]
+    reactor_lag: Callable[[], float]
+    """The longest that a timer was late, since the start. Seconds."""

@@ -1,0 +1,356 @@
+"""What the API answers, as pydantic models: the schema that the OpenAPI page shows."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from pbx.call.summary import Summary
+from pbx.ops.health import Report
+from pbx.store.call_records import CallPage, CallRecord
+from pbx.web.ports import Registration, TrunkState
+
+__all__ = [
+    "Attempt",
+    "Call",
+    "CallRecordPage",
+    "CallRecordView",
+    "Calls",
+    "Cause",
+    "HealthView",
+    "Leg",
+    "NewCall",
+    "Originate",
+    "PartyView",
+    "Problem",
+    "Recording",
+    "RegistrationView",
+    "Registrations",
+    "StatusView",
+    "StoreView",
+    "TrunkView",
+    "Trunks",
+]
+
+
+class _View(BaseModel):
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+
+class Problem(_View):
+    """Why a request was refused."""
+
+    detail: str
+
+
+class PartyView(_View):
+    """Who somebody is."""
+
+    number: str
+    name: str = ""
+    anonymous: bool = False
+
+
+class Cause(_View):
+    """Why a call ended."""
+
+    slug: str
+    text: str
+    detail: str = ""
+    blame: str
+    sip_status: int
+
+
+class Leg(_View):
+    """One leg. Jitter and round trip are milliseconds; null stands for not known (yet)."""
+
+    target: str
+    sip_call_id: str
+    remote: str = ""
+    codec: str = ""
+    received_packets: int | None = None
+    sent_packets: int | None = None
+    lost: int | None = None
+    jitter: float | None = None
+    round_trip: float | None = None
+    mos: float | None = None
+    cause: str = ""
+
+
+class Attempt(_View):
+    """One thing that was tried to answer the call."""
+
+    target: str
+    outcome: str
+    detail: str = ""
+
+
+class Recording(_View):
+    """One recording of a call; its file is at ``/api/v1/call-records/{call}/recordings/{id}``."""
+
+    id: str
+    status: str
+    milliseconds: int = 0
+    sha256: str = ""
+    failure: str = ""
+
+
+class Call(_View):
+    """A running call. `seconds` counts from its start, `talked` from its answer."""
+
+    id: str
+    state: str
+    source: str
+    caller: PartyView
+    called: str
+    number: str
+    route: str
+    destination: str
+    started: datetime
+    answered: datetime | None
+    seconds: float
+    talked: float
+    legs: list[Leg]
+    attempts: list[Attempt]
+    recordings: list[Recording]
+
+    @classmethod
+    def of(cls, summary: Summary, now: datetime) -> Call:
+        """Return the view of a call at `now`."""
+        return cls(
+            id=summary.call,
+            state=summary.state,
+            source=summary.source,
+            caller=PartyView.model_validate(summary.caller),
+            called=summary.called,
+            number=summary.number,
+            route=summary.route,
+            destination=summary.destination,
+            started=summary.started_at,
+            answered=summary.answered_at,
+            seconds=max(0.0, (now - summary.started_at).total_seconds()),
+            talked=max(0.0, (now - summary.answered_at).total_seconds()) if summary.answered_at else 0.0,
+            legs=[
+                Leg(
+                    target=leg.target,
+                    sip_call_id=leg.sip_call_id,
+                    remote=leg.remote,
+                    codec=leg.codec,
+                    received_packets=leg.counts.received_packets if leg.counts else None,
+                    sent_packets=leg.counts.sent_packets if leg.counts else None,
+                    lost=leg.counts.lost if leg.counts else None,
+                    jitter=leg.counts.jitter if leg.counts else None,
+                    round_trip=_known(leg.counts.round_trip) if leg.counts else None,
+                    cause=leg.cause.slug if leg.cause else "",
+                )
+                for leg in summary.legs.values()
+            ],
+            attempts=[Attempt.model_validate(attempt) for attempt in summary.attempts],
+            recordings=[
+                Recording(
+                    id=one.recording,
+                    status=one.status,
+                    milliseconds=one.duration,
+                    sha256=one.sha256,
+                    failure=one.failure,
+                )
+                for one in summary.recordings
+            ],
+        )
+
+
+class Calls(_View):
+    """The running calls."""
+
+    calls: list[Call]
+
+
+class Originate(BaseModel):
+    """A call to be made: `source` rings, and when it answers, `number` is dialled as if it had."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    source: Annotated[str, Field(pattern=r"^extension/[^/\s]{1,64}$", examples=["extension/101"])]
+    number: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\s]+$", examples=["0301234567"])]
+
+
+class NewCall(_View):
+    """The call that was begun."""
+
+    id: str
+
+
+class CallRecordView(_View):
+    """A call as it is remembered. `duration` is seconds from its answer to its end."""
+
+    id: str
+    node: str
+    started: datetime
+    answered: datetime | None
+    ended: datetime | None
+    duration: float
+    source: str
+    caller: PartyView
+    called: str
+    number: str
+    route: str
+    destination: str
+    cause: Cause | None
+    steps: list[str]
+    attempts: list[Attempt]
+    legs: list[Leg]
+    recordings: list[Recording]
+
+    @classmethod
+    def of(cls, record: CallRecord) -> CallRecordView:
+        """Return the view of a record."""
+        return cls(
+            id=record.id,
+            node=record.node,
+            started=record.started,
+            answered=record.answered,
+            ended=record.ended,
+            duration=record.duration,
+            source=record.source,
+            caller=PartyView(number=record.caller, name=record.caller_name),
+            called=record.called,
+            number=record.number,
+            route=record.route,
+            destination=record.destination,
+            cause=Cause(
+                slug=record.cause,
+                text=record.cause_text,
+                detail=record.cause_detail,
+                blame=record.blame,
+                sip_status=record.sip_status,
+            )
+            if record.cause
+            else None,
+            steps=list(record.steps),
+            attempts=[Attempt.model_validate(attempt) for attempt in record.attempts],
+            legs=[
+                Leg(
+                    target=leg.target,
+                    sip_call_id=leg.sip_call_id,
+                    remote=leg.remote,
+                    codec=leg.codec,
+                    received_packets=leg.received_packets,
+                    sent_packets=leg.sent_packets,
+                    lost=leg.lost,
+                    jitter=leg.jitter,
+                    round_trip=_known(leg.round_trip),
+                    mos=_known(leg.mos),
+                    cause=leg.cause,
+                )
+                for leg in record.legs
+            ],
+            recordings=[Recording.model_validate(recording) for recording in record.recordings],
+        )
+
+
+def _known(value: float) -> float | None:
+    return None if value < 0 else value
+
+
+class CallRecordPage(_View):
+    """Some records, newest first. Ask again with `after` set to `next` for those that follow; the last page has
+    none."""
+
+    records: list[CallRecordView]
+    next: str
+
+    @classmethod
+    def of(cls, page: CallPage) -> CallRecordPage:
+        """Return the view of a page."""
+        return cls(records=[CallRecordView.of(record) for record in page.records], next=page.next)
+
+
+class RegistrationView(_View):
+    """One registered contact. `expires` is seconds from now."""
+
+    aor: str
+    contact: str
+    source: str
+    expires: float
+    q: float
+    user_agent: str
+    path: list[str]
+    behind_nat: bool
+    reachable: bool
+
+    @classmethod
+    def of(cls, registration: Registration) -> RegistrationView:
+        """Return the view of a registration."""
+        return cls.model_validate(registration)
+
+
+class Registrations(_View):
+    """Every registered contact."""
+
+    registrations: list[RegistrationView]
+
+
+class TrunkView(_View):
+    """One trunk. Counts are calls since the start, `active` those of now."""
+
+    name: str
+    address: str
+    active: int
+    inbound: int
+    outbound: int
+    failed: int
+    max_calls: int | None
+
+    @classmethod
+    def of(cls, trunk: TrunkState) -> TrunkView:
+        """Return the view of a trunk."""
+        return cls.model_validate(trunk)
+
+
+class Trunks(_View):
+    """Every trunk."""
+
+    trunks: list[TrunkView]
+
+
+class HealthView(_View):
+    """Whether the server should be given work, and each part by name: ``ok``, or what is the matter."""
+
+    status: str
+    checks: dict[str, str]
+
+    @classmethod
+    def of(cls, report: Report) -> HealthView:
+        """Return the view of a report."""
+        checks = {
+            name: f"{check.condition.value}: {check.detail}" if check.detail else check.condition.value
+            for name, check in report.checks.items()
+        }
+        return cls(status=report.status, checks=checks)
+
+
+class StoreView(_View):
+    """How writing to the database goes."""
+
+    state: str
+    waiting_rows: int
+    spool_bytes: int
+    lost_rows: int
+    error: str
+
+
+class StatusView(_View):
+    """The server at a glance. `reactor_lag` is the longest that a timer was late, in seconds."""
+
+    version: str
+    status: str
+    started: datetime
+    uptime: float
+    calls: int
+    registrations: int
+    trunks: int
+    reactor_lag: float
+    checks: dict[str, str]
+    store: StoreView
