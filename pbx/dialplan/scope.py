@@ -61,7 +61,7 @@ class Scope:
             return None
         if "recording" in template.names:
             if template.text == RECORDED:
-                return template
+                return Template(RECORDED, (RECORDED,), ())  # filled in by the call, not here
             reader.fault(node.position, f"{what}: {RECORDED} stands for a whole file; write nothing before or after it")
             return None
         parts = template.text.split("/")

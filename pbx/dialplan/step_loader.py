@@ -21,7 +21,6 @@ from pbx.dialplan.dial_loader import load_dial
 from pbx.dialplan.reader import Reader
 from pbx.dialplan.scope import Scope, header_name
 from pbx.dialplan.steps import (
-    RECORDED,
     AnswerStep,
     EchoStep,
     HangUpStep,
@@ -163,9 +162,8 @@ class StepLoader:
         known = [file for file in files if file is not None]
         if not known or is_early is None or times is None:
             return None
-        names = tuple(RECORDED if file.names else file.literals[0] for file in known)
-        step = PlayStep(names, is_early, times)
-        if all(file.constant or file.text == RECORDED for file in known):
+        step = PlayStep(tuple(file.literals[0] for file in known), is_early, times)
+        if all(file.constant for file in known):
             return Fixed(step)
         return Play(tuple(known), step)
 
