@@ -67,8 +67,7 @@ class Hosts:
 
 
 def parse_hosts(text: str) -> dict[str, tuple[str, ...]]:
-    """Read a hosts file: name in lower case to its addresses, in the order of the file. Lines that are none are
-    skipped."""
+    """Read a hosts file: name in lower case to its addresses, in the file's order. Skips what it cannot read."""
     names: dict[str, tuple[str, ...]] = {}
     for line in text.splitlines():
         address, *aliases = line.partition("#")[0].split() or [""]

@@ -51,8 +51,7 @@ class Dns(Protocol):
     """A way to ask DNS. `pbx.net.dns` has the real one."""
 
     def lookup(self, name: str, kind: str, done: Callable[[Answer | DnsFailure], None]) -> None:
-        """Ask for the records of `kind` (``NAPTR``, ``SRV``, ``A`` or ``AAAA``). `done` is called once, sooner or
-        later."""
+        """Ask for the records of `kind` (``NAPTR``, ``SRV``, ``A`` or ``AAAA``); `done` is called once."""
 
 
 def order_by_weight(records: Sequence[Srv], draw: Callable[[int], int]) -> list[Srv]:

@@ -106,8 +106,7 @@ def make_ack(request: Request, response: Response) -> Request:
 
 
 def make_cancel(request: Request, headers: tuple[tuple[str, str], ...] = ()) -> Request:
-    """Return the CANCEL of `request`, an INVITE as it was sent (RFC 3261 §9.1), with `headers` added (Reason, RFC
-    3326)."""
+    """Return the CANCEL of `request`, an INVITE as it was sent (RFC 3261 §9.1), with `headers` added (Reason)."""
     cancel = _request_like(request, "CANCEL", request.headers.get("To") or "")
     for name, value in headers:
         cancel.headers.add(name, value)

@@ -53,8 +53,7 @@ class AckArrived(NamedTuple):
 
 
 class Cancelled(NamedTuple):
-    """The INVITE of `transaction` was cancelled before it had a final response. The CANCEL has been answered; the
-    INVITE has not."""
+    """An INVITE was cancelled before it had a final response. The CANCEL has been answered; the INVITE has not."""
 
     transaction: ServerTransaction
     cancel: Request
@@ -87,8 +86,7 @@ class ServerFailed(NamedTuple):
 
 
 class StrayResponse(NamedTuple):
-    """A response that belongs to no transaction, or that came after its end. It must not be forwarded (RFC 6026
-    §7.1)."""
+    """A response that belongs to no transaction, or that came after its end."""
 
     response: Response
     flow: Flow

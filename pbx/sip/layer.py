@@ -195,8 +195,7 @@ class TransactionLayer:
         return len(self._context.servers)
 
     def leftovers(self) -> list[str]:
-        """Name what is still in the tables: empty when every transaction has come to its end and let go of
-        everything."""
+        """Name what is still in the tables; empty once every transaction has come to its end."""
         context = self._context
         names = [f"client {machine.key} {machine.state}" for machine in context.clients.values()]
         names += [f"server {machine.key} {machine.state}" for machine in context.servers.values()]
@@ -301,8 +300,7 @@ class TransactionLayer:
         self._context.effects.append(Send(reply, response.to_bytes(), None))
 
     def _stateless_tag(self, request: Request) -> str:
-        """Return a To tag that is the same for every repetition of a request (RFC 3261 §8.2.7) and else cannot be
-        guessed."""
+        """Return a To tag that cannot be guessed and is the same for every repetition (RFC 3261 §8.2.7)."""
         headers = request.headers
         text = "\n".join((headers.get("Via") or "", headers.get("Call-ID") or "", headers.get("From") or ""))
         return blake2s(text.encode("utf-8", "replace"), key=self._salt, digest_size=8).hexdigest()

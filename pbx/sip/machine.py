@@ -118,7 +118,7 @@ class Context:
         "timers",
         "times",
         "transaction",
-    )  # fmt: skip
+    )
 
     def __init__(self, settings: LayerSettings) -> None:
         self.settings = settings

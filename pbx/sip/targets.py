@@ -9,11 +9,10 @@ __all__ = ["DeadTargets", "Failover", "Target"]
 
 
 class Target(NamedTuple):
-    """Where a request can be sent: `transport` is ``udp``, ``tcp``, ``tls``, ``ws`` or ``wss``, `host` a numeric
-    address.
+    """Where a request can be sent.
 
-    `name` is the host name that a certificate must show for TLS; empty if the address was given as a number (RFC 5922
-    §4).
+    `transport` is ``udp``, ``tcp``, ``tls``, ``ws`` or ``wss``, `host` a numeric address. `name` is the domain that a
+    certificate must be for (RFC 5922 §4): empty without TLS, and if the URI had a number for a host.
     """
 
     transport: str
@@ -128,8 +127,7 @@ class Failover:
         return self._next(now)
 
     def failure(self, kind: str, now: float) -> Target | None:
-        """Take a `TransactionFailure`'s kind; return the next target to try, or None if the failure is to be passed
-        up."""
+        """Take a `TransactionFailure`'s kind; return the next target, or None if the failure is to be passed up."""
         current = self.current
         if self._settled or current is None or kind not in ("timeout", "transport"):
             return None

@@ -32,8 +32,7 @@ class TimerSettings:
     trying: float = 0.2
     """RFC 3261 §17.2.1: a 100 follows unless the transaction user answers an INVITE within 200 ms."""
     ringing: float = 185.0
-    """Timer C (RFC 3261 §16.6 item 11 asks for more than three minutes): an INVITE without news for that long is
-    cancelled."""
+    """Timer C: an INVITE without news for that long is cancelled (RFC 3261 §16.6 asks for more than three minutes)."""
 
     @property
     def lifetime(self) -> float:

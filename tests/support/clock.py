@@ -38,8 +38,7 @@ class SteppedClock(TwistedTestClock):
         return _Cancellable(self.callLater(delay, call))
 
     def run_out(self, longest: float = 3600.0) -> float:
-        """Go on until nothing is due any more; return when that was. Fails if something goes on longer than
-        `longest`."""
+        """Go on until nothing is due any more, and return when that was. Fails if that takes over `longest` seconds."""
         end = self.rightNow + longest
         while self.calls:
             assert self.calls[0].getTime() <= end, f"still due: {self.calls}"

@@ -223,8 +223,7 @@ class Nat:
         return (self.public, mapping.port)
 
     def admit(self, source: Address, destination: Address) -> UdpSocket | None:
-        """Return the socket inside that a datagram to the outside address `destination` is for, None if it is shut
-        out."""
+        """Return the socket inside that a datagram to an outside address is for, None if it is shut out."""
         mapping = self._inward.get(destination[1])
         if mapping is None or source not in mapping.remotes:
             return None
