@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, cast
 
-from pbx.net.addresses import may_send_to
 from pbx.net.contact import contact_uri
 from pbx.net.counters import Counters
 from pbx.net.outgoing import OutgoingAck, OutgoingRequest, Resolving
+from pbx.net.replies import RoutedReply
 from pbx.net.transport import show
 from pbx.sip.effects import (
     AckArrived,
     Cancelled,
     ClientFailed,
+    Dropped,
     RequestArrived,
     ResponseArrived,
     Send,
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Driver", "Gate"]
 
-_VIA_PORTS = {"TCP": 5060, "TLS": 5061}
+_TLS_PORT = 5061
 _EARLY = 0.001
 """How much too early a timer may fire: event loops count in milliseconds."""
 
@@ -141,7 +142,7 @@ class Driver:
 
     def later(self, delay: float, call: Callable[[], None]) -> Timer:
         """Call `call` after `delay` seconds; its exception is reported and concerns nobody else."""
-        return self._clock.later(delay, lambda: self._guarded("a timer", call))
+        return self._clock.later(delay, _Guarded(self, call))
 
     def send_request(self, request: Request, destination: Destination, user: TransactionUser) -> ClientTransaction:
         """Start a client transaction; `request` is the stack's from now on."""
@@ -185,7 +186,7 @@ class Driver:
         """Send an ACK; return an empty text, or why it cannot be sent."""
         for effect in self.layer.ack(request, flow, sent_by):
             if isinstance(effect, Send):
-                return self._send(effect.flow, effect.data)
+                return self.send_over(effect.flow, effect.data)
         return ""
 
     def soon(self, call: Callable[[], None]) -> None:
@@ -197,7 +198,7 @@ class Driver:
     def _run_waiting(self) -> None:
         waiting, self._waiting = self._waiting, []
         for call in waiting:
-            self._guarded("a transaction user", call)
+            self.guarded("a transaction user", call)
 
     # -- pbx.net.transport.Sink
 
@@ -223,7 +224,7 @@ class Driver:
         """Take that a stream cannot be read any further; answer what can be answered."""
         if self._gate is not None:
             self._gate.offended(flow.remote[0], self.now())
-        self._guarded("a stream", lambda: self._carry_out(self.layer.malformed(error, flow, self.now())))
+        self.guarded("a stream", lambda: self._carry_out(self.layer.malformed(error, flow, self.now())))
 
     def unreachable(self, remote: Address, detail: str) -> None:
         """Take that datagrams to `remote` do not get there: requests that wait for a response from it fail."""
@@ -263,44 +264,21 @@ class Driver:
         if not fault:
             return
         if flow.reliable and isinstance(transaction, ServerTransaction):
-            self._reroute(flow, data, transaction)
+            RoutedReply(self, data, transaction).start(flow)
         elif transaction is not None:
-            self._send_failed(transaction, fault)
+            self.send_failed(transaction, fault)
         else:
             self.counters["response_unroutable"] += 1
 
-    def _send(self, flow: Flow, data: bytes) -> str:
+    def send_over(self, flow: Flow, data: bytes) -> str:
+        """Send bytes; return an empty text, or why they cannot be sent."""
         if self.trace is not None:
             self.trace.capture(data, flow, self.now(), True)
         return self.network.send(flow, data)
 
-    def _send_failed(self, transaction: LayerClientTransaction | ServerTransaction, detail: str) -> None:
+    def send_failed(self, transaction: LayerClientTransaction | ServerTransaction, detail: str) -> None:
+        """Tell the layer that what a transaction last sent could not be sent."""
         self.soon(lambda: self._carry_out(self.layer.transport_failed(transaction, self.now(), detail)))
-
-    def _reroute(self, flow: Flow, data: bytes, transaction: ServerTransaction) -> None:
-        """Send a response whose connection is gone over a new one.
-
-        RFC 3261 §18.2.2: if that connection is no longer open, the server SHOULD open a connection to the IP address in
-        the "received" parameter, if present, using the port in the "sent-by" value, or the default port for that
-        transport, if no port is specified.
-        """
-        via = transaction.request.top_via
-        host = via.received or via.host
-        if not may_send_to(host):
-            self.counters["response_unroutable"] += 1
-            self._send_failed(transaction, f"the connection is gone, and {host} is no address to open another to")
-            return
-        self.counters["response_rerouted"] += 1
-        address = host, via.port or _VIA_PORTS.get(via.transport, 5060)
-        name = via.host if via.host != host else ""
-        self.network.connect(flow.transport, address, name, _Rerouted(self, data, transaction))
-
-    def rerouted(self, data: bytes, transaction: ServerTransaction, flow: Flow | None, detail: str) -> None:
-        """Take what became of the connection for a response."""
-        fault = detail if flow is None else self._send(flow, data)
-        if fault:
-            self.counters["response_unroutable"] += 1
-            self._send_failed(transaction, fault)
 
     def _tell(self, effect: Effect) -> None:
         """Tell whom it concerns. An exception of theirs ends here."""
@@ -335,7 +313,7 @@ class Driver:
         if transaction.final_sent:
             return
         response = make_response(transaction.request, 500, to_tag=self._ids.tag())
-        self._guarded("a 500", lambda: self.send_response(transaction, response))
+        self.guarded("a 500", lambda: self.send_response(transaction, response))
 
     def _note_alias(self, effect: RequestArrived) -> None:
         """RFC 5923 §8.1: a peer whose certificate was verified may ask for its connection to be used both ways."""
@@ -343,7 +321,7 @@ class Driver:
         if flow.transport == "tls":
             via = effect.request.top_via
             if "alias" in via.params:
-                self.network.alias(flow, via.port or _VIA_PORTS["TLS"])
+                self.network.alias(flow, via.port or _TLS_PORT)
 
     # -- timers
 
@@ -373,34 +351,32 @@ class Driver:
 
     # -- faults
 
-    def _guarded(self, where: str, call: Callable[[], object]) -> None:
-        if self._stopped:
-            return
-        try:
-            call()
-        except Exception as error:  # noqa: BLE001 - one misbehaving caller must not hurt another
-            self._fault(where, error)
+    def guarded(self, where: str, call: Callable[[], object]) -> bool:
+        """Call `call`, unless everything has stopped; report its exception, and return False then."""
+        if not self._stopped:
+            try:
+                call()
+            except Exception as error:  # noqa: BLE001 - one misbehaving caller must not hurt another
+                self._fault(where, error)
+                return False
+        return True
 
     def _fault(self, where: str, error: Exception) -> None:
         self.counters["user_errors"] += 1
         self._report(where, error)
 
 
-class _Rerouted:
-    """Waits for the connection that a response goes over (`pbx.net.transport.Connecting`)."""
+class _Guarded:
+    """A call that is due later, contained."""
 
-    __slots__ = ("_data", "_driver", "_transaction")
+    __slots__ = ("_call", "_driver")
 
-    def __init__(self, driver: Driver, data: bytes, transaction: ServerTransaction) -> None:
+    def __init__(self, driver: Driver, call: Callable[[], None]) -> None:
         self._driver = driver
-        self._data = data
-        self._transaction = transaction
+        self._call = call
 
-    def connected(self, flow: Flow) -> None:
-        self._driver.rerouted(self._data, self._transaction, flow, "")
-
-    def not_connected(self, detail: str) -> None:
-        self._driver.rerouted(self._data, self._transaction, None, detail)
+    def __call__(self) -> None:
+        self._driver.guarded("a timer", self._call)
 
 
 def _where(effect: Effect) -> str:

@@ -26,6 +26,8 @@ __all__ = ["Carrier", "Outgoing", "OutgoingAck", "OutgoingRequest", "Resolving"]
 
 _TCP_PATIENCE: Final = 1.5
 """Seconds for a TCP connection to come up that is only wanted because the request is large; then it goes by UDP."""
+_HERE: Final = "a request on its way"
+_OUR_FAULT: Final = "a fault of this server"
 _NO_TCP_SECONDS: Final = 600.0
 """How long a host without TCP is remembered."""
 
@@ -50,6 +52,9 @@ class Carrier(Protocol):
 
     def later(self, delay: float, call: Callable[[], None]) -> Timer:
         """Call `call` later."""
+
+    def guarded(self, where: str, call: Callable[[], object]) -> bool:
+        """Call `call`; report its exception, and return False then."""
 
     def soon(self, call: Callable[[], None]) -> None:
         """Call `call` as soon as whoever is calling now has returned."""
@@ -106,6 +111,10 @@ class Outgoing:
         self._carrier.resolver.resolve(next_hop, "", self._resolved)
 
     def _resolved(self, targets: Sequence[Target], detail: str) -> None:
+        if not self._carrier.guarded(_HERE, lambda: self._choose(targets, detail)):
+            self._give_up("transport", _OUR_FAULT)
+
+    def _choose(self, targets: Sequence[Target], detail: str) -> None:
         if self._over():
             return
         usable = [target for target in targets if self._usable(target)]
@@ -143,6 +152,10 @@ class Outgoing:
         if attempt is not self._attempt:
             return
         self._attempt = None
+        if not self._carrier.guarded(_HERE, lambda: self._go_on(attempt, flow, detail)):
+            self._give_up("transport", _OUR_FAULT)
+
+    def _go_on(self, attempt: _Attempt, flow: Flow | None, detail: str) -> None:
         if flow is not None:
             self._go(flow)
             return

@@ -6,7 +6,7 @@ Capturing stores references only. `pbx.net.ladder` and `pbx.net.pcap` make somet
 from __future__ import annotations
 
 import re
-from collections import deque
+from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ __all__ = ["Captured", "Trace", "call_id_of", "redacted"]
 
 _CALL_ID = re.compile(rb"\n(?:call-id|i)[ \t]*+:[ \t]*+([^\r\n]*+)", re.IGNORECASE)
 _USUAL = b"\nCall-ID: "
-_OVERHEAD = 240
-"""Octets that a stored message takes beside its own."""
+_OVERHEAD = 320
+"""Octets that a stored message takes beside its own, its share of the ring with it."""
 
 
 class Captured(NamedTuple):
@@ -34,14 +34,20 @@ class Captured(NamedTuple):
 class _Ring:
     """The messages of one Call-ID: the first ones, which set the call up, and the latest."""
 
-    __slots__ = ("dropped", "first", "is_call", "latest", "octets")
+    __slots__ = ("dropped", "first", "latest", "octets")
 
-    def __init__(self, is_call: bool) -> None:
-        self.is_call = is_call
-        self.first: list[Captured] = []
-        self.latest: deque[Captured] = deque()
+    def __init__(self) -> None:
+        self.first: list[float | bool | Flow | bytes] = []
+        """Four entries a message, not an object for each: what the garbage collector need not visit costs nothing."""
+        self.latest: deque[Captured] | None = None
+        """Made when it is needed: an empty one takes 600 octets."""
         self.octets = 0
         self.dropped = 0
+
+    def messages(self) -> list[Captured]:
+        first = self.first
+        found = [Captured(*first[start : start + 4]) for start in range(0, len(first), 4)]  # type: ignore[arg-type]
+        return found + list(self.latest or ())
 
 
 class _Budget:
@@ -52,7 +58,8 @@ class _Budget:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.octets = 0
-        self.rings: dict[bytes, _Ring] = {}
+        # Not a plain dict: taking from its front again and again walks over everything taken before.
+        self.rings: OrderedDict[bytes, _Ring] = OrderedDict()
 
 
 class Trace:
@@ -71,7 +78,7 @@ class Trace:
         others: int = 16 * 1024 * 1024,
     ) -> None:
         self.epoch = epoch
-        self._per_call = per_call
+        self._half = per_call // 2
         self._calls = _Budget(calls)
         self._others = _Budget(others)
         self._subscribers: tuple[Callable[[Captured], None], ...] = ()
@@ -95,9 +102,10 @@ class Trace:
 
     def capture(self, data: bytes, flow: Flow, when: float, outgoing: bool) -> None:
         """Keep one message."""
-        message = Captured(when, outgoing, flow, data)
-        for subscriber in self._subscribers:
-            subscriber(message)
+        if self._subscribers:
+            message = Captured(when, outgoing, flow, data)
+            for subscriber in self._subscribers:
+                subscriber(message)
         start = data.find(_USUAL)
         if start >= 0:
             start += len(_USUAL)
@@ -105,24 +113,21 @@ class Trace:
         else:
             call_id = call_id_of(data)
         budget = self._calls
-        ring = budget.rings.pop(call_id, None)
+        ring = budget.rings.get(call_id)
         if ring is None:
             if data[:7] != b"INVITE ":
                 budget = self._others
-                ring = budget.rings.pop(call_id, None)
+                ring = budget.rings.get(call_id)
             if ring is None:
-                ring = _Ring(budget is self._calls)
-        # Last in the dictionary is the one that spoke last.
-        budget.rings[call_id] = ring
+                ring = budget.rings[call_id] = _Ring()
+        budget.rings.move_to_end(call_id)
         size = len(data) + _OVERHEAD
-        if ring.octets + size <= self._per_call // 2:
-            ring.first.append(message)
-        else:
-            ring.latest.append(message)
         ring.octets += size
         budget.octets += size
-        if ring.octets > self._per_call:
-            self._shorten(ring, budget)
+        if ring.octets <= self._half:
+            ring.first += (when, outgoing, flow, data)
+        else:
+            self._append_latest(ring, budget, Captured(when, outgoing, flow, data))
         if budget.octets > budget.limit:
             self._make_room(budget)
 
@@ -134,8 +139,7 @@ class Trace:
             for budget in (self._calls, self._others):
                 ring = budget.rings.get(key)
                 if ring is not None:
-                    found += ring.first
-                    found += ring.latest
+                    found += ring.messages()
         found.sort(key=lambda message: message.when)
         return found
 
@@ -149,17 +153,21 @@ class Trace:
         """Return the Call-IDs of the calls that are held, the one that spoke last at the end."""
         return [key.decode("utf-8", "replace") for key in self._calls.rings]
 
-    def _shorten(self, ring: _Ring, budget: _Budget) -> None:
-        while ring.octets > self._per_call and len(ring.latest) > 1:
-            size = len(ring.latest.popleft().data) + _OVERHEAD
+    def _append_latest(self, ring: _Ring, budget: _Budget, message: Captured) -> None:
+        latest = ring.latest
+        if latest is None:
+            latest = ring.latest = deque()
+        latest.append(message)
+        while ring.octets > 2 * self._half and len(latest) > 1:
+            size = len(latest.popleft().data) + _OVERHEAD
             ring.octets -= size
             budget.octets -= size
             ring.dropped += 1
 
     def _make_room(self, budget: _Budget) -> None:
         while budget.octets > budget.limit and len(budget.rings) > 1:
-            quietest = next(iter(budget.rings))
-            budget.octets -= budget.rings.pop(quietest).octets
+            _, quietest = budget.rings.popitem(last=False)
+            budget.octets -= quietest.octets
 
 
 def call_id_of(data: bytes) -> bytes:

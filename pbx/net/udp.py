@@ -1,6 +1,6 @@
 """One UDP listener: a socket read in a tight loop.
 
-Not Twisted's UDP port: this one is cheaper a datagram (`docs/decisions.md` has the figures), tells on which of our
+Not Twisted's UDP port: at the same cost (`docs/decisions.md` has the figures) this one tells on which of our
 addresses a datagram arrived, answers from that one, and hears of ICMP errors.
 """
 
