@@ -25,6 +25,10 @@ __all__ = [
 MAXIMUM_FORMATS = 16
 """Payload types that one stream of the engine may have."""
 
+_HIGHEST_RATE = 192_000
+_MOST_CHANNELS = 8
+# Beyond these the engine takes no codec, not even to relay it.
+
 ENGINE_CODECS = ("opus", "g722", "pcma", "pcmu", "l16")
 """Voice codecs that the engine decodes and encodes, in the order in which we offer them when nobody says otherwise."""
 
@@ -139,6 +143,8 @@ class MediaSettings:
         for codec in codecs:
             name = codec.name.lower()
             if name in _NEVER or (allowed and name not in allowed) or (decodable_only and not _decodable(codec)):
+                continue
+            if codec.rate > _HIGHEST_RATE or codec.channels > _MOST_CHANNELS:
                 continue
             passed.append(codec)
         while len(passed) > MAXIMUM_FORMATS:

@@ -94,11 +94,12 @@ class MediaSession:
             stream = self._streams[name]
             if isinstance(event, Opened):
                 self._opened(self._legs[name], stream, event)
-            elif isinstance(event, Closed):
-                stream.closed, stream.counts = True, event.counts
-                self._unlink(stream.id)
             elif isinstance(event, Statistics):
                 stream.counts = event.counts
+            elif not stream.closed:
+                # Once more comes for each command that crossed the first one, and has no counts.
+                stream.closed, stream.counts = True, event.counts
+                self._unlink(stream.id)
 
     def _opened(self, leg: MediaLeg, stream: Stream, event: Opened) -> None:
         settings = self._settings
@@ -201,7 +202,8 @@ class MediaSession:
         view, codecs, direction = self._leg(source).source()
         if view is None:
             raise UsageError(f"leg {source} has said nothing yet")
-        return self._answer(self._leg(leg), codecs, direction, view.packet_time)
+        permitted = self._settings.permitted(codecs, bool(self._recordings))
+        return self._answer(self._leg(leg), permitted, direction, view.packet_time)
 
     def local_answer(self, leg: str, direction: Direction = Direction.SENDRECV) -> SessionDescription:
         """Return our own answer to a leg's offer, for sound that the engine makes or takes.

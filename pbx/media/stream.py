@@ -8,6 +8,7 @@ from pbx.media.events import StreamStatistics
 from pbx.media.leg import MediaLeg
 from pbx.media.policy import MAXIMUM_FORMATS, MediaSettings, is_numeric
 from pbx.sdp.codecs import PayloadFormat
+from pbx.sdp.offer_answer import family_of
 
 __all__ = ["Stream", "packet_time_of"]
 
@@ -43,7 +44,8 @@ class Stream:
         if leg.rtcp_mux:
             rtcp_address, rtcp_port = address, port
         else:
-            rtcp_address = view.rtcp_address if is_numeric(view.rtcp_address) else address
+            said = view.rtcp_address
+            rtcp_address = said if is_numeric(said) and family_of(said) == family_of(address) else address
             rtcp_port = view.rtcp_port if port else 0
         return SetRemote(
             self.id,

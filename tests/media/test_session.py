@@ -70,6 +70,8 @@ def test_a_call_from_open_to_close() -> None:
     assert made.close_all() == {"call/2"}
     assert not made.ready("a")
     assert made.counts("a") == StreamStatistics(received_packets=50, payload_type=0)
+    made.on_event(Closed("call/1", StreamStatistics(), "no such stream"))
+    assert made.counts("a") == StreamStatistics(received_packets=50, payload_type=0)
 
 
 def test_names() -> None:
@@ -191,6 +193,12 @@ class TestRtcp:
         assert _last(made, "a").rtcp_address == "192.0.2.77"
         assert _last(made, "a").rtcp_port == 5555
 
+    @pytest.mark.parametrize("said", ["IN IP6 2001:db8::1", "IN IP4 host.example.com"])
+    def test_an_address_that_cannot_be_reached_is_replaced_by_that_of_the_media(self, said: str) -> None:
+        made = session()
+        talk(made, sdp(f"a=rtcp:5555 {said}"))
+        assert (_last(made, "a").rtcp_address, _last(made, "a").rtcp_port) == ("192.0.2.1", 5555)
+
     def test_multiplexed_when_the_peer_asks(self) -> None:
         made = session()
         made.set_remote("a", sdp("a=rtcp-mux"), offer=True)
@@ -270,6 +278,13 @@ class TestRefusals:
             made.offer_to("b", "a")
         made.on_event(RecordingEnded(recording, "/recordings/x.wav", 1000, 32044, ""))
         assert made.offer_to("b", "a").media[0].formats == ("18",)
+
+    @pytest.mark.parametrize("mapping", ["x/192001", "x/8000/9"])
+    def test_what_the_engine_does_not_even_relay(self, mapping: str) -> None:
+        made = session()
+        made.set_remote("a", sdp(f"a=rtpmap:96 {mapping}", formats="96"), offer=True)
+        with pytest.raises(NegotiationError):
+            made.offer_to("b", "a")
 
     def test_nothing_that_can_be_recorded(self) -> None:
         made = session()
