@@ -213,6 +213,8 @@ class OutboundPeer(_Peer):
         super().__init__(bench, cseq=0)
         settings = dial.pop("settings", None)
         self.leg = OutboundLeg("out", bench.context, bench.events.append, settings)  # type: ignore[arg-type]
+        if not dial.pop("dialled", True):
+            return
         arguments: dict[str, object] = {
             "destination": CALLEE,
             "caller": Party("100", "Alice"),

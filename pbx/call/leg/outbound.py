@@ -159,10 +159,15 @@ class OutboundLeg(Leg):
             if rseq and not usage.rseqs.is_next(rseq):
                 self.context.count("provisional-repeated")
                 return
-            description = description_of(response)
-        except ProtocolError:
+        except ParseError:
             self.context.count("response-malformed")
             return
+        try:
+            description = description_of(response)
+        except ProtocolError:
+            # That it rings, and that it must be acknowledged, is true all the same.
+            self.context.count("response-malformed")
+            description = None
         usage.note_capabilities(response)
         if rseq and not self._acknowledge_provisional(usage, rseq, description):
             return
