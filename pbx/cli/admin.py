@@ -1,0 +1,344 @@
+"""``pbx status``, ``calls``, ``records``, ``registrations``, ``trunks``, ``hangup`` and ``originate``: they ask the
+running server over its HTTP API, whose address and token they take from the same configuration."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import quote
+
+import typer
+
+from pbx.cli.options import ConfigurationFile, configuration_file
+from pbx.errors import EnvironmentFault
+
+if TYPE_CHECKING:
+    import httpx
+
+    from pbx.config.schema import Settings
+
+__all__ = ["register"]
+
+_TIMEOUT = 10.0
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+_TOKEN_FILE = "api-token"
+
+Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
+CallId = Annotated[str, typer.Argument(metavar="ID", help="The id of a call, as `pbx calls` shows it.")]
+
+
+def register(application: typer.Typer) -> None:
+    """Add the commands."""
+    for command in (status, calls, records, registrations, trunks, hangup, originate):
+        application.command()(command)
+
+
+# Commands
+
+
+def status(config: ConfigurationFile = None, as_json: Json = False) -> None:
+    """Show the running server at a glance."""
+    found = _ask(config, "GET", "/status")
+    if as_json:
+        _print_json(found)
+        return
+    store = found["store"]
+    rows = [
+        ("version", found["version"]),
+        ("state", found["status"]),
+        ("up", _span(found["uptime"])),
+        ("calls", found["calls"]),
+        ("registrations", found["registrations"]),
+        ("trunks", found["trunks"]),
+        ("store", " ".join(filter(None, (store["state"], store["error"])))),
+        ("worst reactor lag", f"{found['reactor_lag'] * 1000:.0f} ms"),
+        *((name, value) for name, value in found["checks"].items()),
+    ]
+    _print_table(("", ""), rows)
+
+
+def calls(
+    config: ConfigurationFile = None,
+    trace: Annotated[str, typer.Option(metavar="ID", help="Show the SIP messages of this call as a ladder.")] = "",
+    bodies: Annotated[bool, typer.Option(help="With --trace: the messages in full too.")] = False,
+    pcap: Annotated[Path | None, typer.Option(help="With --trace: write them to this file, for Wireshark.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List the running calls, or show the messages of one, running or ended."""
+    if (bodies or pcap) and not trace:
+        raise typer.BadParameter("--bodies and --pcap need --trace ID")
+    if pcap is not None:
+        data = _request(config, "GET", f"/calls/{quote(trace, safe='')}/trace.pcap").content
+        try:
+            pcap.write_bytes(data)
+        except OSError as error:
+            raise EnvironmentFault(f"{pcap} cannot be written: {error.strerror}") from error
+        print(f"wrote {pcap}, {len(data)} octets")
+    elif trace:
+        path = f"/calls/{quote(trace, safe='')}/trace"
+        print(_printable(_request(config, "GET", path, {"bodies": bodies}).text.rstrip("\n"), lines=True))
+    else:
+        found = _ask(config, "GET", "/calls")
+        if as_json:
+            _print_json(found)
+        else:
+            _print_calls(found["calls"])
+
+
+def records(
+    config: ConfigurationFile = None,
+    number: Annotated[str, typer.Option(help="Only calls from or to this number.")] = "",
+    cause: Annotated[str, typer.Option(help="Only calls that ended so, such as `busy`.")] = "",
+    since: Annotated[datetime | None, typer.Option(help="Only calls that started then or later.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = 20,
+    as_json: Json = False,
+) -> None:
+    """List call records, newest first."""
+    wanted = {"number": number, "cause": cause, "limit": limit}
+    if since is not None:
+        wanted["since"] = since.astimezone().isoformat()
+    found = _ask(config, "GET", "/call-records", wanted)
+    if as_json:
+        _print_json(found)
+        return
+    rows = [
+        (
+            one["id"],
+            _moment(one["started"]),
+            one["source"],
+            one["caller"]["number"],
+            one["called"],
+            one["destination"],
+            _span(one["duration"]) if one["answered"] else "",
+            one["cause"]["slug"] if one["cause"] else "running",
+            " ".join(recording["status"] for recording in one["recordings"]),
+        )
+        for one in found["records"]
+    ]
+    headings = ("id", "started", "source", "caller", "called", "destination", "talked", "cause", "recorded")
+    _print_table(headings, rows, "no call records")
+
+
+def registrations(
+    aor: Annotated[str, typer.Argument(metavar="[EXTENSION]", help="Only those of one extension.")] = "",
+    config: ConfigurationFile = None,
+    as_json: Json = False,
+) -> None:
+    """List the registered phones."""
+    found = _ask(config, "GET", "/registrations", {"aor": aor})
+    if as_json:
+        _print_json(found)
+        return
+    rows = [
+        (
+            one["aor"],
+            one["contact"],
+            one["source"] + (" NAT" if one["behind_nat"] else "") + ("" if one["reachable"] else " UNREACHABLE"),
+            _span(one["expires"]),
+            one["user_agent"],
+        )
+        for one in found["registrations"]
+    ]
+    _print_table(("address", "contact", "from", "expires in", "phone"), rows, "nobody is registered")
+
+
+def trunks(config: ConfigurationFile = None, as_json: Json = False) -> None:
+    """List the trunks and their calls."""
+    found = _ask(config, "GET", "/trunks")
+    if as_json:
+        _print_json(found)
+        return
+    rows = [
+        (
+            one["name"],
+            one["address"],
+            one["active"] if one["max_calls"] is None else f"{one['active']} of {one['max_calls']}",
+            one["inbound"],
+            one["outbound"],
+            one["failed"],
+        )
+        for one in found["trunks"]
+    ]
+    _print_table(("trunk", "address", "calls", "in", "out", "failed"), rows, "no trunks")
+
+
+def hangup(call: CallId, config: ConfigurationFile = None) -> None:
+    """End a running call."""
+    _request(config, "DELETE", f"/calls/{quote(call, safe='')}")
+    print(f"hung up {_printable(call)}")
+
+
+def originate(
+    source: Annotated[str, typer.Argument(metavar="EXTENSION", help="Who is rung first.")],
+    number: Annotated[str, typer.Argument(metavar="NUMBER", help="What is then dialled as if the extension had.")],
+    config: ConfigurationFile = None,
+    as_json: Json = False,
+) -> None:
+    """Ring an extension and, when it answers, dial a number as if it had."""
+    wanted = {"source": source if "/" in source else f"extension/{source}", "number": number}
+    found = _ask(config, "POST", "/calls", body=wanted)
+    if as_json:
+        _print_json(found)
+    else:
+        print(_printable(found["id"]))
+
+
+# Asking
+
+
+def _ask(
+    config: Path | None,
+    method: str,
+    path: str,
+    query: dict[str, Any] | None = None,
+    body: dict[str, Any] | None = None,
+) -> Any:
+    return _request(config, method, path, query, body).json()
+
+
+def _request(
+    config: Path | None,
+    method: str,
+    path: str,
+    query: dict[str, Any] | None = None,
+    body: dict[str, Any] | None = None,
+) -> httpx.Response:
+    """Ask the server. Raises EnvironmentFault, in words, if it is not there or refuses."""
+    import httpx
+
+    from pbx.config.loader import load
+
+    settings = load(configuration_file(config), os.environ)
+    base = _base_url(settings)
+    headers = {"Authorization": f"Bearer {_token(settings)}"}
+    given = {name: value for name, value in (query or {}).items() if value != ""}
+    try:
+        with httpx.Client(
+            base_url=f"{base}/api/v1",
+            headers=headers,
+            timeout=_TIMEOUT,
+            verify=_verification(settings),
+            trust_env=False,
+        ) as client:
+            response = client.request(method, path, params=given, json=body)
+    except httpx.HTTPError as error:
+        raise EnvironmentFault(
+            f"nothing answers at {base} ({error or type(error).__name__}): "
+            "is `pbx serve` running with this configuration?"
+        ) from error
+    if response.status_code == 401:
+        raise EnvironmentFault(
+            f"the server at {base} does not take this token: was it started with this configuration?"
+        )
+    if response.is_error:
+        raise EnvironmentFault(_detail(response))
+    return response
+
+
+def _detail(response: httpx.Response) -> str:
+    try:
+        detail = response.json()["detail"]
+    except (ValueError, KeyError, TypeError):
+        return f"the server answered {response.status_code}"
+    if isinstance(detail, list):
+        return "; ".join(f"{'.'.join(map(str, one['loc'][1:]))}: {one['msg']}" for one in detail)
+    return _printable(str(detail))
+
+
+def _base_url(settings: Settings) -> str:
+    listen = settings.http.listen
+    if listen is None:
+        raise EnvironmentFault("the configuration turns HTTP off (`http: null`), and these commands ask over it")
+    host = _EVERYWHERE.get(listen.address, listen.address)
+    shown = f"[{host}]" if ":" in host else host
+    return f"{'https' if settings.http.certificate else 'http'}://{shown}:{listen.port}"
+
+
+def _token(settings: Settings) -> str:
+    if settings.http.token is not None:
+        return settings.http.token.reveal()
+    path = settings.storage.directory / _TOKEN_FILE
+    try:
+        return path.read_text("ascii").strip()
+    except OSError as error:
+        raise EnvironmentFault(
+            f"the API's token cannot be read from {path}: {error.strerror}; the server makes it at its first start"
+        ) from error
+
+
+def _verification(settings: Settings) -> Any:
+    """Trust the server's own certificate and nothing else: it may be self-signed, and for another name than the
+    address."""
+    if settings.http.certificate is None:
+        return True
+    import ssl
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    try:
+        context.load_verify_locations(settings.http.certificate)
+    except OSError as error:
+        raise EnvironmentFault(f"http.certificate {settings.http.certificate} cannot be read: {error}") from error
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    return context
+
+
+# Showing
+
+
+def _print_calls(found: list[dict[str, Any]]) -> None:
+    rows = [
+        (
+            one["id"],
+            one["source"],
+            one["caller"]["number"],
+            one["called"],
+            one["destination"],
+            one["state"],
+            _span(one["talked"] or one["seconds"]),
+            one["route"],
+            " ".join(recording["status"] for recording in one["recordings"]),
+        )
+        for one in found
+    ]
+    headings = ("id", "source", "caller", "called", "destination", "state", "for", "route", "recording")
+    _print_table(headings, rows, "no calls")
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2))
+
+
+def _print_table(headings: tuple[str, ...], rows: Iterable[tuple[Any, ...]], nothing: str = "") -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    cells = [[Text(_printable(str(value))) for value in row] for row in rows]
+    if not cells and nothing:
+        print(nothing)
+        return
+    table = Table(*headings, box=None, pad_edge=False, show_header=any(headings), header_style="bold")
+    for row in cells:
+        table.add_row(*row)
+    # A program that reads the output must not find it cut to the width of a terminal that is not there.
+    width = None if sys.stdout.isatty() else 400
+    Console(width=width, highlight=False, soft_wrap=width is not None).print(table)
+
+
+def _printable(text: str, lines: bool = False) -> str:
+    """Replace what would act on the terminal: a caller chooses its name, and may put escape sequences there."""
+    return "".join(one if one.isprintable() or (lines and one == "\n") else "\N{REPLACEMENT CHARACTER}" for one in text)
+
+
+def _span(seconds: float) -> str:
+    return str(timedelta(seconds=round(seconds)))
+
+
+def _moment(text: str) -> str:
+    return datetime.fromisoformat(text).astimezone().strftime("%Y-%m-%d %H:%M:%S")
