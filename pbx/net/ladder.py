@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ladder"]
 
-_COLUMN = 34
+_COLUMN = 36
 """Characters between two parties."""
 _TIME = 14
 _OURS = "Tandem"
@@ -29,7 +29,7 @@ _RTPMAP = re.compile(rb"^a=rtpmap:([0-9]+) ([^/\r\n ]+)/([0-9]+)", re.MULTILINE)
 _DIRECTION = re.compile(rb"^a=(sendonly|recvonly|inactive)\r?$", re.MULTILINE)
 _STATIC = {0: "PCMU", 3: "GSM", 4: "G723", 8: "PCMA", 9: "G722", 13: "CN", 18: "G729"}
 _NO_CODEC = ("telephone-event", "CN")
-_MOST_CODECS = 4
+_MOST_CODECS = 2
 
 
 def ladder(messages: Sequence[Captured], epoch: float = 0.0, *, bodies: bool = False) -> str:
@@ -141,7 +141,7 @@ def _label(data: bytes) -> str:
 
 
 def _codecs(data: bytes) -> str:
-    """Return what a session description offers for audio, like ``PCMA PCMU sendonly``; empty if there is none."""
+    """Return what a session description offers for audio, like ``PCMA PCMU +1 sendonly``; empty if there is none."""
     _, _, body = data.partition(b"\r\n\r\n")
     media = _MEDIA.search(body)
     if media is None:
@@ -152,7 +152,9 @@ def _codecs(data: bytes) -> str:
         return media[1].decode()
     mapped = {int(match[1]): match[2].decode("ascii", "replace") for match in _RTPMAP.finditer(body)}
     names = [mapped.get(number) or _STATIC.get(number, str(number)) for number in map(int, media[4].split()[:16])]
-    names = [name for name in dict.fromkeys(names) if name not in _NO_CODEC][:_MOST_CODECS]
+    names = [name for name in dict.fromkeys(names) if name not in _NO_CODEC]
+    if len(names) > _MOST_CODECS:
+        names[_MOST_CODECS:] = [f"+{len(names) - _MOST_CODECS}"]
     if b"/SAVP" in media[3] or b"/TLS" in media[3]:
         names.append("srtp")
     direction = _DIRECTION.search(body)

@@ -101,7 +101,8 @@ class Wheel(Generic[Item]):
                 again = self._due(item, now)
                 if again is not None:
                     self.put(item, max(again, now + self._tick))
-            del self._buckets[index]
+            # Removing the last one clears everything.
+            self._buckets.pop(index, None)
         if self._where and self._timer is None:
             self._arm()
         elif not self._where:
