@@ -31,9 +31,9 @@ from pbx.media.session import MediaSession
 from pbx.net.addresses import AddressBook
 from pbx.net.clock import LoopClock
 from pbx.net.counters import Counters
+from pbx.net.dns import make_resolver
 from pbx.net.driver import Driver
 from pbx.net.network import NetworkReactor, RealNetwork
-from pbx.net.resolver import Resolver
 from pbx.net.trace import Trace
 from pbx.registrar.authentication import Authenticator
 from pbx.registrar.location import Location
@@ -43,6 +43,7 @@ from pbx.sip.digest import DigestServer
 from pbx.sip.layer import TransactionLayer
 from pbx.sip.message import Request
 from pbx.sip.stack import Flow, ServerTransaction
+from pbx.sip.targets import DeadTargets
 from pbx.store.store import Store
 
 __all__ = ["Server"]
@@ -115,14 +116,16 @@ class Server:
         self._undo.append(network.stop)
         self.layer = TransactionLayer(self.ids, translate.layer_settings(settings))
         self.guard: EdgeGuard[Flow] = EdgeGuard(self._known)
+        names = settings.sip.resolver
         self.driver = Driver(
             clock,
             self.layer,
-            Resolver(clock, self.ids, servers=settings.sip.resolver.servers, timeout=settings.sip.resolver.timeout),
+            make_resolver(reactor, clock, network, self.ids, servers=names.servers, timeout=names.timeout),
             network,
             self.ids,
             self._report,
             counters=self.counters,
+            dead=DeadTargets(names.dead_for),
             trace=self.trace,
             gate=self.guard,
         )

@@ -10,12 +10,20 @@ from twisted.internet.defer import TimeoutError  # noqa: A004 - its own, not the
 from twisted.names import client, dns
 from twisted.names.error import DNSNameError
 
+from pbx.errors import EnvironmentFault, ParseError
+from pbx.net.hosts import is_numeric
 from pbx.net.records import Answer, DnsFailure, Naptr, Record, Srv
+from pbx.net.resolver import Resolver, ResolverSettings
+from pbx.sip.uri import parse_host_port
 
 if TYPE_CHECKING:
     from twisted.python.failure import Failure
 
-__all__ = ["TwistedDns", "answer_of", "failure_of"]
+    from pbx.ids import Ids
+    from pbx.net.clock import Clock
+    from pbx.net.transport import Network
+
+__all__ = ["TwistedDns", "answer_of", "failure_of", "make_resolver"]
 
 _KINDS: Final = {"A": dns.A, "AAAA": dns.AAAA, "SRV": dns.SRV, "NAPTR": dns.NAPTR}
 _UNSAID_TTL: Final = 60.0
@@ -98,3 +106,42 @@ def _record(kind: str, payload: Any) -> Record:
 
 def _text(name: dns.Name) -> str:
     return name.name.decode("ascii", "replace").rstrip(".")
+
+
+def make_resolver(
+    reactor: object, clock: Clock, network: Network, ids: Ids, *, servers: Sequence[str] = (), timeout: float = 6.0
+) -> Resolver:
+    """Return the resolver of a server: for the transports and address families that `network` can send by.
+
+    `servers` are the DNS servers to ask (``192.0.2.53``, ``192.0.2.53:5353``, ``[2001:db8::53]:53``), those of
+    resolv.conf if there are none; `timeout` bounds one resolution, in seconds. IPv4 comes before IPv6, since the
+    addresses for media mostly are IPv4. Raises EnvironmentFault for a server that is no address.
+    """
+    transports = ("udp", "tcp", "tls")
+    families = tuple(
+        family
+        for family, example in ((4, "192.0.2.1"), (6, "2001:db8::1"))
+        if any(network.listens(transport, example) for transport in transports)
+    )
+    settings = ResolverSettings(
+        transports=tuple(
+            transport
+            for transport in transports
+            if any(network.offers(transport, example) for example in ("192.0.2.1", "2001:db8::1"))
+        ),
+        families=families or (4,),
+        timeout=timeout,
+        question=timeout / 3,
+    )
+    asker = TwistedDns(reactor, [_server(text) for text in servers])
+    return Resolver(asker, clock, settings, draw=lambda most: ids.number(32) % (most + 1))
+
+
+def _server(text: str) -> tuple[str, int]:
+    try:
+        host, port = parse_host_port(f"[{text}]" if text.count(":") > 1 and not text.startswith("[") else text)
+    except ParseError:
+        host, port = "", None
+    if not host or not is_numeric(host):
+        raise EnvironmentFault(f"The DNS server {text!r} is no address; give a number such as 192.0.2.53")
+    return host, port or dns.PORT

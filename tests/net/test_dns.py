@@ -7,13 +7,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from twisted.internet.defer import TimeoutError  # noqa: A004 - twisted.names raises its own
 from twisted.names import dns
 from twisted.names.error import DNSNameError, DNSServerError
 from twisted.python.failure import Failure
 
-from pbx.net.dns import answer_of, failure_of
+from pbx.errors import EnvironmentFault
+from pbx.net.dns import answer_of, failure_of, make_resolver
 from pbx.net.records import Answer, DnsFailure, Naptr, Srv
+from pbx.net.transport import Listener
+from tests.support.network import MemoryNetwork, SteppedClock, Wire
+from tests.support.sip import counted_ids
 
 _START = dns.Record_SOA("ns.example.com", "me.example.com", minimum=120)
 SOA = dns.RRHeader("example.com", dns.SOA, ttl=900, payload=_START)
@@ -54,6 +59,20 @@ def test_no_such_name_is_an_answer_and_the_rest_are_failures():
     late = failure_of("x", Failure(TimeoutError()))
     assert isinstance(late, DnsFailure)
     assert "in time" in late.detail
+
+
+@pytest.mark.parametrize(
+    ("hosts", "families"), [(["192.0.2.1"], (4,)), (["2001:db8::1"], (6,)), (["192.0.2.1", "2001:db8::1"], (4, 6))]
+)
+def test_the_resolver_of_a_server_knows_what_it_can_send_by(hosts: list[str], families: tuple[int, ...]):
+    clock = SteppedClock()
+    network = MemoryNetwork(Wire(clock), [Listener("udp", host, 5060) for host in hosts])
+    resolver = make_resolver(clock, clock, network, counted_ids(), servers=["192.0.2.53", "[2001:db8::53]:5353"])
+    assert resolver.settings.families == families
+    assert resolver.settings.transports == ("udp",)
+    assert all(0 <= resolver.draw(7) <= 7 for _ in range(100))
+    with pytest.raises(EnvironmentFault, match="no address"):
+        make_resolver(clock, clock, network, counted_ids(), servers=["dns.example.com"])
 
 
 def test_against_a_real_server_on_loopback():
