@@ -67,8 +67,9 @@ class _Loader:
             return Loaded(None, tuple(reader.faults))
         self._read_settings(plan)
         routes_entry = plan.get("routes")
+        before = len(reader.faults)
         nodes = reader.sequence(routes_entry.value, "`routes`") if routes_entry else ()
-        if not nodes:
+        if not nodes and len(reader.faults) == before:
             reader.fault(
                 routes_entry.position if routes_entry else plan.position, "the dialplan has no routes; add one"
             )
@@ -156,10 +157,11 @@ class _Loader:
             scope.refer(source.kind, source.name, position)
         steps = StepLoader(reader, scope)
         do = entries.get("do")
+        before = len(reader.faults)
         if do is None:
             reader.fault(entries.position, f"the route `{name}` does nothing; add `do:` with its steps")
         actions = steps.steps(do.value, "`do`") if do is not None else ()
-        if do is not None and not actions and not reader.faults:
+        if do is not None and not actions and len(reader.faults) == before:
             reader.fault(do.position, f"the route `{name}` does nothing; give it a step")
         position = name_entry.position if name_entry else entries.position
         route = Route(

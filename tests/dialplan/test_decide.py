@@ -3,7 +3,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from tests.support.plans import NOON, decide, plan
 
 from pbx.dialplan.decision import Query
 from pbx.dialplan.steps import (
@@ -22,6 +21,7 @@ from pbx.dialplan.steps import (
     VoicemailStep,
     WaitStep,
 )
+from tests.support.plans import NOON, decide, plan
 
 
 def first_dial(text: str, number: str, source: str = "extension/101", **more: object) -> DialStep:

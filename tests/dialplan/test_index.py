@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support.plans import NOON, plan
 
 from pbx.dialplan.decision import Query
 from pbx.dialplan.model import Dialplan
+from tests.support.plans import NOON, plan
 
 SOURCES = ["extension", "extension/1", "extension/2", "trunk", "trunk/a", "trunk/b", "any"]
 PATTERNS = ["1XX", "1.", ".", "0Z.", "00.", "+49.", "*1", "N", r"/[0-3]\d*/", r"/a+/", "a."]
