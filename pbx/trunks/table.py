@@ -37,13 +37,12 @@ class Trunk:
 
 @dataclass(slots=True)
 class TrunkCounts:
-    """What went over a trunk since the start."""
+    """Calls over a trunk since the start, when they are over."""
 
-    active: int = 0
     inbound: int = 0
     outbound: int = 0
     failed: int = 0
-    """Calls to it that it did not answer, for whatever reason."""
+    """Those of `outbound` that it did not answer, for whatever reason."""
 
 
 class TrunkTable:
@@ -100,23 +99,12 @@ class TrunkTable:
         route = () if trunk.outbound_proxy is None else (f"<{trunk.outbound_proxy}>",)
         return Destination(trunk.address.with_(user=number), route)
 
-    def has_room(self, name: str) -> bool:
-        """Return whether a trunk may carry one more call. KeyError if there is no such trunk."""
-        most = self._trunks[name].max_calls
-        return most is None or self.counts[name].active < most
+    def came_in(self, name: str) -> None:
+        """Count a call from a trunk; one that a reload has taken away counts too."""
+        self.counts.setdefault(name, TrunkCounts()).inbound += 1
 
-    def began(self, name: str, *, outbound: bool) -> None:
-        """Count a call over a trunk; one that a reload took away is counted too."""
+    def went_out(self, name: str, *, answered: bool) -> None:
+        """Count a call that was tried over a trunk."""
         counts = self.counts.setdefault(name, TrunkCounts())
-        counts.active += 1
-        if outbound:
-            counts.outbound += 1
-        else:
-            counts.inbound += 1
-
-    def ended(self, name: str, *, answered: bool, outbound: bool) -> None:
-        """Count the end of a call that `began`."""
-        counts = self.counts[name]
-        counts.active -= 1
-        if outbound and not answered:
-            counts.failed += 1
+        counts.outbound += 1
+        counts.failed += not answered

@@ -57,13 +57,12 @@ def test_a_number_goes_to_the_trunk_s_address_through_its_proxy() -> None:
 def test_a_reload_changes_addresses_and_keeps_counts() -> None:
     table = TrunkTable([trunk("a", "192.0.2.1/32", max_calls=1)])
     assert table.at("192.0.2.1", 5060) == "a"
-    assert table.has_room("a")
-    table.began("a", outbound=True)
-    assert not table.has_room("a")
+    table.came_in("a")
+    table.went_out("a", answered=True)
     table.replace([trunk("b", "192.0.2.1/32")])
     assert table.at("192.0.2.1", 5060) == "b"
     assert table.get("a") is None
     assert [one.name for one in table] == ["b"]
-    table.ended("a", answered=False, outbound=True)
+    table.went_out("a", answered=False)
     counts = table.counts["a"]
-    assert (counts.active, counts.outbound, counts.inbound, counts.failed) == (0, 1, 0, 1)
+    assert (counts.inbound, counts.outbound, counts.failed) == (1, 2, 1)

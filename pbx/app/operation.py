@@ -1,0 +1,284 @@
+"""What operators and machines see of the server: metrics, health, the HTTP API, systemd.
+
+Everything here reads the rooms when it is asked; none of them knows of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pbx
+from pbx.call.commands import Party
+from pbx.call.summary import Summary
+from pbx.dialplan.steps import Target
+from pbx.net.ladder import ladder
+from pbx.net.pcap import pcap
+from pbx.net.trace import Trace
+from pbx.ops.health import Check, Condition, Health, Phase
+from pbx.ops.heartbeat import Heartbeat
+from pbx.ops.metrics import Metrics
+from pbx.ops.systemd import Notifier
+from pbx.ops.watches import MessageCounter, watch_calls, watch_registrar, watch_sip, watch_store
+from pbx.store.store import Store
+from pbx.store.writer import WriterState
+from pbx.web.api import make_api
+from pbx.web.ports import Ports, Registration, TrunkState
+from pbx.web.security import Guard, ensure_token, is_loopback
+from pbx.web.server import WebServer
+
+if TYPE_CHECKING:
+    from pbx.app.server import Server
+
+__all__ = ["Operation"]
+
+_STORE_CONDITIONS = {
+    WriterState.OK: Condition.OK,
+    # Calls go on and nothing is lost, so it is no reason to send them elsewhere.
+    WriterState.SPOOLING: Condition.DEGRADED,
+    WriterState.FAILING: Condition.FAILED,
+}
+
+
+class Operation:
+    """Built after the rooms, closed before them. EnvironmentFault if the HTTP address or token cannot be had."""
+
+    def __init__(self, server: Server, loop: asyncio.AbstractEventLoop, environ: Mapping[str, str]) -> None:
+        self._server = server
+        self._loop = loop
+        self._started = datetime.now(UTC)
+        self.metrics = Metrics()
+        self.health = Health()
+        self.notifier = Notifier(environ)
+        self.heartbeat = Heartbeat(
+            server.driver.now, server.driver.later, self.metrics.lag, self.notifier.alive, self.notifier.watchdog
+        )
+        self._made_token = ""
+        self.web: WebServer | None = None
+        self._watch()
+        self._check()
+        server.observer.on_ended.append(self._call_ended)
+        http = server.settings.http
+        if http.listen is not None:
+            if http.token is None:
+                self._made_token = ensure_token(server.settings.storage.directory)
+            guard = Guard(self._token, is_loopback(http.listen.address))
+            application = make_api(self._ports(), guard, https=http.certificate is not None)
+            self.web = WebServer(application, http.listen.address, http.listen.port, http.certificate, http.key)
+
+    # -- life
+
+    def start(self) -> None:
+        """Begin to serve and to beat; call it when every listener is up."""
+        self.heartbeat.start()
+        if self.web is not None:
+            self.web.start(self._loop)
+        self.health.phase = Phase.RUNNING
+        self.notifier.ready(f"{len(self._server.network.listening)} listeners")
+
+    def reloading(self) -> None:
+        """A reload begins."""
+        self.notifier.reloading(self._loop.time())
+
+    def reloaded(self) -> None:
+        """A reload is over, whether it was taken or refused."""
+        self.notifier.ready()
+
+    def draining(self) -> None:
+        """No new call is taken from here on; the API stays up, and says so."""
+        self.health.phase = Phase.DRAINING
+        self.notifier.stopping(f"draining {len(self._server.registry)} calls")
+
+    def stop(self) -> None:
+        """End at once; the loop may stop right after."""
+        self.health.phase = Phase.STOPPED
+        self.heartbeat.stop()
+        if self.web is not None:
+            self.web.abandon()
+        self.notifier.close()
+
+    # -- metrics
+
+    def _watch(self) -> None:
+        server, metrics = self._server, self.metrics
+        watch_calls(metrics, lambda: len(server.registry))
+        watch_store(metrics, server.store.status)
+        watch_registrar(
+            metrics,
+            server.location,
+            server.registrar.responses,
+            lambda: {change.value: count for change, count in server.registrar.changes.items()},
+            server.authenticator.counts,
+        )
+        messages = MessageCounter()
+        server.trace.subscribe(messages)
+        watch_sip(metrics, messages, server.counters, lambda: server.layer.counters, self._dropped)
+        metrics.counter("tandem_leg_events", "What legs did not expect.", lambda: server.leg_counters, "event")
+        metrics.counter("tandem_faults", "Bugs of ours that ended a call.", lambda: server.observer.faults)
+        metrics.gauge("tandem_trunk_calls_active", "Calls now, by trunk.", self._active_by_trunk, "trunk")
+        metrics.counter(
+            "tandem_trunk_calls", "Calls that are over, by trunk and outcome.", self._by_trunk, "trunk", "kind"
+        )
+        metrics.gauge("tandem_media_streams", "Streams that are open.", lambda: server.engine.counters().streams)
+        metrics.gauge("tandem_media_ports", "Media ports, by state.", self._media_ports, "state")
+        metrics.counter(
+            "tandem_media_dropped", "What the media engine had to drop, by kind.", self._media_dropped, "kind"
+        )
+
+    def _dropped(self) -> dict[str, float]:
+        guard, counters, layer = self._server.guard, self._server.counters, self._server.layer.counters
+        return {
+            "banned": guard.dropped_banned,
+            "rate": guard.dropped_rate,
+            "malformed": layer["malformed_dropped"],
+            "no-sip": counters["udp_oddities"],
+            "unframeable": counters["stream_framing"],
+        }
+
+    def _active_by_trunk(self) -> dict[str, float]:
+        occupancy = self._server.directory.occupancy
+        return {trunk.name: occupancy.of(f"trunk/{trunk.name}") for trunk in self._server.directory.trunks}
+
+    def _by_trunk(self) -> dict[tuple[str, ...], float]:
+        return {
+            (name, kind): count
+            for name, counts in self._server.directory.trunks.counts.items()
+            for kind, count in (
+                ("inbound", counts.inbound),
+                ("outbound-answered", counts.outbound - counts.failed),
+                ("outbound-failed", counts.failed),
+            )
+        }
+
+    def _media_ports(self) -> dict[str, float]:
+        counters = self._server.engine.counters()
+        return {"free": counters.ports_free, "draining": counters.ports_draining}
+
+    def _media_dropped(self) -> dict[str, float]:
+        counters = self._server.engine.counters()
+        return {
+            "command": counters.commands_refused,
+            "event": counters.events_dropped,
+            "recording-packet": counters.recording_packets_dropped,
+        }
+
+    def _call_ended(self, summary: Summary) -> None:
+        cause = summary.cause.slug if summary.cause is not None else "internal-error"
+        began = summary.started
+        self.metrics.call_ended(
+            cause,
+            summary.answered - began if summary.answered else None,
+            summary.duration if summary.answered else None,
+            summary.rang - began if summary.rang else None,
+        )
+        for recording in summary.recordings:
+            self.metrics.recording_ended(recording.status)
+        trunks = self._server.directory.trunks
+        kind, _, name = summary.source.partition("/")
+        if kind == "trunk":
+            trunks.came_in(name)
+        for attempt in summary.attempts:
+            kind, _, name = attempt.target.partition("/")
+            if kind == "trunk":
+                trunks.went_out(name, answered=attempt.outcome == "answered")
+
+    # -- health
+
+    def _check(self) -> None:
+        server = self._server
+        self.health.watch("listeners", lambda: _listeners(len(server.network.listening)))
+        self.health.watch("store", lambda: _store(server.store))
+        self.health.watch("media", self._media)
+
+    def _media(self) -> Check:
+        free = self._server.engine.counters().ports_free
+        return Check(Condition.OK) if free else Check(Condition.FAILED, "no media port is free")
+
+    # -- the HTTP API
+
+    def _token(self) -> str:
+        token = self._server.settings.http.token
+        return token.reveal() if token is not None else self._made_token
+
+    def _ports(self) -> Ports:
+        server = self._server
+        return Ports(
+            version=pbx.__version__,
+            started=self._started,
+            calls=server.registry,
+            records=server.store.records,
+            trace=_TraceReader(server.trace),
+            recordings=server.settings.storage.recordings_directory,
+            registrations=self._registrations,
+            trunks=self._trunks,
+            originate=self._originate,
+            report=self.health.report,
+            store=server.store.status,
+            metrics=self.metrics.exposition,
+            reactor_lag=lambda: self.heartbeat.worst,
+        )
+
+    def _registrations(self) -> list[Registration]:
+        now = self._server.driver.now()
+        return [
+            Registration(
+                aor=binding.aor,
+                contact=str(binding.contact),
+                source=f"{binding.flow.transport}:{binding.flow.remote[0]}:{binding.flow.remote[1]}",
+                expires=binding.expires - now,
+                q=binding.q / 1000,
+                user_agent=binding.user_agent,
+                path=binding.path,
+                behind_nat=binding.behind_nat,
+                reachable=binding.reachable,
+            )
+            for binding in self._server.location
+        ]
+
+    def _trunks(self) -> list[TrunkState]:
+        directory = self._server.directory
+        return [
+            TrunkState(
+                name=trunk.name,
+                address=str(trunk.address),
+                active=directory.occupancy.of(f"trunk/{trunk.name}"),
+                inbound=directory.trunks.counts[trunk.name].inbound,
+                outbound=directory.trunks.counts[trunk.name].outbound,
+                failed=directory.trunks.counts[trunk.name].failed,
+                max_calls=trunk.max_calls,
+            )
+            for trunk in directory.trunks
+        ]
+
+    def _originate(self, source: str, number: str) -> str:
+        _, _, name = source.partition("/")
+        party: Party | None = self._server.directory.extension_party(name)
+        if party is None:
+            raise LookupError(f"there is no extension {name}")
+        return self._server.registry.originate(source, Target("extension", name, name), number, party)
+
+
+class _TraceReader:
+    def __init__(self, trace: Trace) -> None:
+        self._trace = trace
+
+    def ladder(self, call_ids: Iterable[str], bodies: bool) -> str:
+        """Return the messages as a text; empty if none is kept."""
+        messages = self._trace.messages(call_ids)
+        return ladder(messages, self._trace.epoch, bodies=bodies) if messages else ""
+
+    def pcap(self, call_ids: Iterable[str]) -> bytes:
+        """Return the messages as a capture file; empty if none is kept."""
+        messages = self._trace.messages(call_ids)
+        return pcap(messages, self._trace.epoch) if messages else b""
+
+
+def _listeners(count: int) -> Check:
+    return Check(Condition.OK, f"{count} up") if count else Check(Condition.FAILED, "nothing is listened on")
+
+
+def _store(store: Store) -> Check:
+    status = store.status()
+    return Check(_STORE_CONDITIONS[status.state], status.error)
