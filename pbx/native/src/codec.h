@@ -1,4 +1,4 @@
-/* What the engine knows of codecs: which there are, and sound to octets and back. */
+/* What the engine knows of codecs: which there are, and sound to octets and back. Sound is mono, 16 bit. */
 #ifndef TANDEM_CODEC_H
 #define TANDEM_CODEC_H
 
@@ -15,11 +15,43 @@ enum codec_kind {
     CODEC_L16,
     CODEC_EVENT,   /* telephone-event, RFC 4733 */
     CODEC_COMFORT, /* comfort noise, RFC 3389 */
+    CODEC_KINDS
+};
+
+struct codec_format {
+    uint8_t kind;
+    uint8_t channels;
+    uint32_t clock; /* Hz of the RTP timestamps */
+};
+
+enum {
+    CODEC_SAMPLES = 5760,  /* the most that one packet decodes to: 120 ms at 48 kHz */
+    CODEC_OCTETS = 8192    /* the most that one packet takes: 40 ms of 48 kHz stereo L16 and some */
 };
 
 /* The kind that an encoding name of a=rtpmap stands for, CODEC_OTHER if none that we know. */
 enum codec_kind codec_named(const char *name);
-/* Of the sound codecs of this build, separated by spaces. */
+/* Whether this build turns sound into this codec and back. */
+bool codec_available(enum codec_kind kind);
+/* Of the codecs that are available, separated by spaces. */
 const char *codec_names(void);
+/* Samples a second that sound has in this codec: that of its widest band, 48000 for Opus. */
+uint32_t codec_rate(const struct codec_format *format);
+/* The packet time nearest to the one wished that the codec can have, in milliseconds. */
+int codec_packet_time(const struct codec_format *format, int wished);
+
+struct decoder;
+/* To samples of `rate` Hz; NULL when it can't be. */
+struct decoder *decoder_new(const struct codec_format *format, uint32_t rate);
+/* How many samples (at most CODEC_SAMPLES, and then cut) a payload became; 0 for one that can't be decoded. */
+size_t decoder_run(struct decoder *decoder, const uint8_t *payload, size_t length, int16_t *samples);
+void decoder_free(struct decoder *decoder);
+
+struct encoder;
+/* From samples of codec_rate(). `band` is the rate of the recording that they came from: no more need be kept. */
+struct encoder *encoder_new(const struct codec_format *format, uint32_t band);
+/* One packet's samples to octets, at most CODEC_OCTETS; 0 when it can't be. */
+size_t encoder_run(struct encoder *encoder, const int16_t *samples, size_t count, uint8_t *payload);
+void encoder_free(struct encoder *encoder);
 
 #endif

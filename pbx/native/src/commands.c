@@ -43,9 +43,9 @@ static bool copy_codecs(struct remote *to, const struct engine_remote *from) {
             codec->channels < 1 || codec->channels > 8)
             return false;
         to->codecs[i] = (struct codec_offer){.payload_type = (uint8_t)codec->payload_type,
-                                             .kind = (uint8_t)codec_named(codec->name),
-                                             .channels = (uint8_t)codec->channels,
-                                             .rate = (uint32_t)codec->rate};
+                                             .format = {.kind = (uint8_t)codec_named(codec->name),
+                                                        .channels = (uint8_t)codec->channels,
+                                                        .clock = (uint32_t)codec->rate}};
         snprintf(to->codecs[i].name, sizeof to->codecs[i].name, "%s", codec->name);
     }
     return true;

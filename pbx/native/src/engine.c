@@ -4,65 +4,69 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "engine_private.h"
 
-static void say(char *text, int room, const char *what) {
-    if (text != NULL && room > 0)
-        snprintf(text, (size_t)room, "%s", what);
+static int or_else(int wished, long otherwise) {
+    return wished > 0 ? wished : otherwise > 0 ? (int)otherwise : 1;
+}
+
+/* Starts everything; NULL, or what stood in the way. What was started is told by the counts. */
+static const char *start(struct engine *engine) {
+    const struct engine_options *options = &engine->options;
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    int workers = or_else(options->workers, cores), writers = or_else(options->writers, cores / 4);
+    uint64_t drain = options->drain > 0 ? (uint64_t)options->drain * MILLISECOND : 0;
+    if (!ports_init(&engine->ports, options->first_port, options->last_port, drain))
+        return "the range of ports holds no pair of an even and an odd one";
+    engine->workers = calloc((size_t)workers, sizeof *engine->workers);
+    if (engine->workers == NULL)
+        return "out of memory";
+    uint64_t backlog = (uint64_t)or_else(options->backlog_mebibytes, 0) << 20;
+    if (!outlet_init(&engine->outlet) || !writers_start(&engine->writers, writers, backlog) ||
+        !library_start(&engine->library, engine))
+        return strerrordesc_np(errno);
+    while (engine->worker_count < workers) {
+        if (!worker_start(&engine->workers[engine->worker_count], engine))
+            return strerrordesc_np(errno);
+        engine->worker_count++;
+    }
+    return NULL;
 }
 
 struct engine *engine_create(const struct engine_options *options, char *text, int text_size) {
     struct engine *engine = calloc(1, sizeof *engine);
-    if (engine == NULL) {
-        say(text, text_size, "out of memory");
-        return NULL;
+    const char *fault = "out of memory";
+    if (engine != NULL) {
+        engine->options = *options;
+        engine->outlet.fd = -1;
+        fault = start(engine);
+        if (fault == NULL)
+            return engine;
+        engine_free(engine);
     }
-    engine->options = *options;
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    int count = options->workers > 0 ? options->workers : cores > 0 ? (int)cores : 1;
-    engine->workers = calloc((size_t)count, sizeof *engine->workers);
-    if (engine->workers == NULL) {
-        say(text, text_size, "out of memory");
-        free(engine);
-        return NULL;
-    }
-    bool ports = ports_init(&engine->ports, options->first_port, options->last_port,
-                            (uint64_t)(options->drain > 0 ? options->drain : 0) * 1000000);
-    bool outlet = outlet_init(&engine->outlet);
-    if (!ports)
-        say(text, text_size, "the range of ports holds no pair of an even and an odd one");
-    else if (!outlet)
-        say(text, text_size, strerror(errno));
-    while (ports && outlet && engine->worker_count < count) {
-        if (!worker_start(&engine->workers[engine->worker_count], engine)) {
-            say(text, text_size, strerror(errno));
-            break;
-        }
-        engine->worker_count++;
-    }
-    if (engine->worker_count == count)
-        return engine;
-    engine_stop(engine);
-    if (ports)
-        ports_destroy(&engine->ports);
-    outlet_destroy(&engine->outlet);
-    free(engine->workers);
-    free(engine);
+    if (text != NULL && text_size > 0)
+        snprintf(text, (size_t)text_size, "%s", fault);
     return NULL;
 }
 
+/* Packet threads first, since they feed the others; what these were given is brought to its end. */
 void engine_stop(struct engine *engine) {
     if (engine->stopped)
         return;
     engine->stopped = true;
     for (int i = 0; i < engine->worker_count; i++)
         worker_stop(&engine->workers[i]);
+    library_stop(&engine->library);
+    writers_stop(&engine->writers);
 }
 
 void engine_free(struct engine *engine) {
     if (engine == NULL)
         return;
     engine_stop(engine);
+    for (int i = 0; i < engine->worker_count; i++)
+        worker_destroy(&engine->workers[i]);
     ports_destroy(&engine->ports);
     outlet_destroy(&engine->outlet);
     free(engine->workers);
@@ -84,6 +88,9 @@ void engine_read_counters(struct engine *engine, struct engine_counters *counter
     for (int i = 0; i < engine->worker_count; i++) {
         struct worker *worker = &engine->workers[i];
         counters->streams += atomic_load_explicit(&worker->stream_count, memory_order_relaxed);
+        counters->recordings += atomic_load_explicit(&worker->recording_count, memory_order_relaxed);
+        counters->recording_packets_dropped += atomic_load_explicit(&worker->recording_dropped, memory_order_relaxed);
+        counters->plays += atomic_load_explicit(&worker->play_count, memory_order_relaxed);
         counters->commands_refused += atomic_load_explicit(&worker->refused, memory_order_relaxed);
     }
 }

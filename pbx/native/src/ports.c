@@ -14,6 +14,7 @@ bool ports_init(struct ports *ports, int first, int last, uint64_t drain) {
     if (ports->free == NULL || ports->resting == NULL) {
         free(ports->free);
         free(ports->resting);
+        *ports = (struct ports){0};
         return false;
     }
     for (uint32_t i = 0; i < ports->pairs; i++)

@@ -4,6 +4,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "library.h"
+
 /* Beyond this many waiting events, those that a peer can cause at will are dropped: a caller that stands still must not
    make the engine grow. */
 #define EVENTS_WAITING 100000
@@ -20,6 +22,8 @@ struct command *command_new(enum command_kind kind, uint64_t stream) {
 void command_free(struct command *command) {
     if (command == NULL)
         return;
+    if (command->kind == COMMAND_SOUND)
+        sound_release(command->pointer);
     if (command->kind == COMMAND_SET_REMOTE)
         free(command->remote);
     else

@@ -30,8 +30,8 @@ enum command_kind {
 };
 
 struct codec_offer { /* one payload type of SetRemote */
-    uint8_t payload_type, kind, channels;
-    uint32_t rate;
+    uint8_t payload_type;
+    struct codec_format format;
     char name[16];
 };
 

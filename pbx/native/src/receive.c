@@ -1,7 +1,9 @@
 #include <errno.h>
 
 #include "clock.h"
+#include "digits.h"
 #include "packet.h"
+#include "recorder.h"
 
 /* RFC 3550 A.1 */
 #define MAX_DROPOUT 3000
@@ -74,9 +76,9 @@ static void measure(struct worker *worker, struct receiver *rx, const struct pac
     rx->received++;
     rx->last = worker->now;
     /* The timestamps of telephone-events stand still while a key is held (RFC 4733 2.2.1). */
-    if (codec == NULL || codec->codec.kind == CODEC_EVENT)
+    if (codec == NULL || codec->codec.format.kind == CODEC_EVENT)
         return;
-    uint32_t rate = codec->codec.rate;
+    uint32_t rate = codec->codec.format.clock;
     if (rx->rate == rate) {
         int32_t sent = (int32_t)(packet->timestamp - rx->timestamp);
         int64_t came = (int64_t)clock_units(worker->now - rx->at, rate);
@@ -113,7 +115,7 @@ static void relay(struct worker *worker, struct stream *stream, const struct pac
                                    .length = packet->length,
                                    .feed = stream->rx.feed,
                                    .timestamp = packet->timestamp,
-                                   .rate = codec->codec.rate,
+                                   .rate = codec->codec.format.clock,
                                    .sequence = packet->sequence,
                                    .type = (uint8_t)codec->relayed_as,
                                    .marker = packet->marker});
@@ -130,5 +132,9 @@ void packet_accept(struct worker *worker, struct stream *stream, struct packet *
         stream->counts.dropped_payload++;
         return;
     }
+    if (codec->codec.format.kind == CODEC_EVENT)
+        digits_read(worker, stream, packet, codec->codec.format.clock);
+    if (stream->taps != NULL && !stream->mute_receive)
+        recorder_take(worker, stream, packet, &codec->codec.format);
     relay(worker, stream, packet, codec);
 }

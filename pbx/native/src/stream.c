@@ -9,9 +9,12 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "digits.h"
 #include "engine_private.h"
 #include "packet.h"
+#include "player.h"
 #include "random.h"
+#include "recorder.h"
 
 /* Pairs to try when another program holds ports of our range. */
 #define BIND_ATTEMPTS 64
@@ -152,9 +155,12 @@ void stream_open(struct worker *worker, uint64_t id, const char *address) {
 void stream_close(struct stream *stream, const char *reason) {
     struct worker *worker = stream->worker;
     struct engine_counts counts;
+    player_stop(stream, 0, "");
+    digits_end(stream);
     rtcp_bye(stream);
     stream_counts(stream, &counts);
     stream_disconnect(stream);
+    recorder_lose(stream);
     source_forget(stream);
     timer_cancel(&worker->timers, &stream->watch);
     timer_cancel(&worker->timers, &stream->report.timer);
@@ -165,7 +171,9 @@ void stream_close(struct stream *stream, const char *reason) {
 }
 
 void stream_update(struct stream *stream) {
-    stream->sendable = stream->peer.length != 0 && address_port(&stream->peer) != 0 && stream->send && !stream->mute_send;
+    stream->can_send = stream->peer.length != 0 && stream->send && !stream->mute_send;
+    bool playing = stream->player != NULL && stream->player->sound != NULL;
+    stream->sendable = stream->can_send && !playing && stream->dialer == NULL;
 }
 
 /* The payload type under which each codec of one side is known on the other. */
@@ -175,7 +183,8 @@ static void map_payload_types(struct stream *from) {
         from->codecs[i].relayed_as = -1;
         for (int j = 0; from->relay != NULL && j < from->relay->codec_count; j++) {
             const struct codec_offer *other = &from->relay->codecs[j].codec;
-            if (codec->rate == other->rate && codec->channels == other->channels && strcasecmp(codec->name, other->name) == 0) {
+            if (codec->format.clock == other->format.clock && codec->format.channels == other->format.channels &&
+                strcasecmp(codec->name, other->name) == 0) {
                 from->codecs[i].relayed_as = other->payload_type;
                 break;
             }
@@ -238,6 +247,7 @@ void stream_set_remote(struct stream *stream, const struct remote *remote) {
     if (stream->relay != NULL)
         map_payload_types(stream->relay);
     stream_update(stream);
+    player_renegotiate(stream);
 
     bool watched = stream->receive && stream->no_media_timeout > 0;
     stream->receive = remote->receive;

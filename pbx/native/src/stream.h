@@ -13,6 +13,9 @@
 
 struct worker;
 struct candidate;
+struct dialer;
+struct player;
+struct tap;
 
 struct endpoint { /* what epoll hands back */
     struct stream *stream;
@@ -63,11 +66,21 @@ struct report { /* RTCP with the peer */
     char cname[17];
 };
 
+struct key { /* the telephone-event that is heard, or was last */
+    bool known, told;
+    uint8_t event;
+    uint32_t ssrc, timestamp, rate;
+    uint32_t before, duration;   /* in timestamp units: of earlier segments, of this one */
+    struct timer timer;          /* its packets stopped */
+};
+
 struct stream {
     /* What every packet touches comes first. */
     struct endpoint rtp, rtcp;
+    struct tap *taps;            /* recordings of what is received; NULL: none */
     struct stream *relay;        /* where what is received goes */
     bool sendable;               /* relayed packets may be sent from here */
+    bool can_send;               /* anything may: neither held nor muted, and the peer's address is known */
     bool attention;              /* a packet must go by source_attend first */
     bool mute_receive, mute_send;
     struct address source;       /* who is heard */
@@ -88,6 +101,9 @@ struct stream {
     struct address said, said_rtcp, announced;
     struct candidate *candidate;
     struct report report;
+    struct player *player;       /* NULL: none */
+    struct dialer *dialer;       /* NULL: no digits to send */
+    struct key key;
     struct timer watch;          /* no media */
     uint64_t watch_from;
     int packet_time, no_media_timeout, codec_count;

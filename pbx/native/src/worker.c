@@ -1,7 +1,6 @@
 #include "worker.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,8 +8,12 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "digits.h"
 #include "engine_private.h"
 #include "packet.h"
+#include "player.h"
+#include "recorder.h"
+#include "thread.h"
 
 #define EVENTS_A_ROUND 256
 
@@ -44,6 +47,10 @@ static void carry_out_for_stream(struct worker *worker, struct stream *stream, c
     case COMMAND_MUTE:
         stream_mute(stream, command->first, command->second);
         break;
+    case COMMAND_SEND_DIGITS:
+        if (!digits_send(stream, command->text, command->first))
+            atomic_fetch_add_explicit(&worker->refused, 1, memory_order_relaxed);
+        break;
     case COMMAND_QUERY:
         stream_tell(stream, ENGINE_STATISTICS);
         break;
@@ -55,33 +62,51 @@ static void carry_out_for_stream(struct worker *worker, struct stream *stream, c
     }
 }
 
-static void carry_out(struct worker *worker, const struct command *command) {
-    struct stream *stream;
+static void record(struct worker *worker, struct stream *left, const struct command *command) {
+    struct stream *right = table_get(&worker->streams, command->right);
+    if (left == NULL || (right == NULL && command->right != 0))
+        refuse(worker, ENGINE_RECORDING_FAILED, 0, command->object);
+    else
+        recorder_start(worker, command->object, left, right, command->text, command->first);
+}
+
+static void carry_out(struct worker *worker, struct command *command) {
+    struct stream *stream = table_get(&worker->streams, command->stream);
     switch (command->kind) {
     case COMMAND_OPEN:
-        if (table_get(&worker->streams, command->stream) == NULL)
+        if (stream == NULL)
             stream_open(worker, command->stream, command->text);
         else
             atomic_fetch_add_explicit(&worker->refused, 1, memory_order_relaxed);
         break;
-    case COMMAND_PLAY:
-        refuse(worker, ENGINE_PLAY_ENDED, command->stream, command->object);
-        break;
-    case COMMAND_RECORD:
-        refuse(worker, ENGINE_RECORDING_FAILED, 0, command->object);
+    case COMMAND_SOUND:
+        player_sound(stream, command->object, command->pointer);
+        command->pointer = NULL; /* taken over */
         break;
     case COMMAND_STOP_PLAYING:
-    case COMMAND_PAUSE_RECORDING:
-    case COMMAND_STOP_RECORDING:
-    case COMMAND_SOUND:
-    case COMMAND_TAPE_ENDED:
-    case COMMAND_SEND_DIGITS:
+        if (stream != NULL)
+            player_stop(stream, command->object, "");
         break;
     case COMMAND_STOP:
         worker->stopping = true;
         break;
+    case COMMAND_PLAY:
+        if (stream != NULL)
+            player_start(stream, command->object, command->text, command->first);
+        else
+            refuse(worker, ENGINE_PLAY_ENDED, command->stream, command->object);
+        break;
+    case COMMAND_RECORD:
+        record(worker, stream, command);
+        break;
+    case COMMAND_PAUSE_RECORDING:
+        recorder_pause(worker, command->object, command->first);
+        break;
+    case COMMAND_STOP_RECORDING:
+    case COMMAND_TAPE_ENDED:
+        recorder_stop(worker, command->object);
+        break;
     default:
-        stream = table_get(&worker->streams, command->stream);
         if (stream != NULL)
             carry_out_for_stream(worker, stream, command);
         else
@@ -122,8 +147,9 @@ static void *run(void *argument) {
     return NULL;
 }
 
-static void destroy(struct worker *worker) {
+void worker_destroy(struct worker *worker) {
     table_free(&worker->streams);
+    table_free(&worker->recordings);
     timers_free(&worker->timers);
     inbox_destroy(&worker->inbox);
     if (worker->epoll >= 0)
@@ -140,18 +166,11 @@ bool worker_start(struct worker *worker, struct engine *engine) {
         epoll_ctl(worker->epoll, EPOLL_CTL_ADD, worker->inbox.fd, &wake) < 0) {
         fault = errno;
     } else {
-        /* Signals are the host program's business: the thread inherits a mask that blocks them all. */
-        sigset_t all, before;
-        sigfillset(&all);
-        pthread_sigmask(SIG_SETMASK, &all, &before);
-        fault = pthread_create(&worker->thread, NULL, run, worker);
-        pthread_sigmask(SIG_SETMASK, &before, NULL);
-        if (fault == 0) {
-            pthread_setname_np(worker->thread, "pbx-packets");
+        fault = thread_start(&worker->thread, "pbx-packets", run, worker);
+        if (fault == 0)
             return true;
-        }
     }
-    destroy(worker);
+    worker_destroy(worker);
     errno = fault;
     return false;
 }
@@ -162,5 +181,4 @@ void worker_stop(struct worker *worker) {
         usleep(1000);
     inbox_put(&worker->inbox, command);
     pthread_join(worker->thread, NULL);
-    destroy(worker);
 }

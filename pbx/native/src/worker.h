@@ -12,6 +12,10 @@
 
 struct engine;
 
+enum { RECORDING_TURNS = 8 };
+
+struct recording;
+
 struct worker {
     struct engine *engine;
     pthread_t thread;
@@ -20,15 +24,20 @@ struct worker {
     uint64_t now;                /* taken once a round */
     uint64_t feeds;              /* the last number given to a feed */
     struct timers timers;
-    struct table streams;
+    struct table streams, recordings;
+    struct recording *turns[RECORDING_TURNS]; /* recordings by when they are handed to the writer */
+    unsigned turn;
+    struct timer turn_timer;
     struct inbox inbox;
-    atomic_uint_fast64_t stream_count, refused;
+    atomic_uint_fast64_t stream_count, play_count, recording_count, recording_dropped, refused;
     uint8_t buffer[DATAGRAM_ROOM];
 };
 
 /* Starts the thread; false and errno when it can't. */
 bool worker_start(struct worker *worker, struct engine *engine);
-/* Asks the thread to end, and waits. */
+/* Asks the thread to end, and waits: its streams are closed, its recordings given to the writers. */
 void worker_stop(struct worker *worker);
+/* After every thread that could give it a command has ended. */
+void worker_destroy(struct worker *worker);
 
 #endif

@@ -1,0 +1,135 @@
+/*
+ * Where on the recording's line of time a packet belongs.
+ *
+ * The first packet of a source is laid down where it arrived; from there on its timestamps say where the others belong, so
+ * that jitter of the network is not heard. Clocks drift apart, and phones stop their timestamps on hold: lateness is
+ * watched, and when even the least late packet of a while is off, the line is moved - in a moment of quiet if one comes soon
+ * enough.
+ */
+#include <stdlib.h>
+
+#include "clock.h"
+#include "tape.h"
+
+#define WATCHED 100               /* packets over which the least lateness is looked for: two seconds of 20 ms each */
+#define WATCHED_FAR_OFF 25        /* the same when it is far off */
+#define OFF_MILLISECONDS 20       /* moved in a moment of quiet */
+#define OFF_TOO_FAR_MILLISECONDS 60 /* moved at once */
+#define FAR_OFF_MILLISECONDS 200
+#define AHEAD_MILLISECONDS 1000   /* no more than this before its time */
+#define JOIN_MILLISECONDS 100     /* a new source that begins so little before the old one's end is put behind it */
+#define PAUSE_MILLISECONDS 200
+#define QUIET 300                 /* greatest sample of a quiet packet, some -41 dBFS */
+#define MAX_LOST 3000             /* packets */
+
+static int64_t samples_of(const struct tape *tape, int64_t milliseconds) {
+    return milliseconds * tape->rate / 1000;
+}
+
+static int64_t arrival_position(const struct tape *tape, const struct tape_packet *packet) {
+    return (int64_t)clock_units(packet->arrival - tape->start, tape->rate);
+}
+
+static void anchor(struct line *line, uint32_t timestamp, int64_t position) {
+    line->anchored = true;
+    line->timestamp = timestamp;
+    line->position = position;
+    line->counted = 0;
+}
+
+static bool same_line(const struct line *line, const struct tape_packet *packet) {
+    return line->anchored && line->feed == packet->feed && line->format.clock == packet->format.clock;
+}
+
+/* Moves the line when all of the last packets were late, or early; `quiet` tells a good moment. */
+static void watch(const struct tape *tape, struct line *line, int64_t lateness, bool quiet) {
+    if (line->counted == 0 || lateness < line->least)
+        line->least = lateness;
+    line->counted++;
+    bool far_off = llabs(line->least) > samples_of(tape, FAR_OFF_MILLISECONDS);
+    if (line->counted < (far_off ? WATCHED_FAR_OFF : WATCHED))
+        return;
+    if (llabs(line->least) > samples_of(tape, quiet ? OFF_MILLISECONDS : OFF_TOO_FAR_MILLISECONDS)) {
+        line->position += line->least;
+        line->counted = 0;
+    } else if (line->counted >= 2 * WATCHED) {
+        line->counted = 0;
+    }
+}
+
+/* Where the packet belongs. */
+static int64_t find_position(const struct tape *tape, struct line *line, const struct tape_packet *packet) {
+    int64_t arrived = arrival_position(tape, packet);
+    if (!same_line(line, packet)) {
+        bool joins = line->end > arrived && line->end - arrived < samples_of(tape, JOIN_MILLISECONDS);
+        anchor(line, packet->timestamp, joins ? line->end : arrived);
+        line->feed = packet->feed;
+        return line->position;
+    }
+    int32_t step = (int32_t)(packet->timestamp - line->timestamp);
+    int64_t units = (int64_t)step * tape->rate, clock = (int64_t)packet->format.clock;
+    int64_t position = line->position + units / clock, lateness = arrived - position;
+    bool paused = packet->marker && packet->arrival - line->arrival > PAUSE_MILLISECONDS * MILLISECOND &&
+                  lateness > samples_of(tape, PAUSE_MILLISECONDS / 2);
+    if (paused || lateness < -samples_of(tape, AHEAD_MILLISECONDS)) {
+        anchor(line, packet->timestamp, arrived);
+        return arrived;
+    }
+    /* Keep the anchor near, but lose nothing by rounding. */
+    if (units % clock == 0 || llabs(step) > 10 * clock)
+        line->position = position, line->timestamp = packet->timestamp;
+    return position;
+}
+
+static bool is_quiet(const int16_t *samples, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (samples[i] > QUIET || samples[i] < -QUIET)
+            return false;
+    return true;
+}
+
+/* Counts silence that stands where packets were lost; a late packet takes back what was counted for it. */
+static void count_gap(struct tape *tape, struct line *line, const struct tape_packet *packet, int64_t position,
+                      int64_t count, bool continues) {
+    int16_t missing = (int16_t)(packet->sequence - line->next_sequence);
+    if (!continues || packet->fresh || missing > MAX_LOST) {
+        line->next_sequence = (uint16_t)(packet->sequence + 1);
+    } else if (missing < 0) {
+        tape->gaps -= tape->gaps < count ? tape->gaps : count;
+    } else {
+        if (missing > 0 && position > line->end)
+            tape->gaps += position - line->end;
+        line->next_sequence = (uint16_t)(packet->sequence + 1);
+    }
+}
+
+static bool same_format(const struct codec_format *a, const struct codec_format *b) {
+    return a->kind == b->kind && a->clock == b->clock && a->channels == b->channels;
+}
+
+void line_place(struct tape *tape, struct line *line, const struct tape_packet *packet) {
+    bool sound = packet->length > 0 && codec_available(packet->format.kind);
+    bool continues = same_line(line, packet);
+    if (!sound) { /* a key or comfort noise: silence, and nothing is missing */
+        if (line->anchored && (int16_t)(packet->sequence - line->next_sequence) >= 0)
+            line->next_sequence = (uint16_t)(packet->sequence + 1);
+        line->arrival = packet->arrival;
+        return;
+    }
+    if (line->decoder == NULL || !same_format(&line->format, &packet->format)) {
+        decoder_free(line->decoder);
+        line->decoder = decoder_new(&packet->format, tape->rate);
+        if (line->decoder == NULL)
+            return;
+    }
+    int16_t samples[CODEC_SAMPLES];
+    size_t count = decoder_run(line->decoder, (const uint8_t *)(packet + 1), packet->length, samples);
+    int64_t position = find_position(tape, line, packet);
+    count_gap(tape, line, packet, position, (int64_t)count, continues);
+    line->format = packet->format;
+    line->arrival = packet->arrival;
+    tape_lay(tape, packet->side, position, samples, count);
+    if (position + (int64_t)count > line->end)
+        line->end = position + (int64_t)count;
+    watch(tape, line, arrival_position(tape, packet) - position, is_quiet(samples, count));
+}

@@ -1,0 +1,41 @@
+/* The packet thread's side of a recording: copies what its streams receive into blocks for the writer. */
+#ifndef TANDEM_RECORDER_H
+#define TANDEM_RECORDER_H
+
+#include "stream.h"
+#include "tape.h"
+#include "worker.h"
+
+struct tap { /* a recording of a stream */
+    struct tap *next;
+    struct recording *recording;
+    uint8_t side;
+    bool fresh;
+};
+
+struct recording {
+    struct worker *worker;
+    uint64_t id;
+    struct tape *tape;
+    struct stream *streams[2];   /* NULL: none, or closed */
+    struct tap taps[2];
+    struct tape_block *block;    /* being filled; NULL: none */
+    bool paused;
+    bool unsettled;              /* the writer still holds back what is youngest */
+    struct recording *next, **place; /* in one of the worker's turns */
+    struct timer maximum;
+};
+
+/* `right` NULL: of `left` alone. Told by an event when it can't be. */
+void recorder_start(struct worker *worker, uint64_t id, struct stream *left, struct stream *right, const char *path,
+                    int maximum);
+void recorder_pause(struct worker *worker, uint64_t id, bool paused);
+void recorder_stop(struct worker *worker, uint64_t id);
+/* A packet that a recorded stream received. */
+void recorder_take(struct worker *worker, struct stream *stream, const struct packet *packet,
+                   const struct codec_format *format);
+/* The stream is closed: a recording ends with the last of its streams. */
+void recorder_lose(struct stream *stream);
+void recorder_refuse(struct worker *worker, uint64_t id, const char *failure);
+
+#endif

@@ -1,0 +1,289 @@
+#include "tape.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "engine_private.h"
+#include "wav.h"
+
+/* Sound is written once it is this old: until then a packet that comes late still finds its place in memory. */
+#define HOLD_MILLISECONDS 200
+
+struct tape *tape_new(struct worker *worker, uint64_t id, const char *path, uint32_t rate, unsigned channels) {
+    struct tape *tape = calloc(1, sizeof *tape);
+    if (tape == NULL)
+        return NULL;
+    size_t length = strlen(path);
+    tape->path = strdup(path);
+    tape->part = malloc(length + sizeof ".part");
+    if (tape->path == NULL || tape->part == NULL) {
+        tape_free(tape);
+        return NULL;
+    }
+    sprintf(tape->part, "%s.part", path);
+    tape->engine = worker->engine;
+    tape->worker = worker;
+    tape->id = id;
+    tape->rate = rate;
+    tape->channels = channels;
+    tape->start = worker->now;
+    tape->fd = -1;
+    return tape;
+}
+
+void tape_free(struct tape *tape) {
+    for (int i = 0; i < 2; i++)
+        decoder_free(tape->lines[i].decoder);
+    if (tape->fd >= 0)
+        close(tape->fd);
+    free(atomic_load(&tape->spare));
+    free(tape->window);
+    free(tape->path);
+    free(tape->part);
+    free(tape);
+}
+
+/* -- the file */
+
+static size_t frame_size(const struct tape *tape) { return 2 * tape->channels; }
+
+static off_t offset_of(const struct tape *tape, int64_t position) {
+    return WAV_HEADER + (off_t)position * (off_t)frame_size(tape);
+}
+
+/* The tape ends here: the caller is told, the packet thread sends no more but the last block. What was written stays. */
+static void fail(struct tape *tape, const char *reason) {
+    if (tape->failed)
+        return;
+    tape->failed = true;
+    if (tape->fd >= 0) { /* else the file, if there is one, is not ours */
+        if (tape->length > 0 && ftruncate(tape->fd, offset_of(tape, tape->length)) == 0)
+            tape_name(tape);
+        else
+            unlink(tape->part);
+        close(tape->fd);
+        tape->fd = -1;
+    }
+    struct event_node *node = event_new(ENGINE_RECORDING_FAILED, 0, tape->id);
+    if (node != NULL)
+        snprintf(node->event.text, sizeof node->event.text, "%s", reason);
+    outlet_put(&tape->engine->outlet, node);
+    struct command *command = command_new(COMMAND_TAPE_ENDED, 0);
+    if (command != NULL) {
+        command->object = tape->id;
+        inbox_put(&tape->worker->inbox, command);
+    }
+}
+
+static bool write_at(struct tape *tape, const void *data, size_t length, off_t at) {
+    const char *from = data;
+    while (length > 0) {
+        ssize_t written = pwrite(tape->fd, from, length, at);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written <= 0) {
+            fail(tape, written < 0 ? strerrordesc_np(errno) : "nothing could be written");
+            return false;
+        }
+        from += written;
+        length -= (size_t)written;
+        at += written;
+    }
+    return true;
+}
+
+static bool write_header(struct tape *tape) {
+    uint8_t header[WAV_HEADER];
+    wav_header(header, tape->rate, tape->channels, (uint32_t)((uint64_t)tape->length * frame_size(tape)));
+    return write_at(tape, header, sizeof header, 0);
+}
+
+/* Makes the folders that a path lies in. */
+static void make_folders(const char *path) {
+    char *copy = strdup(path);
+    for (char *at = copy; at != NULL && (at = strchr(at + 1, '/')) != NULL; *at = '/') {
+        *at = '\0';
+        mkdir(copy, 0750); /* what goes wrong here shows when the file is opened */
+    }
+    free(copy);
+}
+
+static bool open_file(struct tape *tape) {
+    const int flags = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC;
+    tape->fd = open(tape->part, flags, 0640);
+    if (tape->fd < 0 && errno == ENOENT) {
+        make_folders(tape->part);
+        tape->fd = open(tape->part, flags, 0640);
+    }
+    if (tape->fd >= 0)
+        return write_header(tape);
+    fail(tape, strerrordesc_np(errno));
+    return false;
+}
+
+/* -- the window between what is written and what may still come */
+
+/* First the sound, then the header that tells of it: whenever the program dies, the header is true. */
+static void write_window(struct tape *tape, size_t count) {
+    if (((uint64_t)tape->written + count) * frame_size(tape) > WAV_MOST) {
+        fail(tape, "the file has reached the length that a WAV file can have");
+        return;
+    }
+    if (!write_at(tape, tape->window, count * frame_size(tape), offset_of(tape, tape->written)))
+        return;
+    if (tape->written + (int64_t)count > tape->length) {
+        tape->length = tape->written + (int64_t)count;
+        write_header(tape);
+    }
+}
+
+/* Writes what lies before a position; silence that no sample was laid on needs no writing. */
+static void advance(struct tape *tape, int64_t to) {
+    if (to <= tape->written)
+        return;
+    size_t count = tape->window_length;
+    if ((int64_t)count > to - tape->written)
+        count = (size_t)(to - tape->written);
+    if (count > 0) {
+        write_window(tape, count);
+        tape->window_length -= count;
+        memmove(tape->window, tape->window + count * tape->channels, tape->window_length * frame_size(tape));
+    }
+    tape->written = to;
+}
+
+static bool widen_window(struct tape *tape, size_t length) {
+    if (length > tape->window_room) {
+        size_t room = length + length / 2;
+        int16_t *window = realloc(tape->window, room * frame_size(tape));
+        if (window == NULL) {
+            fail(tape, "out of memory");
+            return false;
+        }
+        tape->window = window;
+        tape->window_room = room;
+    }
+    if (length > tape->window_length) {
+        memset(tape->window + tape->window_length * tape->channels, 0, (length - tape->window_length) * frame_size(tape));
+        tape->window_length = length;
+    }
+    return true;
+}
+
+/* A packet that came too late for the window: its side is changed in the file. */
+static void patch(struct tape *tape, unsigned side, int64_t position, const int16_t *samples, size_t count) {
+    int16_t frames[2 * 512];
+    for (size_t done = 0, some; done < count && !tape->failed; done += some) {
+        some = count - done < 512 ? count - done : 512;
+        off_t at = offset_of(tape, position + (int64_t)done);
+        memset(frames, 0, sizeof frames);
+        if (pread(tape->fd, frames, some * frame_size(tape), at) < 0)
+            fail(tape, strerrordesc_np(errno));
+        for (size_t i = 0; i < some; i++)
+            frames[i * tape->channels + side] = samples[done + i];
+        if (!tape->failed)
+            write_at(tape, frames, some * frame_size(tape), at);
+    }
+    if (!tape->failed && position + (int64_t)count > tape->length) {
+        tape->length = position + (int64_t)count;
+        write_header(tape);
+    }
+}
+
+void tape_lay(struct tape *tape, unsigned side, int64_t position, const int16_t *samples, size_t count) {
+    if (position < 0) { /* from before the start */
+        size_t before = (uint64_t)-position < count ? (size_t)-position : count;
+        samples += before;
+        count -= before;
+        position = 0;
+    }
+    if (position < tape->written && count > 0) {
+        size_t late = (size_t)(tape->written - position) < count ? (size_t)(tape->written - position) : count;
+        patch(tape, side, position, samples, late);
+        samples += late;
+        count -= late;
+        position += (int64_t)late;
+    }
+    if (tape->failed || count == 0)
+        return;
+    size_t from = (size_t)(position - tape->written);
+    if (!widen_window(tape, from + count))
+        return;
+    int16_t *to = tape->window + from * tape->channels + side;
+    for (size_t i = 0; i < count; i++, to += tape->channels)
+        *to = samples[i];
+}
+
+/* -- blocks */
+
+static size_t size_of(const struct tape_packet *packet) {
+    return (sizeof *packet + packet->length + 7) & ~(size_t)7;
+}
+
+/* The packets of one side in the order they were sent in; what is out of order is so by a few places only. */
+static size_t sort_side(const struct tape_block *block, unsigned side, const struct tape_packet **sorted, size_t room) {
+    size_t count = 0;
+    for (uint32_t at = 0; at < block->used && count < room;) {
+        const struct tape_packet *packet = (const struct tape_packet *)(const void *)(block->data + at);
+        at += (uint32_t)size_of(packet);
+        if (packet->side != side)
+            continue;
+        size_t place = count++;
+        while (place > 0 && sorted[place - 1]->feed == packet->feed &&
+               (int16_t)(packet->sequence - sorted[place - 1]->sequence) < 0) {
+            sorted[place] = sorted[place - 1];
+            place--;
+        }
+        sorted[place] = packet;
+    }
+    return count;
+}
+
+static int64_t position_at(const struct tape *tape, uint64_t time) {
+    return time <= tape->start ? 0 : (int64_t)clock_units(time - tape->start, tape->rate);
+}
+
+static void end(struct tape *tape, uint64_t at) {
+    int64_t last = position_at(tape, at);
+    for (unsigned side = 0; side < tape->channels; side++)
+        if (tape->lines[side].end > last)
+            last = tape->lines[side].end;
+    advance(tape, last);
+    if (tape->failed || tape->length == last)
+        return;
+    /* Silence to the end, without writing it. */
+    if ((uint64_t)last * frame_size(tape) <= WAV_MOST && ftruncate(tape->fd, offset_of(tape, last)) == 0) {
+        tape->length = last;
+        write_header(tape);
+    }
+}
+
+bool tape_take(struct tape *tape, const struct tape_block *block) {
+    const struct tape_packet *sorted[TAPE_BLOCK / sizeof(struct tape_packet)];
+    int64_t hold = (int64_t)HOLD_MILLISECONDS * tape->rate / 1000;
+    if (!tape->failed && (tape->fd >= 0 || open_file(tape)) && block->used > 0) {
+        /* A long silence before this block must not widen the window. */
+        const struct tape_packet *first = (const struct tape_packet *)(const void *)block->data;
+        advance(tape, position_at(tape, first->arrival) - hold);
+        for (unsigned side = 0; side < tape->channels; side++) {
+            size_t count = sort_side(block, side, sorted, sizeof sorted / sizeof *sorted);
+            for (size_t i = 0; i < count && !tape->failed; i++)
+                line_place(tape, &tape->lines[side], sorted[i]);
+        }
+    }
+    if (!tape->failed)
+        advance(tape, position_at(tape, block->until) - hold);
+    if (block->end == TAPE_GOES_ON)
+        return false;
+    if (!tape->failed)
+        end(tape, block->until);
+    if (!tape->failed && block->failure != NULL)
+        fail(tape, block->failure);
+    return true;
+}

@@ -1,0 +1,102 @@
+/*
+ * Recorded packets on their way from a packet thread to a file.
+ *
+ * The packet thread copies payloads into blocks; a writer thread decodes them, lays each side out on the recording's line of
+ * time and writes. A tape is made by the packet thread and from then on belongs to its writer; the last block tells the
+ * writer to finish it. Blocks of one tape arrive in order.
+ */
+#ifndef TANDEM_TAPE_H
+#define TANDEM_TAPE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "../include/engine.h"
+#include "codec.h"
+
+struct engine;
+struct worker;
+
+enum { TAPE_BLOCK = 8192 - 64 }; /* octets of packets in a block */
+
+struct tape_packet { /* followed by the payload, and padded to eight octets */
+    uint64_t arrival;            /* ns */
+    uint32_t timestamp;
+    uint32_t feed;               /* changes when the source or its line of timestamps does */
+    struct codec_format format;  /* of an event or comfort noise: no payload, and silence */
+    uint16_t sequence, length;
+    uint8_t side;
+    bool marker;
+    bool fresh;                  /* the first after the start or a pause: what is missing before it was not lost */
+};
+
+enum tape_end { TAPE_GOES_ON, TAPE_ENDS };
+
+struct tape_block {
+    struct tape_block *next;
+    struct tape *tape;
+    uint64_t until;              /* ns: everything that arrived before is in this block or earlier ones */
+    enum tape_end end;
+    const char *failure;         /* with TAPE_ENDS: why it must end early; NULL if it need not. A constant. */
+    uint32_t used;
+    _Alignas(8) uint8_t data[TAPE_BLOCK];
+};
+
+struct line { /* one side on the line of time; positions are samples of the file since its start */
+    bool anchored;
+    struct codec_format format;
+    struct decoder *decoder;
+    uint32_t feed;
+    uint32_t timestamp;          /* which lies at ... */
+    int64_t position;
+    uint16_t next_sequence;
+    uint64_t arrival;            /* of the last packet, ns */
+    int64_t end;                 /* behind the last sample */
+    int64_t least;               /* lateness seen lately, of the packet that was least late */
+    unsigned counted;            /* packets that this was seen over */
+};
+
+struct tape {
+    /* Fixed. */
+    struct engine *engine;
+    struct worker *worker;
+    uint64_t id;
+    char *path, *part;           /* the name in the end, and until then */
+    uint32_t rate;               /* Hz */
+    unsigned channels;
+    uint64_t start;              /* ns */
+    _Atomic(struct tape_block *) spare; /* to be used again by the packet thread */
+
+    /* Of the writer. */
+    int fd;                      /* -1 before it is opened and after it failed */
+    bool failed;
+    struct line lines[2];
+    int64_t written;             /* what lies before is in the file or is silence */
+    int64_t length;              /* of the sound in the file */
+    int16_t *window;             /* what lies from `written` on, interleaved */
+    size_t window_length, window_room;
+    int64_t gaps;                /* samples of silence where packets were missing, both sides */
+
+    /* Of the finisher. */
+    struct tape *next;
+};
+
+/* NULL when memory is exhausted. */
+struct tape *tape_new(struct worker *worker, uint64_t id, const char *path, uint32_t rate, unsigned channels);
+void tape_free(struct tape *tape);
+
+/* The writer's part: carries a block out. True when the tape is over, and the file shall be finished. */
+bool tape_take(struct tape *tape, const struct tape_block *block);
+/* The finisher's part: on disk for certain, under its own name; tells the caller. Frees the tape. */
+void tape_finish(struct tape *tape);
+
+/* Gives the file its own name, never over another file; false and errno when it can't. */
+bool tape_name(const struct tape *tape);
+
+/* align.c: decodes a packet and puts its samples where they belong. */
+void line_place(struct tape *tape, struct line *line, const struct tape_packet *packet);
+/* tape.c: samples of a side at a position, which may be in the past. */
+void tape_lay(struct tape *tape, unsigned side, int64_t position, const int16_t *samples, size_t count);
+
+#endif

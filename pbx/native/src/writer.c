@@ -1,0 +1,153 @@
+#include "writer.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "thread.h"
+
+struct tape_block *block_new(struct writers *writers, struct tape *tape, bool must) {
+    struct tape_block *block = atomic_exchange_explicit(&tape->spare, NULL, memory_order_acquire);
+    if (block == NULL) {
+        if (!must && atomic_load_explicit(&writers->backlog, memory_order_relaxed) > writers->backlog_limit)
+            return NULL;
+        while ((block = malloc(sizeof *block)) == NULL && must)
+            usleep(1000);
+        if (block == NULL)
+            return NULL;
+        atomic_fetch_add_explicit(&writers->backlog, sizeof *block, memory_order_relaxed);
+    }
+    block->next = NULL;
+    block->tape = tape;
+    block->end = TAPE_GOES_ON;
+    block->failure = NULL;
+    block->used = 0;
+    return block;
+}
+
+static void block_free(struct writers *writers, struct tape_block *block) {
+    free(block);
+    atomic_fetch_sub_explicit(&writers->backlog, sizeof *block, memory_order_relaxed);
+}
+
+void block_put(struct writers *writers, struct tape_block *block) {
+    struct writer *writer = &writers->writers[block->tape->id % (uint64_t)writers->count];
+    pthread_mutex_lock(&writer->lock);
+    bool first = writer->blocks == NULL;
+    *writer->last = block;
+    writer->last = &block->next;
+    if (first)
+        pthread_cond_signal(&writer->wake);
+    pthread_mutex_unlock(&writer->lock);
+}
+
+static void give_to_finisher(struct writers *writers, struct tape *tape) {
+    struct tape_block *spare = atomic_exchange(&tape->spare, NULL);
+    if (spare != NULL)
+        block_free(writers, spare);
+    tape->next = NULL;
+    pthread_mutex_lock(&writers->finisher.lock);
+    *writers->finisher.last = tape;
+    writers->finisher.last = &tape->next;
+    pthread_cond_signal(&writers->finisher.wake);
+    pthread_mutex_unlock(&writers->finisher.lock);
+}
+
+static void *write_blocks(void *argument) {
+    struct writer *writer = argument;
+    thread_lower_priority();
+    pthread_mutex_lock(&writer->lock);
+    while (writer->blocks != NULL || !writer->stopping) {
+        if (writer->blocks == NULL) {
+            pthread_cond_wait(&writer->wake, &writer->lock);
+            continue;
+        }
+        struct tape_block *block = writer->blocks;
+        writer->blocks = NULL;
+        writer->last = &writer->blocks;
+        pthread_mutex_unlock(&writer->lock);
+        for (struct tape_block *next; block != NULL; block = next) {
+            next = block->next;
+            struct tape *tape = block->tape;
+            bool over = tape_take(tape, block);
+            /* One block a tape is kept for use again. */
+            block = atomic_exchange_explicit(&tape->spare, block, memory_order_acq_rel);
+            if (block != NULL)
+                block_free(writer->all, block);
+            if (over)
+                give_to_finisher(writer->all, tape);
+        }
+        pthread_mutex_lock(&writer->lock);
+    }
+    pthread_mutex_unlock(&writer->lock);
+    return NULL;
+}
+
+static void *finish_tapes(void *argument) {
+    struct writers *writers = argument;
+    thread_lower_priority();
+    pthread_mutex_lock(&writers->finisher.lock);
+    while (writers->finisher.tapes != NULL || !writers->finisher.stopping) {
+        struct tape *tape = writers->finisher.tapes;
+        if (tape == NULL) {
+            pthread_cond_wait(&writers->finisher.wake, &writers->finisher.lock);
+            continue;
+        }
+        writers->finisher.tapes = tape->next;
+        if (tape->next == NULL)
+            writers->finisher.last = &writers->finisher.tapes;
+        pthread_mutex_unlock(&writers->finisher.lock);
+        tape_finish(tape);
+        pthread_mutex_lock(&writers->finisher.lock);
+    }
+    pthread_mutex_unlock(&writers->finisher.lock);
+    return NULL;
+}
+
+static bool start_writer(struct writers *writers, struct writer *writer) {
+    writer->all = writers;
+    writer->last = &writer->blocks;
+    pthread_mutex_init(&writer->lock, NULL);
+    pthread_cond_init(&writer->wake, NULL);
+    errno = thread_start(&writer->thread, "pbx-recordings", write_blocks, writer);
+    return errno == 0;
+}
+
+bool writers_start(struct writers *writers, int count, uint64_t backlog_limit) {
+    *writers = (struct writers){.backlog_limit = backlog_limit};
+    writers->writers = calloc((size_t)count, sizeof *writers->writers);
+    if (writers->writers == NULL)
+        return false;
+    pthread_mutex_init(&writers->finisher.lock, NULL);
+    pthread_cond_init(&writers->finisher.wake, NULL);
+    writers->finisher.last = &writers->finisher.tapes;
+    errno = thread_start(&writers->finisher.thread, "pbx-finished", finish_tapes, writers);
+    writers->finisher.started = errno == 0;
+    while (writers->finisher.started && writers->count < count) {
+        if (!start_writer(writers, &writers->writers[writers->count]))
+            return false;
+        writers->count++;
+    }
+    return writers->finisher.started;
+}
+
+static void stop(pthread_t thread, pthread_mutex_t *lock, pthread_cond_t *wake, bool *stopping) {
+    pthread_mutex_lock(lock);
+    *stopping = true;
+    pthread_cond_signal(wake);
+    pthread_mutex_unlock(lock);
+    pthread_join(thread, NULL);
+    pthread_mutex_destroy(lock);
+    pthread_cond_destroy(wake);
+}
+
+void writers_stop(struct writers *writers) {
+    for (int i = 0; i < writers->count; i++) {
+        struct writer *writer = &writers->writers[i];
+        stop(writer->thread, &writer->lock, &writer->wake, &writer->stopping);
+    }
+    if (writers->finisher.started)
+        stop(writers->finisher.thread, &writers->finisher.lock, &writers->finisher.wake, &writers->finisher.stopping);
+    free(writers->writers);
+    *writers = (struct writers){0};
+}

@@ -1,0 +1,46 @@
+/* The threads that recordings are written by: writers take blocks, one finisher brings what has ended safely to disk. */
+#ifndef TANDEM_WRITER_H
+#define TANDEM_WRITER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "tape.h"
+
+struct engine;
+
+struct writer { /* a queue of blocks and the thread that takes them */
+    struct writers *all;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    bool stopping;
+    struct tape_block *blocks, **last;
+};
+
+struct writers {
+    struct writer *writers;
+    int count;
+    struct {
+        pthread_t thread;
+        pthread_mutex_t lock;
+        pthread_cond_t wake;
+        bool started, stopping;
+        struct tape *tapes, **last;
+    } finisher;
+    atomic_uint_fast64_t backlog; /* octets of blocks on their way */
+    uint64_t backlog_limit;
+};
+
+bool writers_start(struct writers *writers, int count, uint64_t backlog_limit);
+/* After the packet threads have ended: everything that was given is written and finished first. */
+void writers_stop(struct writers *writers);
+
+/* A block for a tape; NULL when memory, or what recordings may have of it, is exhausted, and it need not be. */
+struct tape_block *block_new(struct writers *writers, struct tape *tape, bool must);
+/* Gives a block to the tape's writer. */
+void block_put(struct writers *writers, struct tape_block *block);
+
+#endif
