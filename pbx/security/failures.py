@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -53,7 +54,7 @@ class FailureCounter(Generic[KeyT]):
 
     def __init__(self, limits: FailureLimits) -> None:
         self._limits = limits
-        self._records: dict[KeyT, _Record] = {}
+        self._records: OrderedDict[KeyT, _Record] = OrderedDict()
 
     def __len__(self) -> int:
         """Return how many keys are remembered."""
@@ -62,13 +63,14 @@ class FailureCounter(Generic[KeyT]):
     def failed(self, key: KeyT, now: float) -> Penalty:
         """Count a failure, and return what it costs."""
         limits = self._limits
-        record = self._records.pop(key, None)
+        record = self._records.get(key)
         if record is None:
-            record = _Record(0.0, now)
             if len(self._records) >= limits.most_keys:
-                del self._records[next(iter(self._records))]
-        # Put at the end, so that the first one is always the one that failed longest ago.
-        self._records[key] = record
+                self._records.popitem(last=False)
+            record = self._records[key] = _Record(0.0, now)
+        else:
+            # The first one is always the one that failed longest ago.
+            self._records.move_to_end(key)
         record.score = self._score(record, now) + 1.0
         record.at = now
         if record.banned_until > now:

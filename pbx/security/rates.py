@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
@@ -23,7 +24,7 @@ class RateLimiter(Generic[KeyT]):
         self._rate = rate
         self._burst = burst
         self._most_keys = most_keys
-        self._buckets: dict[KeyT, tuple[float, float]] = {}
+        self._buckets: OrderedDict[KeyT, tuple[float, float]] = OrderedDict()
         """Key to tokens left, and when that was."""
 
     def __len__(self) -> int:
@@ -33,13 +34,14 @@ class RateLimiter(Generic[KeyT]):
     def allows(self, key: KeyT, now: float) -> bool:
         """Take one token; False if there is none."""
         buckets = self._buckets
-        bucket = buckets.pop(key, None)
+        bucket = buckets.get(key)
         if bucket is None:
             if len(buckets) >= self._most_keys:
-                del buckets[next(iter(buckets))]
+                buckets.popitem(last=False)
             tokens = self._burst
         else:
             tokens = min(self._burst, bucket[0] + (now - bucket[1]) * self._rate)
+            buckets.move_to_end(key)
         allowed = tokens >= 1.0
         buckets[key] = (tokens - 1.0 if allowed else tokens, now)
         return allowed
