@@ -8,40 +8,65 @@ import signal
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 import structlog
 import uvloop
 from twisted.internet import asyncioreactor
 
+from pbx.config.schema import Settings
 from pbx.errors import ConfigurationError, EnvironmentFault
 from pbx.loading import Configured, load_configured
+from pbx.ops.logs import LogPipe, start_logging
 
 if TYPE_CHECKING:
+    from pbx.app.operation import Operation
     from pbx.app.server import Server
     from pbx.net.network import NetworkReactor
 
-__all__ = ["CONFIGURATION_FAULT", "ENVIRONMENT_FAULT", "run"]
+__all__ = ["CONFIGURATION_FAULT", "ENVIRONMENT_FAULT", "Ready", "run"]
 
 CONFIGURATION_FAULT = 2
 ENVIRONMENT_FAULT = 1
 
+Ready = Callable[["Server"], None]
+"""Called once all listeners are up."""
+
 _log = structlog.get_logger("pbx")
 
 
-def run(path: Path, environ: Mapping[str, str], on_ready: Callable[[Server], None]) -> int:
-    """Serve until told to stop; return the exit status. `on_ready` is called once all listeners are up."""
+def run(path: Path, environ: Mapping[str, str], on_ready: Ready) -> int:
+    """Serve until told to stop; return the exit status."""
     try:
         configured = load_configured(path, environ)
     except ConfigurationError as error:
         for fault in error.faults:
-            print(fault, file=sys.stderr)
+            _complain(fault)
         return CONFIGURATION_FAULT
+    settings = configured.settings
+    try:
+        pipe = LogPipe(settings.log.format, settings.log.file, _secrets(settings))
+    except OSError as error:
+        _complain(f"pbx: log.file {settings.log.file} cannot be written: {error.strerror}")
+        return ENVIRONMENT_FAULT
+    stop_logging = start_logging(settings.log.level, pipe)
+    for warning in configured.warnings:
+        _log.warning("configuration", warning=str(warning))
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
-    asyncioreactor.install(loop)
-    process = _Process(path, configured, loop, environ, on_ready)
-    return process.run()
+    asyncioreactor.install(loop)  # type: ignore[no-untyped-call]
+    try:
+        return _Process(path, configured, loop, environ, on_ready, pipe).run()
+    finally:
+        stop_logging()
+
+
+def _secrets(settings: Settings) -> list[str]:
+    """Return every secret of a configuration, so that the log can cross it out should it ever come that way."""
+    found = [one.password for one in settings.extensions.values()]
+    found += [one.password for one in settings.trunks.values() if one.password is not None]
+    found += [one for one in (settings.http.token, settings.storage.database) if one is not None]
+    return [secret.reveal() for secret in found]
 
 
 class _Process:
@@ -53,67 +78,105 @@ class _Process:
         configured: Configured,
         loop: asyncio.AbstractEventLoop,
         environ: Mapping[str, str],
-        on_ready: Callable[[Server], None],
+        on_ready: Ready,
+        pipe: LogPipe,
     ) -> None:
         self._path = path
         self._configured = configured
         self._loop = loop
         self._environ = environ
         self._on_ready = on_ready
+        self._pipe = pipe
         self._server: Server | None = None
+        self._operation: Operation | None = None
         self._stopping = False
         self._status = 0
 
     def run(self) -> int:
         """Run the reactor until the server has stopped."""
-        from twisted.internet import reactor
-
-        reactor.callWhenRunning(self._start)  # type: ignore[attr-defined]
+        reactor = _reactor()
+        reactor.callWhenRunning(self._start)
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._wants_stop)
         self._loop.add_signal_handler(signal.SIGHUP, self._wants_reload)
-        reactor.run(installSignalHandlers=False)  # type: ignore[attr-defined]
+        reactor.run(installSignalHandlers=False)
         return self._status
 
     def _start(self) -> None:
+        try:
+            self._begin()
+        except EnvironmentFault as error:
+            _complain(f"pbx: {error}")
+            self._finish(ENVIRONMENT_FAULT)
+        except BaseException:
+            self._finish(ENVIRONMENT_FAULT)
+            raise
+
+    def _begin(self) -> None:
         # Imported late, when the reactor is chosen: Twisted installs its default one at the first import that wants
         # one.
-        from twisted.internet import reactor
 
+        from pbx.app.operation import Operation
         from pbx.app.server import Server
 
-        try:
-            server = Server(self._path, self._configured, cast("NetworkReactor", reactor), self._loop, self._environ)
-            server.start()
-        except EnvironmentFault as error:
-            print(f"pbx: {error}", file=sys.stderr)
-            self._finish(ENVIRONMENT_FAULT)
-            return
-        self._server = server
+        network_reactor = cast("NetworkReactor", _reactor())
+        self._server = Server(self._path, self._configured, network_reactor, self._loop, self._environ)
+        self._operation = Operation(self._server, self._loop, self._environ)
+        self._server.start()
+        self._operation.start()
         # What is built now lives until the end: the collector need not look at it again and again.
         gc.collect()
         gc.freeze()
-        self._on_ready(server)
+        self._on_ready(self._server)
 
     def _wants_stop(self) -> None:
-        server = self._server
-        if server is None or self._stopping:
+        server, operation = self._server, self._operation
+        if server is None or operation is None or self._stopping:
             # Told twice: now.
             self._finish(self._status)
             return
         self._stopping = True
+        operation.draining()
         server.drain(lambda: self._finish(0))
 
     def _wants_reload(self) -> None:
-        if self._server is not None and not self._stopping:
-            self._server.reload()
+        server, operation = self._server, self._operation
+        if server is None or operation is None or self._stopping:
+            return
+        operation.reloading()
+        self._pipe.reopen()
+        server.reload()
+        self._pipe.learn_secrets(_secrets(server.settings))
+        operation.reloaded()
 
     def _finish(self, status: int) -> None:
-        from twisted.internet import reactor
-
         self._status = status
+        operation, self._operation = self._operation, None
+        if operation is not None:
+            operation.stop()
         server, self._server = self._server, None
         if server is not None:
             server.stop()
-        if reactor.running:  # type: ignore[attr-defined]
-            reactor.stop()  # type: ignore[attr-defined]
+        reactor = _reactor()
+        if reactor.running:
+            reactor.stop()
+
+
+class _Reactor(Protocol):
+    """What is used of Twisted's reactor here; its own types say less."""
+
+    running: bool
+
+    def callWhenRunning(self, call: Callable[[], None]) -> None: ...  # noqa: N802
+    def run(self, *, installSignalHandlers: bool) -> None: ...  # noqa: N803
+    def stop(self) -> None: ...
+
+
+def _reactor() -> _Reactor:
+    from twisted.internet import reactor
+
+    return cast("_Reactor", reactor)
+
+
+def _complain(text: str) -> None:
+    sys.stderr.write(f"{text}\n")

@@ -7,6 +7,7 @@ inbox and drained in order. What is done with it stands in `pbx.call.table`; wha
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -97,6 +98,7 @@ class Call:
         "_maximum",
         "_on_ended",
         "_runner",
+        "_silent",
         "_steps",
         "_timers",
         "_waiting_media",
@@ -149,6 +151,7 @@ class Call:
         self._maximum: float = services.settings.maximum_duration
         self._waiting_media: set[str] = set()
         self._leaving: set[str] = set()
+        self._silent: dict[str, float] = {}
         self._on_ended = on_ended
 
     # -- the inbox
@@ -477,9 +480,21 @@ class Call:
             self._runner.take(item)
 
     def _silence(self, item: Item) -> None:
+        """End a call in which nobody sends any more. One that is silent in one direction only goes on: that side may be
+        muted.
+
+        The engine tells NoMedia again for as long as a stream stays silent, so both are silent if both were told of
+        within one period.
+        """
         assert isinstance(item, media.NoMedia)
-        if self.services.settings.end_without_media:
-            self.end(cause_named("no-media", f"nothing arrived for {item.milliseconds / 1000:.0f} s"))
+        if not self.services.settings.end_without_media:
+            return
+        now, period = self.services.now(), item.milliseconds / 1000
+        self._silent[item.stream] = now
+        talking = (self.caller, self._bridge.callee) if self._bridge is not None else (self.caller,)
+        streams = [self.session.stream_of(leg) for leg in talking]
+        if all(now - self._silent.get(stream, -math.inf) <= period for stream in streams):
+            self.end(cause_named("no-media", f"nothing arrived for {period:.0f} s"))
 
     # -- the end
 

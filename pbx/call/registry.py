@@ -90,9 +90,10 @@ class CallRegistry:
         call.late_offer = incoming.offer is None
         call.max_forwards = incoming.max_forwards
         latch = services.directory.latches(incoming.source)
-        call.session.open(incoming.leg, latch=latch, peer=flow.remote[0], local=flow.local[0])
+        # The offer first: it may ask for another address family than the signalling came by.
         if incoming.offer is not None and not call.take_offer(incoming.offer):
             return call
+        call.session.open(incoming.leg, latch=latch, peer=flow.remote[0], local=flow.local[0])
         query = Query(
             incoming.source,
             incoming.called,

@@ -392,12 +392,25 @@ def test_longest_duration() -> None:
     rig.assert_nothing_left()
 
 
-def test_no_media_ends_the_call() -> None:
+def test_a_call_ends_when_nobody_sends_but_not_when_one_side_is_mute() -> None:
     rig = office()
     rig.incoming()
     rig.answer(rig.leg(1))
-    stream = rig.asked(engine.Open)[0].stream
-    rig.registry.on_media([media.NoMedia(stream, 30000)])
+    caller, callee = (command.stream for command in rig.asked(engine.Open))
+    rig.registry.on_media([media.NoMedia(caller, 30000)])
+    rig.advance(30)
+    rig.registry.on_media([media.NoMedia(caller, 30000)])
+    assert not rig.ended
+    rig.advance(10)
+    rig.registry.on_media([media.NoMedia(callee, 30000)])
+    rig.assert_nothing_left()
+    assert rig.ended[0].cause.slug == "no-media"
+
+
+def test_an_echo_ends_when_its_caller_sends_nothing() -> None:
+    rig = Rig(plan=(EchoStep(),))
+    rig.incoming("600")
+    rig.registry.on_media([media.NoMedia(rig.asked(engine.Open)[0].stream, 30000)])
     rig.assert_nothing_left()
     assert rig.ended[0].cause.slug == "no-media"
 
