@@ -21,7 +21,17 @@ class AwaitedAck:
     the response is received. This is independent of whatever transport protocols are used to send the response.
     """
 
-    __slots__ = ("_gives_up", "_interval", "_lost", "_response", "_stack", "_t2", "_timer", "transaction")
+    __slots__ = (
+        "_gives_up",
+        "_interval",
+        "_lost",
+        "_response",
+        "_stack",
+        "_t2",
+        "_timer",
+        "brings_answer",
+        "transaction",
+    )
 
     def __init__(
         self,
@@ -30,9 +40,13 @@ class AwaitedAck:
         transaction: ServerTransaction,
         response: Response,
         lost: Callable[[], None],
+        *,
+        brings_answer: bool = False,
     ) -> None:
         self._stack = stack
         self.transaction = transaction
+        self.brings_answer = brings_answer
+        """Whether the ACK must bring the answer to an offer in the 2xx."""
         self._response = response
         self._lost = lost
         self._interval = settings.t1

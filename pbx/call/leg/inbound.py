@@ -228,7 +228,7 @@ class InboundLeg(Leg):
             return
         if self._reliables is not None and self._reliables.holds_description:
             return
-        if usage.pending is not None or usage.own_offer is not None:
+        if usage.pending is not None or (usage.own_offer is not None and usage.own_offer.on_its_way):
             return
         self._answer = None
         self._send_answer(usage, body)

@@ -334,6 +334,7 @@ class OwnOffer:
     def _retry_in(self, delay: float) -> None:
         leg = self._usage.leg
         self._timer = leg.context.stack.later(delay, lambda: leg.enter(self.start))
+        leg.settled()
 
     def _peer_gone(self, status: int) -> None:
         if self._closed:

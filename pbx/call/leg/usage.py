@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from pbx.call.events import OfferAnswered, OfferWithdrawn
 from pbx.call.leg.acknowledgement import AwaitedAck
 from pbx.call.leg.bodies import description_of
-from pbx.call.leg.negotiation import Negotiation, Step
+from pbx.call.leg.negotiation import Negotiation, Phase
 from pbx.call.leg.offers import OwnOffer
 from pbx.call.leg.reliability import RSeqOrder
 from pbx.call.leg.table import Input
@@ -82,7 +82,7 @@ class InviteUsage:
     # -- 2xx that we send, and their ACK
 
     def await_ack(self, transaction: ServerTransaction, response: Response) -> None:
-        """Send a 2xx to INVITE until it is acknowledged."""
+        """Send a 2xx to INVITE until it is acknowledged. If our offer is open it is in this response."""
         leg = self.leg
         leg.context.stack.send_response(transaction, response)
         number = transaction.request.cseq.number
@@ -91,7 +91,14 @@ class InviteUsage:
             self.unacknowledged.pop(number, None)
             leg.perform(Input.NO_ACK)
 
-        self.unacknowledged[number] = AwaitedAck(leg.context.stack, leg.settings, transaction, response, lost)
+        self.unacknowledged[number] = AwaitedAck(
+            leg.context.stack,
+            leg.settings,
+            transaction,
+            response,
+            lost,
+            brings_answer=self.negotiation.phase is Phase.OFFERED,
+        )
 
     def acknowledged(self, request: Request) -> bool:
         """Take an ACK; False if it was not awaited, which is usual for the ACK of a repeated 2xx."""
@@ -100,7 +107,7 @@ class InviteUsage:
             self.leg.context.count("ack-repeated")
             return False
         awaited.stop()
-        if self.negotiation.allows(Step.RECEIVE_ANSWER) and self.own_offer is None:
+        if awaited.brings_answer:
             self._take_answer_in_ack(request)
         self.offer_next()
         return True
