@@ -86,7 +86,8 @@ class Http(Section):
     listen: HostPortText | None = HostPort("127.0.0.1", 8080)
     """Where to listen; `null` turns it off."""
     token: SecretText | None = None
-    """What the API asks for as `Authorization: Bearer TOKEN`. Without one the API refuses everybody."""
+    """What the API asks for as `Authorization: Bearer TOKEN`. Left out, a token is made at the first start and kept in
+    the file `api-token` of the storage folder."""
     certificate: FilePath | None = None
     """The certificate (PEM, with its chain) for HTTPS; plain HTTP if left out."""
     key: FilePath | None = None
