@@ -298,6 +298,8 @@ class StreamConnection(TwistedProtocol):
         self.state = State.CLOSING
         self._since = self._owner.seconds()
         self._wire.unregisterProducer()
+        while self._waiting:
+            self._wire.write(self._waiting.popleft())
         self._wire.loseConnection()
         self._owner.look_again(self, self._since + self._owner.limits.farewell)
 

@@ -203,7 +203,13 @@ class Driver:
     # -- pbx.net.transport.Sink
 
     def received(self, data: bytes, flow: Flow) -> None:
-        """Take one message from the network."""
+        """Take one message from the network. Raises nothing: that would cost the socket."""
+        try:
+            self._receive(data, flow)
+        except Exception as error:  # noqa: BLE001 - a fault of ours in one message must not hurt another
+            self._fault(f"a message from {show(flow.remote)}", error)
+
+    def _receive(self, data: bytes, flow: Flow) -> None:
         now = self.now()
         gate = self._gate
         if gate is not None and not gate.admits(flow, flow.remote[0], now):
@@ -211,11 +217,7 @@ class Driver:
             return
         if self.trace is not None:
             self.trace.capture(data, flow, now, False)
-        try:
-            effects = self.layer.receive(data, flow, now)
-        except Exception as error:  # noqa: BLE001 - a fault of ours in reading one message must not cost the socket
-            self._fault(f"a message from {show(flow.remote)}", error)
-            return
+        effects = self.layer.receive(data, flow, now)
         if gate is not None and effects and effects[0] == _NO_MESSAGE:
             gate.offended(flow.remote[0], now)
         self._carry_out(effects)
@@ -249,12 +251,12 @@ class Driver:
                 kind = type(effect)
                 if kind is Send:
                     self._carry_send(cast("Send", effect))
-                else:
+                elif kind is not Dropped:
                     self._tell(effect)
         finally:
             self._depth -= 1
-        if not self._depth:
-            self._arm()
+            if not self._depth:
+                self._arm()
 
     def _carry_send(self, effect: Send) -> None:
         flow, data, transaction = effect
@@ -342,12 +344,8 @@ class Driver:
         now = self.now()
         if now < self._timer_due <= now + _EARLY:
             now = self._timer_due
-        try:
-            effects = self.layer.timers_due(now)
-        except Exception as error:  # noqa: BLE001 - a fault of ours in one timer must not stop all others
-            self._fault("the transaction timers", error)
-            effects = []
-        self._carry_out(effects)
+        self.guarded("the transaction timers", lambda: self._carry_out(self.layer.timers_due(now)))
+        self._arm()
 
     # -- faults
 

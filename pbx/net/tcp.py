@@ -162,7 +162,8 @@ class StreamTransport:
         if queue is not None:
             queue.append(waiting)
             return
-        if len(self._everyone) + len(self._opening) >= self.limits.total:
+        # Counted apart from accepted ones: strangers who fill those must not cut us off from our trunks.
+        if len(self._own) + len(self._opening) >= self.limits.total:
             self.counters["stream_refused_total"] += 1
             waiting.not_connected("too many connections are open")
             return
@@ -265,7 +266,7 @@ class StreamTransport:
     def admit(self, host: str) -> StreamConnection | None:
         """Return what is to carry a connection from `host`, None if it is refused."""
         limits, source = self.limits, source_of(host)
-        if self.sink is None or len(self._everyone) >= limits.total:
+        if self.sink is None or len(self._everyone) - len(self._own) >= limits.total:
             self.counters["stream_refused_total"] += 1
             return None
         if (

@@ -183,7 +183,7 @@ class UdpTransport:
                     continue
                 self._counters["udp_send_failed"] += 1
                 return error.strerror or str(error)
-            except (OverflowError, TypeError) as error:
+            except (OverflowError, TypeError, ValueError) as error:
                 self._counters["udp_send_failed"] += 1
                 return str(error)
             self._counters["udp_sent"] += 1

@@ -90,20 +90,29 @@ class Wheel(Generic[Item]):
     def _turn(self) -> None:
         self._timer = None
         now = self._clock.seconds()
-        last = math.floor(now / self._tick + 1e-6)
+        try:
+            self._look(now, math.floor(now / self._tick + 1e-6))
+        finally:
+            # Also if looking at one raised: the others still have their turn.
+            if not self._where:
+                self.stop()
+            elif self._timer is None:
+                self._arm()
+
+    def _look(self, now: float, last: int) -> None:
         while self._indices and self._indices[0] <= last:
             index = heapq.heappop(self._indices)
             bucket = self._buckets[index]
-            # One by one: looking at one may remove another, or put it elsewhere.
-            while bucket:
-                item = next(iter(bucket))
-                del bucket[item], self._where[item]
-                again = self._due(item, now)
-                if again is not None:
-                    self.put(item, max(again, now + self._tick))
-            # Removing the last one clears everything.
-            self._buckets.pop(index, None)
-        if self._where and self._timer is None:
-            self._arm()
-        elif not self._where:
-            self.stop()
+            try:
+                # One by one: looking at one may remove another, or put it elsewhere.
+                while bucket:
+                    item = next(iter(bucket))
+                    del bucket[item], self._where[item]
+                    again = self._due(item, now)
+                    if again is not None:
+                        self.put(item, max(again, now + self._tick))
+            finally:
+                if bucket:
+                    heapq.heappush(self._indices, index)
+                else:
+                    self._buckets.pop(index, None)

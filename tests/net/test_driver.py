@@ -6,6 +6,7 @@ import pytest
 
 from pbx.net.trace import Trace
 from pbx.net.transport import Listener
+from pbx.sip.effects import Effect
 from pbx.sip.message import Request, Response
 from pbx.sip.stack import ClientTransaction, Destination, Flow, ServerTransaction
 from pbx.sip.targets import Target
@@ -466,6 +467,42 @@ def test_exceptions_of_timers_and_flow_listeners_are_reported(wire: Wire) -> Non
     alice.clock.advance(1)
     assert len(heard) == 1
     assert len(alice.faults) == 2
+
+
+def test_a_fault_of_ours_stops_neither_the_socket_nor_the_timers(wire: Wire) -> None:
+    alice = Host(wire, udp(ALICE))
+    whole, _ = alice.send("OPTIONS", "sip:bob@192.0.2.77")
+    sound = alice.layer.timers_due
+    broken = [True]
+
+    class Layer:
+        def timers_due(self, now: float) -> list[Effect]:
+            if broken:
+                broken.clear()
+                raise ZeroDivisionError
+            return sound(now)
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(alice.layer, name)
+
+    alice.driver.layer = Layer()  # type: ignore[assignment]
+    alice.clock.advance(40)
+    assert [failure.kind for failure in whole.failures] == ["timeout"]
+    assert [where for where, _ in alice.faults] == ["the transaction timers"]
+
+
+def test_a_fault_in_reading_a_message_is_contained(wire: Wire) -> None:
+    bob = Host(wire, udp(BOB))
+
+    class Layer:
+        def __getattr__(self, name: str) -> object:
+            if name == "receive":
+                raise ZeroDivisionError
+            return getattr(bob.layer, name)
+
+    bob.driver.layer = Layer()  # type: ignore[assignment]
+    bob.driver.received(b"INVITE", Flow("udp", (BOB, 5060), (ALICE, 5060)))
+    assert [where for where, _ in bob.faults] == [f"a message from {ALICE}:5060"]
 
 
 def test_a_timer_can_be_cancelled_before_and_after(wire: Wire) -> None:

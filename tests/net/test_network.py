@@ -97,6 +97,27 @@ def test_what_is_removed_is_not_looked_at_even_by_its_neighbour() -> None:
     assert len(wheel) == 0
 
 
+def test_one_that_raises_costs_no_other_its_turn() -> None:
+    stepped = SteppedClock()
+    seen: list[str] = []
+
+    def due(item: str, now: float) -> None:
+        if item == "broken":
+            raise ZeroDivisionError
+        seen.append(item)
+        if item == "a":
+            wheel.put("early", now - 10)
+
+    wheel: Wheel[str] = Wheel(stepped, 1.0, due)
+    for item in ("a", "broken", "b"):
+        wheel.put(item, 2.0)
+    wheel.put("c", 3.0)
+    with pytest.raises(ZeroDivisionError):
+        stepped.advance(2)
+    stepped.run_out()
+    assert sorted(seen) == ["a", "b", "c", "early"]
+
+
 # Keep-alives
 
 
