@@ -72,6 +72,7 @@ def record_of(summary: Summary) -> CallRecord:
         route=summary.route,
         destination=summary.destination or (summary.attempts[-1].target if summary.attempts else ""),
         answered=summary.answered_at,
+        steps=tuple(summary.steps),
         attempts=tuple([AttemptRecord(one.target, one.outcome, one.detail) for one in summary.attempts]),
         legs=tuple([_leg(one) for one in summary.legs.values()]),
         recordings=tuple(

@@ -32,6 +32,7 @@ from pbx.call.steps import Runner, runner_of
 from pbx.call.summary import LegSummary, RecordingSummary, Summary
 from pbx.call.table import TABLE, Action, Input, State
 from pbx.cause import EndCause, cause_named
+from pbx.dialplan.selftest import word_of
 from pbx.dialplan.steps import RejectStep, Step
 from pbx.errors import NegotiationError
 from pbx.media import events as media
@@ -249,6 +250,7 @@ class Call:
                     self.end(self.last_failure or cause_named("no-route"))
                 return
             step = self._steps.pop(0)
+            self.summary.steps.append(word_of(step))
             if isinstance(step, RejectStep):
                 self.end(_reject_cause(step))
                 return

@@ -81,6 +81,8 @@ class Summary:
     cause: EndCause | None = None
     state: str = "setting-up"
     legs: dict[str, LegSummary] = field(default_factory=dict)
+    steps: list[str] = field(default_factory=list)
+    """The steps of the route that were begun, by their words in the dialplan."""
     attempts: list[Attempt] = field(default_factory=list)
     recordings: list[RecordingSummary] = field(default_factory=list)
 
