@@ -71,7 +71,7 @@ def read(path: Path | str, environ: Mapping[str, str]) -> Reading:
     if settings is not None:
         findings = check_settings(settings, path)
         # What lies beside something left out may only seem wrong for its lack.
-        beside = {loc[:-1] for loc in left_out}
+        beside = {loc[:-1] for loc in left_out if len(loc) > 1}
         faults += [Fault(_position(root, loc), text) for loc, text in findings.faults if loc[:-1] not in beside]
         warnings = [Fault(_position(root, loc), text) for loc, text in findings.warnings if loc[:-1] not in beside]
     position = _position(root, ("dialplan",))

@@ -102,8 +102,8 @@ def _timers(settings: Settings) -> Iterator[Finding]:
         text = "sip.session_timer.expires must not be shorter than min_expires"
         yield Finding(("sip", "session_timer", "expires"), text)
     if not 0 < registrar.min_expires <= registrar.default_expires <= registrar.max_expires:
-        text = "registrar: min_expires, default_expires and max_expires must not be shorter one than the one before"
-        yield Finding(("registrar",), text)
+        text = "registrar: min_expires must not be longer than default_expires, nor that longer than max_expires"
+        yield Finding(("registrar", "min_expires"), text)
 
 
 def _trunks(settings: Settings) -> Iterator[Finding]:
