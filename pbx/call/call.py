@@ -327,6 +327,7 @@ class Call:
         leg = self.summary.legs[callee]
         leg.answered = self.services.now()
         self.summary.destination = leg.target
+        self._describe_legs()
         if not self.summary.answered:
             self._mark_answered()
         if maximum is not None:
@@ -538,6 +539,17 @@ class Call:
             self.legs.clear()
             self._waiting_media.clear()
             self._finish_if_done()
+
+    def _describe_legs(self) -> None:
+        for name, handle in self.legs.items():
+            leg = self.summary.legs[name]
+            leg.sip_call_id, leg.remote = handle.sip_call_id, handle.remote
+            leg.codec = self.session.codec_name(name)
+
+    def describe(self) -> Summary:
+        """Return what is known of the call now."""
+        self._describe_legs()
+        return self.summary
 
     def _strike(self, item: HungUp | Rejected) -> None:
         handle = self.legs.pop(item.leg, None)

@@ -173,11 +173,11 @@ class CallRegistry:
     def get(self, call_id: str) -> Summary | None:
         """Return what is known of a running call."""
         call = self._calls.get(call_id)
-        return self._snapshot(call) if call is not None else None
+        return call.describe() if call is not None else None
 
     def all(self) -> list[Summary]:
         """Return what is known of every running call, the longest one first."""
-        return [self._snapshot(call) for call in self._calls.values()]
+        return [call.describe() for call in self._calls.values()]
 
     def hang_up(self, call_id: str, cause: EndCause | None = None) -> bool:
         """End a call; False if there is none of that id."""
@@ -206,13 +206,6 @@ class CallRegistry:
     def draining(self) -> bool:
         """True once no new call is taken."""
         return self._draining
-
-    @staticmethod
-    def _snapshot(call: Call) -> Summary:
-        for leg, handle in call.legs.items():
-            known = call.summary.legs[leg]
-            known.sip_call_id, known.remote = handle.sip_call_id, handle.remote
-        return call.summary
 
 
 def _name_in(event: media.Event) -> str:
