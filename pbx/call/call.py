@@ -10,27 +10,23 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from pbx.call import commands
 from pbx.call.bridge import Bridge
 from pbx.call.events import (
     Answered,
-    Delivered,
     HungUp,
-    Informed,
-    OfferAnswered,
-    OfferDeclined,
     Offered,
-    Progressing,
     Rejected,
-    Ringing,
 )
-from pbx.call.events import Event as LegEvent
+from pbx.call.items import HangUpWanted, Item, Start, TimerDue, classify
 from pbx.call.ports import Candidate, LegHandle, Services
+from pbx.call.recording_log import RecordingLog
 from pbx.call.steps import Runner, runner_of
-from pbx.call.summary import LegSummary, RecordingSummary, Summary
-from pbx.call.table import TABLE, Action, Input, State
+from pbx.call.summary import LegSummary, Summary
+from pbx.call.table import TABLE, Action, State
+from pbx.call.timers import Timers
 from pbx.cause import EndCause, cause_named
 from pbx.dialplan.selftest import word_of
 from pbx.dialplan.steps import RejectStep, Step
@@ -38,54 +34,8 @@ from pbx.errors import NegotiationError
 from pbx.media import events as media
 from pbx.media.session import MediaSession
 from pbx.sdp.model import SessionDescription
-from pbx.sip.stack import Timer
 
-__all__ = ["Call", "HangUpWanted", "TimerDue"]
-
-
-@dataclass(frozen=True, slots=True)
-class TimerDue:
-    """A timer of the call ran out."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """The first thing in the inbox of a call with a route."""
-
-
-@dataclass(frozen=True, slots=True)
-class HangUpWanted:
-    """An operator, a drain or a fault wants the call to end."""
-
-    cause: EndCause
-
-
-Item = LegEvent | media.Event | TimerDue | HangUpWanted | Start
-
-_LEG_INPUTS: dict[type, tuple[Input, Input]] = {
-    # event: (of the caller, of a callee)
-    Ringing: (Input.DELIVERED, Input.CALLEE_RINGING),
-    Progressing: (Input.DELIVERED, Input.CALLEE_PROGRESSING),
-    Answered: (Input.CALLER_ANSWERED, Input.CALLEE_ANSWERED),
-    Rejected: (Input.CALLER_GONE, Input.CALLEE_GONE),
-    HungUp: (Input.CALLER_GONE, Input.CALLEE_GONE),
-    Offered: (Input.CALLER_OFFERED, Input.CALLEE_OFFERED),
-    OfferAnswered: (Input.OFFER_ANSWERED, Input.OFFER_ANSWERED),
-    OfferDeclined: (Input.OFFER_DECLINED, Input.OFFER_DECLINED),
-    Informed: (Input.INFORMED, Input.INFORMED),
-    Delivered: (Input.DELIVERED, Input.DELIVERED),
-}
-
-_MEDIA_INPUTS: dict[type, Input] = {
-    media.Opened: Input.STREAM_READY,
-    media.Digit: Input.DIGIT,
-    media.PlayEnded: Input.PLAY_ENDED,
-    media.RecordingEnded: Input.RECORDING_ENDED,
-    media.RecordingFailed: Input.RECORDING_FAILED,
-    media.NoMedia: Input.NO_MEDIA,
-}
+__all__ = ["Call"]
 
 
 class Call:
@@ -105,6 +55,7 @@ class Call:
         "_waiting_media",
         "answer_is_due",
         "caller",
+        "files",
         "id",
         "last_failure",
         "late_offer",
@@ -132,6 +83,7 @@ class Call:
         self.summary = summary
         self.state = State.SETTING_UP
         self.caller = caller
+        self.files = RecordingLog(summary.recordings)
         self.legs: dict[str, LegHandle] = {}
         self.late_offer = False
         """The caller's INVITE had no description: who answers makes the offer."""
@@ -148,7 +100,7 @@ class Call:
         self._bridge: Bridge | None = None
         self._inbox: deque[Item] = deque()
         self._draining = False
-        self._timers: dict[str, Timer] = {}
+        self._timers = Timers(services.later, self._timer_due)
         self._maximum: float = services.settings.maximum_duration
         self._waiting_media: set[str] = set()
         self._leaving: set[str] = set()
@@ -184,7 +136,7 @@ class Call:
     def _handle(self, item: Item) -> None:
         if isinstance(item, media.Event):
             self.session.on_event(item)
-        found = self._classify(item)
+        found = classify(item, self.caller)
         if found is None:
             return
         action = TABLE[self.state][found]
@@ -193,22 +145,6 @@ class Call:
                 self._runner.take(item)
         elif action is not Action.IGNORE:
             _ACTIONS[action](self, item)
-
-    def _classify(self, item: Item) -> Input | None:
-        kind = type(item)
-        pair = _LEG_INPUTS.get(kind)
-        if pair is not None:
-            return pair[item.leg != self.caller]  # type: ignore[union-attr]
-        if kind is media.Closed:
-            closed: media.Closed = item  # type: ignore[assignment]
-            return Input.STREAM_FAILED if closed.reason else Input.STREAM_CLOSED
-        if kind is TimerDue:
-            return Input.TIMER
-        if kind is HangUpWanted:
-            return Input.HANG_UP
-        if kind is Start:
-            return Input.START
-        return _MEDIA_INPUTS.get(kind)
 
     # -- steps of the route
 
@@ -345,8 +281,7 @@ class Call:
     def record(self, left: str, right: str | None, name: str = "") -> None:
         """Record what two legs say (or one), from now on; `name` is the file's, within the recordings folder."""
         path = self.services.recording_path(name or self.id, self.services.wall())
-        recording = self.session.record(left, right, path)
-        self.summary.recordings.append(RecordingSummary(recording, path))
+        self.files.began(self.session.record(left, right, path), path)
 
     def _mark_answered(self) -> None:
         self.summary.answered = self.services.now()
@@ -362,17 +297,13 @@ class Call:
 
     def set_timer(self, name: str, delay: float) -> None:
         """Post TimerDue(name) after `delay` seconds; an earlier timer of that name is forgotten."""
-        self.clear_timer(name)
-        self._timers[name] = self.services.later(delay, lambda: self._timer_due(name))
+        self._timers.set(name, delay)
 
     def clear_timer(self, name: str) -> None:
         """Forget a timer; harmless if there is none."""
-        timer = self._timers.pop(name, None)
-        if timer is not None:
-            timer.cancel()
+        self._timers.clear(name)
 
     def _timer_due(self, name: str) -> None:
-        self._timers.pop(name, None)
         if name == "maximum-duration":
             self.post(HangUpWanted(cause_named("maximum-duration")))
         else:
@@ -450,9 +381,7 @@ class Call:
             if item.name != "media-grace":
                 return
             # The engine owes its last word and does not give it: the record is written without it.
-            for recording in self.summary.recordings:
-                if recording.status == "running":
-                    recording.status, recording.failure = "failed", "the media engine did not finish the file in time"
+            self.files.give_up("the media engine did not finish the file in time")
             self._waiting_media.clear()
         elif isinstance(item, media.Closed):
             self._waiting_media.discard(item.stream)
@@ -462,17 +391,8 @@ class Call:
         self._finish_if_done()
 
     def _note(self, item: Item) -> None:
-        if isinstance(item, media.RecordingEnded):
-            recording = self._recording(item.recording)
-            if recording is not None:
-                recording.status, recording.duration, recording.sha256 = "complete", item.duration, item.sha256
-        elif isinstance(item, media.RecordingFailed):
-            recording = self._recording(item.recording)
-            if recording is not None:
-                recording.status, recording.failure = "failed", item.reason
-
-    def _recording(self, recording: str) -> RecordingSummary | None:
-        return next((one for one in self.summary.recordings if one.recording == recording), None)
+        if isinstance(item, (media.RecordingEnded, media.RecordingFailed)):
+            self.files.note(item)
 
     def _recording_lost(self, item: Item) -> None:
         assert isinstance(item, media.RecordingFailed)
@@ -515,12 +435,10 @@ class Call:
         self._steps.clear()
         self._runner = None
         self._bridge = None
-        for name in list(self._timers):
-            self.clear_timer(name)
-        for recording in summary.recordings:
-            if recording.status == "running":
-                self.session.stop_recording(recording.recording)
-                self._waiting_media.add(recording.recording)
+        self._timers.clear_all()
+        for recording in self.files.running:
+            self.session.stop_recording(recording)
+            self._waiting_media.add(recording)
         self._waiting_media.update(self.session.close_all())
         for leg in [leg for leg in self.legs if leg not in self._leaving]:
             refuse = leg == self.caller and self.answer_is_due
@@ -569,16 +487,11 @@ class Call:
         self.session.close(leg)
         self._strike(HungUp(leg, cause))
 
-    def note(self, item: media.RecordingEnded) -> None:
-        """Write down that a recording is whole, as the step that made it does."""
-        self._note(item)
-
     def _finish_if_done(self) -> None:
         if self.state is State.ENDING and not self.legs and not self._waiting_media:
             self.state = State.ENDED
             self.summary.state = State.ENDED.value
-            for name in list(self._timers):
-                self.clear_timer(name)
+            self._timers.clear_all()
             for leg in self.summary.legs.values():
                 leg.counts = self.session.counts(leg.leg)
                 leg.codec = self.session.codec_name(leg.leg)

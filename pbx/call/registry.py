@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from pbx.call.call import Call, HangUpWanted
+from pbx.call.call import Call
 from pbx.call.commands import Party
 from pbx.call.events import Event as LegEvent
 from pbx.call.events import Incoming
+from pbx.call.items import HangUpWanted
 from pbx.call.ports import CallSettings, LegHandle, Services
 from pbx.call.serve import DialCallerRunner
 from pbx.call.summary import LegSummary, Summary

@@ -205,7 +205,7 @@ class RecordRunner(_WithStream):
     def _record(self) -> None:
         call = self._call
         call.record(call.caller, None, self._step.name)
-        self._recording = call.summary.recordings[-1].recording
+        self._recording = call.files.latest
         call.set_timer(_TIMER, self._step.limit)
 
     def happened(self, item: Any) -> None:
@@ -219,7 +219,7 @@ class RecordRunner(_WithStream):
         elif getattr(item, "name", "") == _TIMER:
             call.session.stop_recording(self._recording)
         elif isinstance(item, media.RecordingEnded) and item.recording == self._recording:
-            call.note(item)
+            call.files.note(item)
             call.recorded = item.path
             call.step_done()
         elif isinstance(item, media.RecordingFailed) and item.recording == self._recording:

@@ -1,0 +1,43 @@
+"""The timers of one call, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pbx.sip.stack import Timer
+
+__all__ = ["Timers"]
+
+Later = Callable[[float, Callable[[], None]], Timer]
+
+
+class Timers:
+    """Each name has one timer at most; `due(name)` hears when it runs out."""
+
+    __slots__ = ("_due", "_later", "_running")
+
+    def __init__(self, later: Later, due: Callable[[str], None]) -> None:
+        self._later = later
+        self._due = due
+        self._running: dict[str, Timer] = {}
+
+    def set(self, name: str, delay: float) -> None:
+        """Call `due` after `delay` seconds; an earlier timer of that name is forgotten."""
+        self.clear(name)
+        self._running[name] = self._later(delay, lambda: self._fire(name))
+
+    def clear(self, name: str) -> None:
+        """Forget a timer; harmless if there is none."""
+        timer = self._running.pop(name, None)
+        if timer is not None:
+            timer.cancel()
+
+    def clear_all(self) -> None:
+        """Forget every timer."""
+        for timer in self._running.values():
+            timer.cancel()
+        self._running.clear()
+
+    def _fire(self, name: str) -> None:
+        del self._running[name]
+        self._due(name)
