@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from pbx.config.kinds import Context, Section
+from pbx.config.pending import pending_keys
 from pbx.config.schema import Settings
 from pbx.config.semantics import check_settings
 from pbx.config.tree import read_tree
@@ -74,6 +75,7 @@ def read(path: Path | str, environ: Mapping[str, str]) -> Reading:
         beside = {loc[:-1] for loc in left_out if len(loc) > 1}
         faults += [Fault(_position(root, loc), text) for loc, text in findings.faults if loc[:-1] not in beside]
         warnings = [Fault(_position(root, loc), text) for loc, text in findings.warnings if loc[:-1] not in beside]
+    warnings += pending_keys(root)
     position = _position(root, ("dialplan",))
     return Reading(
         None if faults else settings,

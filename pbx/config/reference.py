@@ -19,6 +19,7 @@ from annotated_types import Ge, Le
 from pydantic.fields import FieldInfo
 
 from pbx.config.kinds import Kind, Section
+from pbx.config.pending import PENDING
 from pbx.config.schema import Settings
 from pbx.config.sip_section import LOCAL_NETWORKS
 from pbx.units import duration_text, size_text
@@ -74,10 +75,12 @@ def _section(path: str, section: type[Section]) -> Iterator[str]:
             inner.append((_place_of(where, name), nested[0]))
         if nested and not documents.get(name):
             continue
-        rows.append(f"| `{name}` | {_type(field)} | {_default(field)} | {documents[name]} |")
+        meaning = documents[name] + _pending(where)
+        rows.append(f"| `{name}` | {_type(field)} | {_default(field)} | {meaning} |")
     if path:
+        note = _pending(path)
         level = "##" if path.count(".") == 0 or path in ("trunks.NAME", "extensions.NUMBER") else "###"
-        yield f"\n{level} `{path}`\n\n{inspect.cleandoc(section.__doc__ or '')}\n"
+        yield f"\n{level} `{path}`\n\n{inspect.cleandoc(section.__doc__ or '')}{note}\n"
     elif rows:
         yield "\n## At the top\n\n"
     if rows:
@@ -85,6 +88,12 @@ def _section(path: str, section: type[Section]) -> Iterator[str]:
         yield ("\n" if path else "") + head + "\n".join(rows) + "\n"
     for where, nested_section in inner:
         yield from _section(where, nested_section)
+
+
+def _pending(where: str) -> str:
+    """Return a note for a key that the server does not heed yet."""
+    path = where.replace("[…]", ".*").replace("trunks.NAME", "trunks.*").replace("extensions.NUMBER", "extensions.*")
+    return " *Has no effect yet.*" if path in PENDING else ""
 
 
 def _place_of(where: str, name: str) -> str:

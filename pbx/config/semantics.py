@@ -45,7 +45,6 @@ def check_settings(settings: Settings, path: Path) -> Findings:
         *_trunks(settings),
     ]
     warnings = [*_weak_secrets(settings, path), *_open_http(settings), *_sizes(settings)]
-    warnings += _not_done_yet(settings)
     return Findings(tuple(faults), tuple(warnings))
 
 
@@ -163,10 +162,3 @@ def _sizes(settings: Settings) -> Iterator[Finding]:
     room = (ports.last - ports.first + 1) // _PORTS_PER_CALL
     if calls is not None and calls > room:
         yield Finding(("limits", "calls"), f"media.ports ({ports}) has room for {room} calls only; widen it")
-
-
-def _not_done_yet(settings: Settings) -> Iterator[Finding]:
-    for name, trunk in settings.trunks.items():
-        if trunk.health.interval is not None:
-            text = "this server does not watch trunks by OPTIONS yet; the key has no effect"
-            yield Finding(("trunks", name, "health"), text)

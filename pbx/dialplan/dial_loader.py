@@ -43,7 +43,7 @@ def load_dial(reader: Reader, scope: Scope, entry: Entry, entries: MappingNode, 
     strategy = None
     if "strategy" in options:
         strategy = reader.choice(options["strategy"], "`strategy`", ("sequence", "all"))
-    record = _recording(reader, scope, options["record"]) if "record" in options else None
+    record = _recording(reader, options["record"]) if "record" in options else None
     ringback = _sound(reader, scope, options["ringback"], "`ringback`") if "ringback" in options else ""
     passed = _passed(reader, options["pass_headers"]) if "pass_headers" in options else frozenset()
     handlers = _handlers(reader, options["on"], read_steps) if "on" in options else ()
@@ -109,17 +109,14 @@ def _uri(reader: Reader, scope: Scope, node: Node, text: str) -> DialTarget | No
     return DialTarget("uri", template) if template is not None else None
 
 
-def _recording(reader: Reader, scope: Scope, node: Node) -> Recording | None:
+def _recording(reader: Reader, node: Node) -> Recording | None:
     if isinstance(node, ScalarNode):
         return Recording() if reader.flag(node, "`record`") else None
-    entries = reader.mapping(node, "`record`", ("announce", "failure"))
+    entries = reader.mapping(node, "`record`", ("failure",))
     if entries is None:
         return None
-    announce, failure = entries.get("announce"), entries.get("failure")
-    return Recording(
-        _sound(reader, scope, announce.value, "`announce`") if announce else "",
-        (reader.choice(failure.value, "`failure`", ("continue", "end")) or "") if failure else "",
-    )
+    failure = entries.get("failure")
+    return Recording((reader.choice(failure.value, "`failure`", ("continue", "end")) or "") if failure else "")
 
 
 def _sound(reader: Reader, scope: Scope, node: Node, what: str) -> str:

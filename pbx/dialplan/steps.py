@@ -86,8 +86,6 @@ class CallerOverride:
 class Recording:
     """How a dialled call is recorded, from its answer on."""
 
-    announce: str = ""
-    """A sound file that both sides hear first; empty for none."""
     failure: str = ""
     """``continue`` or ``end``: what happens to the call when it cannot be recorded; empty for what `storage` says."""
 

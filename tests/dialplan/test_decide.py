@@ -182,7 +182,7 @@ def test_every_option_of_dial() -> None:
               - dial: ["sip:{number}@example.com:5070;transport=tcp", "extension/{number}"]
                 timeout: 5s
                 strategy: all
-                record: {announce: beep, failure: end}
+                record: {failure: end}
                 max_duration: 1h
                 ringback: hello
                 pass_headers: [X-Account, subject]
@@ -197,7 +197,7 @@ def test_every_option_of_dial() -> None:
         "a b@c",
         5.0,
         "all",
-        Recording("beep", "end"),
+        Recording("end"),
         3600.0,
         None,
         (("X-Account", "7"), ("Subject", "hi")),
