@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 
 import pytest
@@ -89,7 +90,7 @@ def test_sequence_and_timestamp_wrap(desk: Desk) -> None:
     for _ in range(20):
         left.send(PAYLOAD)
     heard = [right.hear() for _ in range(20)]
-    for before, after in zip(heard, heard[1:], strict=False):
+    for before, after in itertools.pairwise(heard):
         assert after.sequence == (before.sequence + 1) & 0xFFFF
         assert after.timestamp == (before.timestamp + 160) & 0xFFFFFFFF
         assert not after.marker
@@ -233,7 +234,7 @@ def test_a_jump_of_the_timestamp_goes_on_in_real_time(desk: Desk, jump: int) -> 
     for _ in range(3):
         left.send(PAYLOAD)
     heard = [right.hear() for _ in range(6)]
-    steps = [(b.timestamp - a.timestamp) & 0xFFFFFFFF for a, b in zip(heard, heard[1:], strict=False)]
+    steps = [(b.timestamp - a.timestamp) & 0xFFFFFFFF for a, b in itertools.pairwise(heard)]
     assert steps[:2] == steps[3:] == [160, 160]
     assert 160 <= steps[2] < 8000
     assert [packet.marker for packet in heard] == [True, False, False, True, False, False]

@@ -280,9 +280,15 @@ class Desk:
             self.counts(stream)
 
     def counts(self, stream: str) -> StreamStatistics:
-        """Return a stream's counts; what was submitted before has been carried out then."""
-        self.submit(Query(stream))
-        return self.wait(Statistics, stream=stream).counts
+        """Return a stream's counts once they stand still; what was submitted before has been carried out then."""
+        before = None
+        while True:
+            self.submit(Query(stream))
+            counts = self.wait(Statistics, stream=stream).counts
+            if counts == before:
+                return counts
+            before = counts
+            time.sleep(0.01)
 
     def close(self, stream: str) -> Closed:
         self.submit(Close(stream))

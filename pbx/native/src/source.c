@@ -4,6 +4,7 @@
  * - The address that signalling said is believed at its first packet, always.
  * - With latching, another address is believed after PROBATION consecutive packets of one SSRC, as long as nothing is
  *   locked; then it is locked, and a stranger's packets are dropped.
+ * - SetRemote opens the latch again, but one that repeats the address does so only if the peer has fallen silent.
  * - A locked peer whose NAT gave it another port proves itself by going on with its own SSRC and sequence, which a stranger
  *   off the path can't know, once the old address has fallen silent.
  * - A new SSRC, or a jump of the sequence, from the believed address is taken after two consecutive packets, so that
@@ -37,14 +38,10 @@ struct candidate {
     } held[PROBATION - 1];
 };
 
-static void forget_candidate(struct stream *stream) {
-    struct candidate *candidate = stream->candidate;
-    if (candidate == NULL)
-        return;
+static void free_candidate(struct candidate *candidate) {
     for (int i = 0; i < PROBATION - 1; i++)
         free(candidate->held[i].data);
     free(candidate);
-    stream->candidate = NULL;
 }
 
 /* What it sent was never heard, and is counted. */
@@ -56,7 +53,8 @@ static void drop_candidate(struct stream *stream) {
         stream->counts.dropped_source += (uint64_t)candidate->count;
     else
         stream->counts.dropped_stranger += (uint64_t)candidate->count;
-    forget_candidate(stream);
+    free_candidate(candidate);
+    stream->candidate = NULL;
 }
 
 static void update_attention(struct stream *stream) {
@@ -124,6 +122,8 @@ static bool take(struct worker *worker, struct stream *stream, const struct pack
     struct receiver *rx = &stream->rx;
     struct candidate *candidate = stream->candidate;
     bool proven = candidate != NULL && candidate->ssrc == packet->ssrc && address_same(&candidate->address, from);
+    if (!proven)
+        drop_candidate(stream);
     stream->candidate = NULL;
     bool moved = !address_same(from, &stream->source);
     uint16_t step = (uint16_t)(packet->sequence - rx->highest);
@@ -140,10 +140,8 @@ static bool take(struct worker *worker, struct stream *stream, const struct pack
         if (rtp_parse(&held, candidate->held[i].data, candidate->held[i].length))
             packet_accept(worker, stream, &held);
     }
-    struct candidate *spare = stream->candidate; /* NULL: accepting makes none */
-    stream->candidate = candidate;
-    forget_candidate(stream);
-    stream->candidate = spare;
+    if (proven)
+        free_candidate(candidate);
     update_attention(stream);
     return true;
 }
@@ -212,7 +210,7 @@ bool source_judge(struct worker *worker, struct stream *stream, const struct pac
     }
     if (address_same(from, &stream->said))
         return take(worker, stream, packet, from);
-    if (!stream->latch || stream->by_type[packet->type] < 0)
+    if (!stream->latch || stream->by_type[packet->type] < 0 || (stream->refreshed && heard && silent < LOST))
         return drop_stranger(stream);
     if (stream->locked) {
         uint16_t step = (uint16_t)(packet->sequence - rx->highest);
@@ -254,6 +252,7 @@ void source_set_remote(struct stream *stream, const struct remote *remote) {
         /* Nothing changed: whoever is heard is believed again at his next packet. */
         stream->relock_at = now;
     }
+    stream->refreshed = same;
     if (!same || stream->report.remote.length == 0 || stream->mux != remote->mux)
         stream->report.remote = remote->mux ? stream->peer : remote->rtcp;
     stream->mux = remote->mux;

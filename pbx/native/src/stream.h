@@ -97,6 +97,7 @@ struct stream {
     bool remote_known;           /* SetRemote came */
     bool send, receive, latch, locked, mux;
     bool told_silent, collided;
+    bool refreshed;              /* the last SetRemote said the address that was said before */
     uint64_t relock_at;          /* a source from before the last SetRemote is believed again from then on */
     struct address said, said_rtcp, announced;
     struct candidate *candidate;
