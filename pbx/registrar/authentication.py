@@ -6,11 +6,12 @@ answered alike (RFC 3261 §26.3.2.4 leaves both a 401).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 
 from pbx.ids import Ids
+from pbx.registrar.offers import AlgorithmOffers, Client
 from pbx.security.edge import EdgeGuard
 from pbx.sip.digest import Credential, DigestServer, Outcome, Verdict
 from pbx.sip.message import Request, Response, make_response
@@ -43,6 +44,7 @@ class Authenticator:
         self._lookup = lookup
         self._guard = guard
         self._ids = ids
+        self._offers = AlgorithmOffers(digest.algorithms)
         self._delayed = 0
         self.counts = {"challenged": 0, "stale": 0, "wrong": 0, "malformed": 0, "banned": 0, "proven": 0}
         """Requests by what was found."""
@@ -52,11 +54,13 @@ class Authenticator:
         answered."""
         now = self._stack.now()
         values = request.headers.raw("Authorization")
+        client = _client(transaction, request)
         if not values:
-            self._challenge(transaction, request, now, stale=False)
+            self._challenge(transaction, request, now, self._offers.to(client, now))
             return None
+        offered = self._offers.again(client)
         verdict = self._digest.check(values, request.method, request.uri, request.body, now, self._lookup)
-        user, host = verdict.username, transaction.flow.remote[0]
+        user, host = verdict.username, client[0]
         if user and self._guard.user_banned(transaction.flow, host, user, now):
             self.counts["banned"] += 1
             self._answer(transaction, make_response(request, 403, to_tag=self._ids.tag()))
@@ -65,25 +69,40 @@ class Authenticator:
             self._guard.succeeded(host, user)
             return user
         elif verdict.outcome is Outcome.WRONG:
-            self._refuse(transaction, request, verdict, now)
+            self._refuse(transaction, request, verdict, offered, now)
         elif verdict.outcome is Outcome.MALFORMED:
             self.counts["malformed"] += 1
             self._answer(transaction, make_response(request, 400, verdict.detail, to_tag=self._ids.tag()))
         else:
-            self._challenge(transaction, request, now, stale=verdict.outcome is Outcome.STALE)
+            self._challenge(transaction, request, now, offered, stale=verdict.outcome is Outcome.STALE)
         return None
 
-    def _challenge(self, transaction: ServerTransaction, request: Request, now: float, stale: bool) -> None:
+    def _challenge(
+        self,
+        transaction: ServerTransaction,
+        request: Request,
+        now: float,
+        algorithms: Sequence[str],
+        *,
+        stale: bool = False,
+    ) -> None:
         self.counts["stale" if stale else "challenged"] += 1
-        self._answer(transaction, self._unauthorized(request, now, stale))
+        self._answer(transaction, self._unauthorized(request, now, algorithms, stale))
 
-    def _unauthorized(self, request: Request, now: float, stale: bool) -> Response:
+    def _unauthorized(self, request: Request, now: float, algorithms: Sequence[str], stale: bool = False) -> Response:
         response = make_response(request, 401, to_tag=self._ids.tag())
-        for challenge in self._digest.challenges(now, stale):
+        for challenge in self._digest.challenges(now, stale, algorithms):
             response.headers.add("WWW-Authenticate", challenge)
         return response
 
-    def _refuse(self, transaction: ServerTransaction, request: Request, verdict: Verdict, now: float) -> None:
+    def _refuse(
+        self,
+        transaction: ServerTransaction,
+        request: Request,
+        verdict: Verdict,
+        offered: Sequence[str],
+        now: float,
+    ) -> None:
         self.counts["wrong"] += 1
         host = transaction.flow.remote[0]
         penalty = self._guard.failed(host, verdict.username, now)
@@ -99,14 +118,18 @@ class Authenticator:
             self._answer(transaction, make_response(request, 403, to_tag=self._ids.tag()))
         elif penalty.delay and self._delayed < _MOST_DELAYED:
             self._delayed += 1
-            self._stack.later(penalty.delay, lambda: self._refuse_late(transaction, request))
+            self._stack.later(penalty.delay, lambda: self._refuse_late(transaction, request, offered))
         else:
-            self._answer(transaction, self._unauthorized(request, now, stale=False))
+            self._answer(transaction, self._unauthorized(request, now, offered))
 
-    def _refuse_late(self, transaction: ServerTransaction, request: Request) -> None:
+    def _refuse_late(self, transaction: ServerTransaction, request: Request, offered: Sequence[str]) -> None:
         self._delayed -= 1
         if not transaction.final_sent:
-            self._answer(transaction, self._unauthorized(request, self._stack.now(), stale=False))
+            self._answer(transaction, self._unauthorized(request, self._stack.now(), offered))
 
     def _answer(self, transaction: ServerTransaction, response: Response) -> None:
         self._stack.send_response(transaction, response)
+
+
+def _client(transaction: ServerTransaction, request: Request) -> Client:
+    return transaction.flow.remote[0], request.from_.uri.user or "", request.user_agent or ""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pbx.registrar.offers import AlgorithmOffers
 from pbx.sip.stack import Flow
 
 CONTACT = "<sip:bob@192.0.2.1>"
@@ -80,3 +81,78 @@ def test_a_captured_request_cannot_be_replayed(rig: Any) -> None:
     phone.client.authorize(request, "c")
     assert rig.send(request, phone.flow).status == 200
     assert rig.send(request, phone.flow).status == 401
+
+
+def algorithms(response: Any) -> list[str]:
+    return [value.partition("algorithm=")[2].partition(",")[0] for value in response.headers.raw("WWW-Authenticate")]
+
+
+def ask(rig: Any, phone: Any, agent: str = "") -> list[str]:
+    request = phone.request(CONTACT)
+    if agent:
+        request.headers.set("User-Agent", agent)
+    response = rig.send(request, phone.flow)
+    assert response.status == 401
+    return algorithms(response)
+
+
+def test_the_stronger_algorithm_is_offered_first(rig: Any) -> None:
+    assert ask(rig, rig.phone()) == ["SHA-256", "MD5"]
+
+
+def test_a_phone_that_gives_up_at_more_than_md5_is_offered_that_alone(rig: Any) -> None:
+    assert ask(rig, rig.phone(), "baresip v1.0.0 (x86_64/linux)") == ["MD5"]
+    phone = rig.phone()
+    assert ask(rig, phone) == ["SHA-256", "MD5"]
+    rig.stack.advance(40)
+    assert ask(rig, phone) == ["MD5"]
+    rig.stack.advance(4000)
+    assert ask(rig, phone) == ["MD5"]
+    # Other phones of the same user, and other users of the same phone, are not concerned.
+    assert ask(rig, phone, "another") == ["SHA-256", "MD5"]
+    assert ask(rig, rig.phone("101")) == ["SHA-256", "MD5"]
+    # It stays so when a nonce has expired.
+    assert phone.register(CONTACT).status == 200
+    rig.stack.advance(4000)
+    request = phone.request(CONTACT)
+    phone.client.authorize(request, "c")
+    stale = rig.send(request, phone.flow)
+    assert "stale=true" in stale.headers.raw("WWW-Authenticate")[0]
+    assert algorithms(stale) == ["MD5"]
+
+
+def test_a_phone_that_answers_but_starts_anew_each_time_is_offered_everything(rig: Any) -> None:
+    for _ in range(3):
+        phone = rig.phone(call_id=f"call-{rig.stack.time}")
+        challenge = rig.send(phone.request(CONTACT), phone.flow)
+        assert algorithms(challenge) == ["SHA-256", "MD5"]
+        again = phone.request(CONTACT)
+        assert phone.client.answer(again, challenge, "c")
+        assert rig.send(again, phone.flow).status == 200
+        rig.stack.advance(100)
+
+
+def test_one_that_comes_back_after_long_is_no_sign(rig: Any) -> None:
+    phone = rig.phone()
+    ask(rig, phone)
+    rig.stack.advance(301)
+    assert ask(rig, phone) == ["SHA-256", "MD5"]
+
+
+def test_a_server_that_offers_one_algorithm_offers_it_always() -> None:
+    for only in (("SHA-256",), ("MD5",), ("SHA-512-256", "SHA-256")):
+        offers = AlgorithmOffers(only)
+        client = ("192.0.2.1", "bob", "baresip v1.0.0")
+        assert [tuple(offers.to(client, 0.0)) for _ in range(3)] == [only] * 3
+        assert tuple(offers.again(client)) == only
+
+
+def test_what_is_remembered_of_clients_is_bounded(monkeypatch: Any) -> None:
+    monkeypatch.setattr("pbx.registrar.offers._MOST_REMEMBERED", 50)
+    offers = AlgorithmOffers(("SHA-256", "MD5"))
+    for number in range(1000):
+        for _ in range(2):
+            offers.to((f"host-{number}", "", ""), 0.0)
+        offers.to((f"once-{number}", "", ""), 0.0)
+    assert len(offers._simple) == 50
+    assert len(offers._unanswered) == 50

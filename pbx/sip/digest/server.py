@@ -105,16 +105,19 @@ class DigestServer:
 
     # -- challenging
 
-    def challenges(self, now: float, stale: bool = False) -> list[str]:
+    def challenges(self, now: float, stale: bool = False, algorithms: Sequence[str] | None = None) -> list[str]:
         """Return the values for WWW-Authenticate or Proxy-Authenticate, one an algorithm, each for a header line of its
-        own."""
+        own.
+
+        `algorithms` are those of this server to offer, for a client that cannot cope with all; None for all.
+        """
         nonce = self._issue(now)
         qop = ",".join(self._qop)
         flag = ", stale=true" if stale else ""
         realm = quote(self.realm)
         return [
             f'Digest realm={realm}, nonce="{nonce}", algorithm={algorithm}, qop="{qop}"{flag}'
-            for algorithm in self.algorithms
+            for algorithm in (self.algorithms if algorithms is None else algorithms)
         ]
 
     def _issue(self, now: float) -> str:
