@@ -108,10 +108,12 @@ def _parse_uri_params(text: str) -> dict[str, str | None]:
         name, equals, value = part.partition("=")
         if not name:
             raise ParseError("Malformed URI parameters")
-        params[name.lower()] = value if equals else None
-    # RFC 3261 §19.1.1: any given parameter-name MUST NOT appear more than once.
-    if len(params) != len(parts):
-        raise ParseError("A URI parameter is given twice")
+        name, given = name.lower(), value if equals else None
+        # RFC 3261 §19.1.1: any given parameter-name MUST NOT appear more than once. baresip 1.0 adds ";lr" to a proxy
+        # that has one already; saying the same twice leaves no doubt what is meant.
+        if name in params and params[name] != given:
+            raise ParseError("A URI parameter is given twice")
+        params[name] = given
     return params
 
 

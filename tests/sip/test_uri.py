@@ -99,7 +99,8 @@ def test_octets_that_are_no_utf8_have_a_meaning() -> None:
         "sip:a@[::1%eth0]",
         "sip:a@b;",
         "sip:a@b;;lr",
-        "sip:a@b;lr;LR",
+        "sip:a@b;lr;LR=on",
+        "sip:a@b;x=1;X=2",
         "sip:a@b;x=<y>",
         "sip:a%4@b",
         "sip:a%zz@b",
@@ -118,6 +119,10 @@ def test_octets_that_are_no_utf8_have_a_meaning() -> None:
 def test_refused(text: str) -> None:
     with pytest.raises(ParseError):
         Uri.parse(text)
+
+
+def test_a_parameter_may_say_the_same_twice() -> None:
+    assert Uri.parse("sip:a@b;lr;transport=tcp;LR").params == {"lr": None, "transport": "tcp"}
 
 
 def test_ipv6() -> None:
