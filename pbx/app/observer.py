@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import structlog
 
-from pbx.call.summary import LegSummary, Summary
+from pbx.app.sidecars import SidecarWriter
+from pbx.call.summary import LegSummary, RecordingSummary, Summary
 from pbx.store.call_records import AttemptRecord, CallRecord, LegRecord, RecordingRecord
 
 __all__ = ["CallObserver", "record_of"]
@@ -18,8 +19,9 @@ _log = structlog.get_logger("pbx.call")
 class CallObserver:
     """Implements `pbx.call.ports.Observer`. `put` takes records and returns at once; `listeners` hear of ends too."""
 
-    def __init__(self, put: Callable[[CallRecord], None]) -> None:
+    def __init__(self, put: Callable[[CallRecord], None], sidecars: SidecarWriter) -> None:
         self._put = put
+        self._sidecars = sidecars
         self.on_ended: list[Callable[[Summary], None]] = []
         self.on_answered: list[Callable[[Summary], None]] = []
         self.on_started: list[Callable[[Summary], None]] = []
@@ -38,6 +40,12 @@ class CallObserver:
         _log.info("answered", call=summary.call, destination=summary.destination)
         for tell in self.on_answered:
             tell(summary)
+
+    def recording_changed(self, summary: Summary, recording: RecordingSummary) -> None:
+        """Have the JSON beside a recording written."""
+        self._sidecars.write(summary, recording)
+        if recording.status == "failed":
+            _log.error("recording-failed", call=summary.call, path=recording.path, reason=recording.failure)
 
     def call_ended(self, summary: Summary) -> None:
         """Write the whole record."""

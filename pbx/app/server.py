@@ -14,6 +14,7 @@ import structlog
 from pbx.app import translate
 from pbx.app.directory import Directory, party_of_trunk_call
 from pbx.app.observer import CallObserver
+from pbx.app.sidecars import SidecarWriter
 from pbx.app.sounds import SoundFolders
 from pbx.call.admission import Admission
 from pbx.call.commands import Party
@@ -168,7 +169,9 @@ class Server:
             credentials=self.directory.trunk_credential,
             count=self._count,
         )
-        self.observer = CallObserver(self.store.records.put)
+        sidecars = SidecarWriter()
+        self._undo.append(sidecars.stop)
+        self.observer = CallObserver(self.store.records.put, sidecars)
         self.sounds = SoundFolders(settings.media.sounds)
         services = Services(
             now=self.driver.now,

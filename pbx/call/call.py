@@ -24,7 +24,7 @@ from pbx.call.items import HangUpWanted, Item, Start, TimerDue, classify
 from pbx.call.ports import Candidate, LegHandle, Services
 from pbx.call.recording_log import RecordingLog
 from pbx.call.steps import Runner, runner_of
-from pbx.call.summary import LegSummary, Summary
+from pbx.call.summary import LegSummary, RecordingSummary, Summary
 from pbx.call.table import TABLE, Action, State
 from pbx.call.timers import Timers
 from pbx.cause import EndCause, cause_named
@@ -83,7 +83,9 @@ class Call:
         self.summary = summary
         self.state = State.SETTING_UP
         self.caller = caller
-        self.files = RecordingLog(summary.recordings)
+        self.files = RecordingLog(
+            summary.recordings, lambda recording: services.observer.recording_changed(summary, recording)
+        )
         self.legs: dict[str, LegHandle] = {}
         self.late_offer = False
         """The caller's INVITE had no description: who answers makes the offer."""
@@ -280,8 +282,11 @@ class Call:
 
     def record(self, left: str, right: str | None, name: str = "") -> None:
         """Record what two legs say (or one), from now on; `name` is the file's, within the recordings folder."""
-        path = self.services.recording_path(name or self.id, self.services.wall())
-        self.files.began(self.session.record(left, right, path), path)
+        now, targets = self.services.wall(), self.summary.legs
+        path = self.services.recording_path(name or self.id, now)
+        recording = self.session.record(left, right, path)
+        others = targets[right].target if right is not None else ""
+        self.files.began(RecordingSummary(recording, path, now, targets[left].target, others))
 
     def _mark_answered(self) -> None:
         self.summary.answered = self.services.now()

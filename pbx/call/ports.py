@@ -12,7 +12,7 @@ from pbx.call import commands
 from pbx.call.commands import Party
 from pbx.call.events import Event as LegEvent
 from pbx.call.occupancy import Occupancy
-from pbx.call.summary import Summary
+from pbx.call.summary import RecordingSummary, Summary
 from pbx.dialplan.decision import Decision, Query
 from pbx.dialplan.steps import Target
 from pbx.media.commands import Command as MediaCommand
@@ -75,6 +75,9 @@ class Observer(Protocol):
 
     def call_answered(self, summary: Summary) -> None:
         """Somebody talks."""
+
+    def recording_changed(self, summary: Summary, recording: RecordingSummary) -> None:
+        """A recording began, is whole, or failed. Those that begin before the answer's event are told before it."""
 
     def call_ended(self, summary: Summary) -> None:
         """It is over, and its legs and streams are gone."""

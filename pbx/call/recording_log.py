@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pbx.call.summary import RecordingSummary
 from pbx.media.events import RecordingEnded, RecordingFailed
 
@@ -9,16 +11,18 @@ __all__ = ["RecordingLog"]
 
 
 class RecordingLog:
-    """Keeps the list of a summary's recordings true."""
+    """Keeps the list of a summary's recordings true; `changed` hears of each begin and end."""
 
-    __slots__ = ("_recordings",)
+    __slots__ = ("_changed", "_recordings")
 
-    def __init__(self, recordings: list[RecordingSummary]) -> None:
+    def __init__(self, recordings: list[RecordingSummary], changed: Callable[[RecordingSummary], None]) -> None:
         self._recordings = recordings
+        self._changed = changed
 
-    def began(self, recording: str, path: str) -> None:
+    def began(self, recording: RecordingSummary) -> None:
         """Write down that a recording was asked for."""
-        self._recordings.append(RecordingSummary(recording, path))
+        self._recordings.append(recording)
+        self._changed(recording)
 
     @property
     def running(self) -> list[str]:
@@ -36,11 +40,14 @@ class RecordingLog:
             if one.recording == event.recording:
                 if isinstance(event, RecordingEnded):
                     one.status, one.duration, one.sha256 = "complete", event.duration, event.sha256
+                    one.octets, one.gaps = event.octets, event.gaps
                 else:
                     one.status, one.failure = "failed", event.reason
+                self._changed(one)
 
     def give_up(self, failure: str) -> None:
         """Write down that the end of whatever still runs will never be told."""
         for one in self._recordings:
             if one.status == "running":
                 one.status, one.failure = "failed", failure
+                self._changed(one)

@@ -48,11 +48,18 @@ class RecordingSummary:
 
     recording: str
     path: str
+    started_at: datetime
+    left: str = ""
+    """Who is heard left: a leg's target. In a mono file the only one."""
+    right: str = ""
     status: str = "running"
     """``running``, ``complete`` or ``failed``."""
     duration: int = 0
     """Milliseconds."""
+    octets: int = 0
     sha256: str = ""
+    gaps: int = 0
+    """Milliseconds of silence in the place of missing packets."""
     failure: str = ""
 
 

@@ -282,6 +282,8 @@ def test_recording_begins_with_the_answer_and_ends_with_the_call() -> None:
     rig.assert_nothing_left()
     (recording,) = rig.ended[0].recordings
     assert (recording.status, recording.duration) == ("complete", 1000)
+    assert (recording.left, recording.right) == ("extension/101", "extension/102")
+    assert rig.recorded == ["running", "complete"]
 
 
 @pytest.mark.parametrize("ends", [True, False])

@@ -13,7 +13,7 @@ from pbx.call.commands import Party
 from pbx.call.occupancy import Occupancy
 from pbx.call.ports import CallSettings, Candidate, Services
 from pbx.call.registry import CallRegistry, Limits
-from pbx.call.summary import Summary
+from pbx.call.summary import RecordingSummary, Summary
 from pbx.dialplan.decision import Decision, Query
 from pbx.dialplan.steps import Step, Target
 from pbx.ids import Ids
@@ -96,6 +96,7 @@ class Rig:
         self.owed: list[media.Event] = []
         self.ended: list[Summary] = []
         self.answered: list[Summary] = []
+        self.recorded: list[str] = []
         self.faults: list[BaseException] = []
         self.refusal = ""
         self._ports = itertools.count(20000, 2)
@@ -144,6 +145,9 @@ class Rig:
 
     def call_answered(self, summary: Summary) -> None:
         self.answered.append(summary)
+
+    def recording_changed(self, summary: Summary, recording: RecordingSummary) -> None:
+        self.recorded.append(recording.status)
 
     def call_ended(self, summary: Summary) -> None:
         self.ended.append(summary)

@@ -1,0 +1,55 @@
+"""The JSON beside each recording, written by a thread of its own: the reactor waits for no disk."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import structlog
+
+from pbx.call.summary import RecordingSummary, Summary
+from pbx.media.recordings import Sidecar, write_sidecar
+
+__all__ = ["SidecarWriter"]
+
+_log = structlog.get_logger("pbx.recordings")
+
+
+class SidecarWriter:
+    """Writes sidecars in the order in which they were asked for."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sidecars")
+        self.failures = 0
+
+    def write(self, summary: Summary, recording: RecordingSummary) -> None:
+        """Have the JSON beside `recording` say what is known of it now. Returns at once."""
+        path = Path(recording.path)
+        sidecar = Sidecar(
+            call=summary.call,
+            recording=recording.recording,
+            file=path.name,
+            started=recording.started_at.isoformat(timespec="milliseconds"),
+            left=recording.left,
+            right=recording.right,
+            caller=summary.caller.number,
+            called=summary.called,
+            status=recording.status,
+            duration=recording.duration,
+            octets=recording.octets,
+            sha256=recording.sha256,
+            gaps=recording.gaps,
+            failure=recording.failure,
+        )
+        self._thread.submit(self._write, path, sidecar)
+
+    def stop(self) -> None:
+        """Write what waits, and end."""
+        self._thread.shutdown()
+
+    def _write(self, path: Path, sidecar: Sidecar) -> None:
+        try:
+            write_sidecar(path, sidecar)
+        except OSError as error:
+            self.failures += 1
+            _log.error("sidecar-failed", call=sidecar.call, path=str(path), reason=error.strerror)
