@@ -38,8 +38,8 @@ class Headers:
         self._first: dict[str, str] = {}
         self._repeated: set[str] = set()
         self._parsed: dict[str, Any] = {}
-        for name, value in items:
-            self.add(name, value)
+        if items:
+            self.extend(items)
 
     @classmethod
     def of_lines(cls, lines: Iterable[str]) -> Headers:
@@ -142,6 +142,23 @@ class Headers:
         else:
             self._first[key] = value
         self._forget(key)
+
+    def extend(self, items: Iterable[tuple[str, str]]) -> None:
+        """Add headers after all others, as `add` does each, at less cost."""
+        append, first, parsed = self._items.append, self._first, self._parsed
+        for name, value in items:
+            key = CANONICAL.get(name)
+            if key is None or "\n" in value or "\r" in value:
+                name, key = _checked(name, value)
+            else:
+                name = key
+            append((name, value))
+            if key in first:
+                self._repeated.add(key)
+            else:
+                first[key] = value
+            if parsed:
+                self._forget(key)
 
     def prepend(self, name: str, value: str) -> None:
         """Add a header before all others of its name (a Via, a Record-Route); before all headers if it is the first."""

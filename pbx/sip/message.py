@@ -240,12 +240,10 @@ def make_response(request: Request, status: int, reason: str | None = None, to_t
     """
     source = request.headers
     wanted = _DIALOG_COPIED if 100 < status < 300 and request.method in _DIALOG_METHODS else _COPIED
-    headers = Headers()
-    for name, value in source:
-        if name in wanted:
-            if name == "To" and to_tag is not None and not _has_tag(request):
-                value = f"{value};tag={to_tag}"
-            headers.add(name, value)
+    copied = [item for item in source if item[0] in wanted]
+    if to_tag is not None and not _has_tag(request):
+        copied = [(name, f"{value};tag={to_tag}") if name == "To" else (name, value) for name, value in copied]
+    headers = Headers(copied)
     if status == 100:
         timestamp = source.get("Timestamp")
         if timestamp is not None:

@@ -609,3 +609,26 @@ def test_events_are_told_when_the_leg_is_at_rest():
     assert server.statuses == [200]
     reply(bench.stack.take("BYE"), 200)
     bench.nothing_left(peer.leg)
+
+
+class TestPeerThatDoesNotTakeUpdateAfterAll:
+    def test_early_offer_waits(self, bench):
+        peer = bench.outbound()
+        peer.reliable(183, 1, body(), Allow=UPDATES)
+        bench.told(events.Progressing)
+        offer(peer, sdp(5002, 2))
+        reply(bench.stack.take("UPDATE"), 405)
+        bench.silent()
+        peer.respond(200)
+        bench.told(events.Answered)
+        assert parser.parse(bench.stack.take("INVITE").request.body) == sdp(5002, 2)
+
+    def test_refresh_goes_by_re_invite(self):
+        bench = Bench(LegSettings(session_expires=600))
+        peer = bench.outbound().answered(Session_Expires="300;refresher=uac", Allow=UPDATES)
+        bench.clock.advance(151)
+        reply(bench.stack.take("UPDATE"), 501)
+        again = bench.stack.take("INVITE")
+        assert again.request.body == peer.client.request.body
+        reply(again, 200, body(), Session_Expires="300;refresher=uac")
+        bench.silent()

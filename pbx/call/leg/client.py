@@ -51,15 +51,13 @@ class ClientRequest:
         leg, dialog = self._usage.leg, self._usage.dialog
         self._attempts += 1
         self.request = request = dialog.request(self._method)
-        add = request.headers.add
-        for name, value in self._headers:
-            add(name, value)
-        for name, value in authorization:
-            add(name, value)
+        headers = request.headers
+        headers.extend(self._headers)
+        headers.extend(authorization)
         if leg.settings.product:
-            add("User-Agent", leg.settings.product)
+            headers.add("User-Agent", leg.settings.product)
         if self._body:
-            add("Content-Type", self._content_type)
+            headers.add("Content-Type", self._content_type)
             request.body = self._body
         if leg.digest is not None and not authorization:
             leg.digest.authorize(request, leg.context.ids.token(8))

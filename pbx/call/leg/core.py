@@ -42,6 +42,8 @@ _COMMANDS: dict[type, Input] = {
 }
 _REQUESTS = (Input.INVITE, Input.UPDATE, Input.PRACK, Input.BYE, Input.INFO, Input.MESSAGE, Input.OPTIONS)
 
+_CAPABILITIES = ("Allow", ALLOW), ("Supported", SUPPORTED)
+
 _Method = Callable[..., None]
 
 
@@ -63,6 +65,8 @@ class LegCore(ABC):
 
     __slots__ = (
         "_busy",
+        "_contact_flow",
+        "_dialog_headers",
         "_emit",
         "_open",
         "_outbox",
@@ -123,6 +127,8 @@ class LegCore(ABC):
         self._emit = emit
         self._outbox: list[Event] = []
         self._busy = False
+        self._contact_flow: Flow | None = None
+        self._dialog_headers: tuple[tuple[str, str], ...] = ()
         self._row = self._rows[State.NEW]
         self._told_end = False
         self._open = 0
@@ -259,13 +265,11 @@ class LegCore(ABC):
     ) -> Response:
         """Return the response that `respond` would send."""
         response = make_response(transaction.request, status, reason, self.local_tag or None)
-        add = response.headers.add
-        for name, value in headers:
-            add(name, value)
+        response.headers.extend(headers)
         if self.settings.product:
-            add("Server", self.settings.product)
+            response.headers.add("Server", self.settings.product)
         if body:
-            add("Content-Type", ACCEPT)
+            response.headers.add("Content-Type", ACCEPT)
             response.body = body
         return response
 
@@ -278,8 +282,12 @@ class LegCore(ABC):
     def dialog_headers(self, transaction: ServerTransaction) -> tuple[tuple[str, str], ...]:
         """Return what a response carries that creates a dialog or refreshes our target (RFC 3261 §12.1.1,
         §13.3.1.4)."""
-        contact = self.context.stack.contact_uri(transaction.flow)
-        return ("Contact", f"<{contact}>"), ("Allow", ALLOW), ("Supported", SUPPORTED)
+        flow = transaction.flow
+        if flow is not self._contact_flow:
+            contact = self.context.stack.contact_uri(flow)
+            self._dialog_headers = ("Contact", f"<{contact}>"), *_CAPABILITIES
+            self._contact_flow = flow
+        return self._dialog_headers
 
     def refuse_no_dialog(self, usage: InviteUsage | None, transaction: ServerTransaction) -> None:
         """Answer that there is no such dialog."""
@@ -346,8 +354,9 @@ class LegCore(ABC):
             self.release()
 
     def release(self) -> None:
-        """Let go of what refers back to this leg, so that memory is freed at once."""
+        """Let go of what refers back to this leg, so that its memory is freed at once."""
         self.usage = None
+        self.timer.release()
 
     # -- SessionTimer's owner
 

@@ -44,7 +44,7 @@ possibility of lost provisional responses; RFC 3262 §3: once every two and a ha
 class InboundLeg(Leg):
     """Takes Ring, Progress, Answer and Reject until it is answered; from then on what any leg takes."""
 
-    __slots__ = ("_answer", "_goodbye", "_provided", "_reliables", "_repeat", "_transaction", "offer")
+    __slots__ = ("_answer", "_goodbye", "_invite_cseq", "_invited", "_provided", "_reliables", "_repeat", "offer")
 
     table = INBOUND
     peer_hung_up = cause_named("answered-caller-hung-up")
@@ -56,8 +56,10 @@ class InboundLeg(Leg):
     ) -> None:
         super().__init__(leg_id, context, emit, settings)
         self.offer: SessionDescription | None = None
-        """What the INVITE offered; None for a late offer. Valid once `start` has returned True."""
-        self._transaction: ServerTransaction
+        """What the INVITE offered; None for a late offer. Valid from `start` until the call is answered."""
+        self._invited: ServerTransaction | None = None
+        """The INVITE, until it is answered and acknowledged."""
+        self._invite_cseq = 0
         self._reliables: ReliableProvisionals | None = None
         self._provided: tuple[int, bytes] = (0, b"")
         """The provisional response last sent."""
@@ -73,7 +75,8 @@ class InboundLeg(Leg):
 
         True: the leg is in the DialogTable and waits for commands; whoever started it tells Incoming.
         """
-        self._transaction = transaction
+        self._invited = transaction
+        self._invite_cseq = request.cseq.number
         self.call_id = request.call_id
         self.local_tag = self.context.ids.tag()
         self.peer_flow = transaction.flow
@@ -86,6 +89,7 @@ class InboundLeg(Leg):
         except ProtocolError as error:
             self.refuse(transaction, error)
             self.become(State.ENDED)
+            self.release()
             return False
         usage = self.usage = InviteUsage(self, dialog)
         usage.note_capabilities(request)
@@ -108,6 +112,15 @@ class InboundLeg(Leg):
     def _dialog(self) -> InviteUsage:
         assert self.usage is not None, "a started leg that has not ended has its dialog"
         return self.usage
+
+    def _invite(self) -> ServerTransaction:
+        assert self._invited is not None, "a leg that has not been answered has its INVITE"
+        return self._invited
+
+    def release(self) -> None:
+        """Let go of what refers back to this leg."""
+        super().release()
+        self._invited = self._reliables = self.offer = None
 
     # -- provisional responses
 
@@ -138,7 +151,7 @@ class InboundLeg(Leg):
         self._dialog().offer_next()
 
     def _provide(self, status: int, body: bytes) -> None:
-        usage, transaction = self._dialog(), self._transaction
+        usage, transaction = self._dialog(), self._invite()
         if self._provided == (status, body):
             return
         required = RELIABLE in transaction.request.require
@@ -187,8 +200,7 @@ class InboundLeg(Leg):
         §5)."""
         request = transaction.request
         description = description_of(request)
-        invite_cseq = self._transaction.request.cseq.number
-        if self._reliables is None or not self._reliables.acknowledge(rack_of(request), invite_cseq):
+        if self._reliables is None or not self._reliables.acknowledge(rack_of(request), self._invite_cseq):
             self.respond(transaction, 481)
             return
         negotiation = usage.negotiation
@@ -234,7 +246,7 @@ class InboundLeg(Leg):
         self._send_answer(usage, body)
 
     def _send_answer(self, usage: InviteUsage, body: bytes) -> None:
-        transaction, negotiation = self._transaction, usage.negotiation
+        transaction, negotiation = self._invite(), usage.negotiation
         self._stop_repeating()
         if self._reliables is not None:
             self._reliables.stop()
@@ -255,9 +267,10 @@ class InboundLeg(Leg):
 
     def take_ack(self, usage: InviteUsage, request: Request) -> None:
         """Take the ACK of our answer, or of our 2xx to a re-INVITE."""
-        initial = request.cseq.number == self._transaction.request.cseq.number
+        initial = request.cseq.number == self._invite_cseq
         if not usage.acknowledged(request) or not initial:
             return
+        self._invited = self.offer = None
         if self.state is State.ANSWERED:
             self.become(State.CONFIRMED)
         self._say_goodbye_now()
@@ -283,14 +296,15 @@ class InboundLeg(Leg):
     def _end_unanswered(self, cause: EndCause, status: int, headers: tuple[tuple[str, str], ...] = ()) -> None:
         self.tell_end(HungUp(self.id, cause))
         self.become(State.ENDING)
-        if status and not self._transaction.final_sent:
-            self.respond(self._transaction, status, headers)
+        transaction = self._invite()
+        if status and not transaction.final_sent:
+            self.respond(transaction, status, headers)
         self.close()
         self.finish_if_idle()
 
     def take_cancel(self, transaction: ServerTransaction, cancel: Request) -> None:
         """Take that the caller gives up (RFC 3261 §9.2)."""
-        if transaction is self._transaction:
+        if transaction is self._invited:
             self._end_unanswered(cause_of_cancel(cancel), 487)
         else:
             self.ignore()
@@ -311,7 +325,7 @@ class InboundLeg(Leg):
     def take_undelivered(self, transaction: ServerTransaction, failure: TransactionFailure) -> None:
         """Take that the answer could not be delivered, or that the INVITE's transaction ended without one."""
         usage = self.usage
-        if transaction is not self._transaction or usage is None:
+        if transaction is not self._invited or usage is None:
             self.ignore()
             return
         cause = self.peer_gone.with_detail(failure.detail or failure.kind)
@@ -328,11 +342,10 @@ class InboundLeg(Leg):
         if self._reliables is not None:
             self._reliables.stop()
         usage = self.usage
-        number = self._transaction.request.cseq.number
-        awaited = usage.unacknowledged.pop(number, None) if usage is not None else None
+        awaited = usage.unacknowledged.pop(self._invite_cseq, None) if usage is not None else None
         super().close()
         if usage is not None and awaited is not None:
-            usage.unacknowledged[number] = awaited
+            usage.unacknowledged[self._invite_cseq] = awaited
 
     def terminate(self, cause: EndCause, bye: bool = True) -> None:
         """End the dialog. If the peer ended it nothing more is to be acknowledged."""

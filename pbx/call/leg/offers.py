@@ -316,6 +316,8 @@ class OwnOffer:
             self._peer_gone(status)
         elif self._attempts >= _MOST_ATTEMPTS:
             self._failed(status)
+        elif self._method == "UPDATE" and status in (405, 501):
+            self._without_update()
         elif status == 491:
             self._retry_in(glare_delay(leg.context.ids, leg.owns_call_id))
         elif status == 500 and 0 < retry_after_in(response) <= _LONGEST_RETRY_AFTER:
@@ -324,6 +326,18 @@ class OwnOffer:
             self.start()
         else:
             self._failed(status)
+
+    def _without_update(self) -> None:
+        """Go on by re-INVITE if the peer does not take UPDATE after all; while the dialog is early that must wait."""
+        usage = self._usage
+        usage.updatable = False
+        if usage.dialog.confirmed:
+            self._method = "INVITE"
+            self._body = self._body or usage.negotiation.local
+            self.start()
+        else:
+            usage.leg.postponed.insert(0, self._body)
+            usage.own_offer_done()
 
     def _raise_minimum(self, response: Response) -> bool:
         try:

@@ -77,6 +77,7 @@ class OutboundLeg(Leg):
         """Let go of what refers back to this leg."""
         super().release()
         self._usages.clear()
+        self._transaction = None
 
     # -- commands
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -62,12 +61,12 @@ class ReliableProvisionals:
     ) -> None:
         self._context = context
         self._settings = settings
-        self._transaction = transaction
-        self._lost = lost
+        self._transaction: ServerTransaction | None = transaction
+        self._lost: Callable[[], None] | None = lost
         # RFC 3262 §3: the value of the header field in the first reliable provisional response MUST be between 1 and
         # 2**31 - 1. It is RECOMMENDED that it be chosen uniformly in this range. (Less room is left for what is added.)
         self._rseq = context.ids.number(24)
-        self._waiting: deque[tuple[Response, bool]] = deque()
+        self._waiting: list[tuple[Response, bool]] = []
         self._timer: Timer | None = None
         self._interval = 0.0
         self._gave_up = 0.0
@@ -77,11 +76,6 @@ class ReliableProvisionals:
         """True while a response with a session description is not acknowledged: a 2xx must wait for that (RFC 3262
         §3)."""
         return any(described for _, described in self._waiting)
-
-    @property
-    def outstanding(self) -> bool:
-        """True while a response is not acknowledged."""
-        return bool(self._waiting)
 
     def send(self, response: Response, described: bool) -> None:
         """Send a response reliably, once those before it are acknowledged; `described` if it has a session
@@ -94,7 +88,7 @@ class ReliableProvisionals:
         """Take a PRACK; False if it matches no response that awaits one, and must get 481 (RFC 3262 §3)."""
         if not self._waiting or rack != (self._rseq, invite_cseq, "INVITE"):
             return False
-        self._waiting.popleft()
+        del self._waiting[0]
         self._stop_timer()
         if self._waiting:
             self._send_first()
@@ -108,8 +102,8 @@ class ReliableProvisionals:
         requests for them.
         """
         self._stop_timer()
-        while len(self._waiting) > 1:
-            self._waiting.pop()
+        self._transaction = self._lost = None
+        del self._waiting[1:]
 
     def _send_first(self) -> None:
         response, _ = self._waiting[0]
@@ -120,7 +114,8 @@ class ReliableProvisionals:
         # seconds.
         self._interval = self._settings.t1
         self._gave_up = self._context.stack.now() + 64 * self._settings.t1
-        self._context.stack.send_response(self._transaction, response)
+        if self._transaction is not None:
+            self._context.stack.send_response(self._transaction, response)
         self._timer = self._context.stack.later(self._interval, self._retransmit)
 
     def _retransmit(self) -> None:
@@ -128,9 +123,11 @@ class ReliableProvisionals:
         left = self._gave_up - stack.now()
         if left < 1e-6:
             self._timer = None
-            self._lost()
+            if self._lost is not None:
+                self._lost()
             return
-        stack.send_response(self._transaction, self._waiting[0][0])
+        if self._transaction is not None:
+            stack.send_response(self._transaction, self._waiting[0][0])
         self._interval *= 2
         self._timer = stack.later(min(self._interval, left), self._retransmit)
 

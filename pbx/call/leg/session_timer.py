@@ -44,7 +44,7 @@ class SessionTimer:
     def __init__(self, stack: Stack, settings: LegSettings, owner: Refreshable) -> None:
         self._stack = stack
         self._settings = settings
-        self._owner = owner
+        self._owner: Refreshable | None = owner
         self._min_se = max(SMALLEST_INTERVAL, settings.min_se)
         self._deadline = 0.0
         self._timer: Timer | None = None
@@ -157,6 +157,11 @@ class SessionTimer:
             self._timer.cancel()
             self._timer = None
 
+    def release(self) -> None:
+        """Forget the owner too: it is over."""
+        self.stop()
+        self._owner = None
+
     def refresh_failed(self) -> None:
         """Take that a refresh failed for a reason that may pass; it is tried again while there is time."""
         if not self.interval or not self.ours:
@@ -183,8 +188,10 @@ class SessionTimer:
 
     def _refresh_due(self) -> None:
         self._arm(max(0.0, self._deadline - self._stack.now()), self._expired)
-        self._owner.refresh_session()
+        if self._owner is not None:
+            self._owner.refresh_session()
 
     def _expired(self) -> None:
         self._timer = None
-        self._owner.session_expired()
+        if self._owner is not None:
+            self._owner.session_expired()

@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 
 __all__ = ["INBOUND", "OUTBOUND", "Action", "Input", "State", "Table"]
 
 
-class State(Enum):
+class State(StrEnum):
     """Where a leg stands."""
 
     NEW = "new"
@@ -35,7 +35,7 @@ class State(Enum):
     """Nothing is left."""
 
 
-class Input(Enum):
+class Input(StrEnum):
     """What can reach a leg."""
 
     # Commands.
@@ -74,7 +74,7 @@ class Input(Enum):
     PROTOCOL_FAULT = "protocol fault"
 
 
-class Action(Enum):
+class Action(StrEnum):
     """What is done. The value names the method of the leg that does it."""
 
     DIAL = "dial"

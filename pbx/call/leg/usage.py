@@ -75,9 +75,9 @@ class InviteUsage:
 
     def note_capabilities(self, message: Message) -> None:
         """Learn from a message of the peer which methods it takes."""
-        allow = message.headers.get("Allow")
-        if allow is not None:
-            self.updatable = "UPDATE" in message.allow
+        if "Allow" in message.headers:
+            # Taking the list apart would cost more than a 405 once in a while (`OwnOffer` then goes on by re-INVITE).
+            self.updatable = any("UPDATE" in methods for methods in message.headers.raw("Allow"))
 
     # -- 2xx that we send, and their ACK
 
