@@ -127,7 +127,7 @@ def ended(call: str) -> Summary:
     summary.rang, summary.answered, summary.ended = 10.5, 12.0, 72.0
     summary.cause = cause_named("answered-caller-hung-up")
     summary.attempts = [Attempt("trunk/carrier", "busy"), Attempt("trunk/carrier", "answered")]
-    summary.recordings = [RecordingSummary("r", "x.wav", "complete")]
+    summary.recordings = [RecordingSummary("r", "x.wav", datetime.now(UTC), status="complete")]
     return summary
 
 

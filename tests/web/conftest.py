@@ -47,7 +47,7 @@ def summary(call: str) -> Summary:
         ),
     }
     made.attempts = [Attempt("extension/102", "answered")]
-    made.recordings = [RecordingSummary("r1", "2026/05/04/x.wav")]
+    made.recordings = [RecordingSummary("r1", "2026/05/04/x.wav", datetime.now(UTC))]
     return made
 
 
