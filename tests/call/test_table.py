@@ -1,8 +1,11 @@
 """The call's table is whole: every pair of state and input has an action, and every action has a method."""
 
+from pathlib import Path
+
 import pytest
 
 from pbx.call.call import _ACTIONS
+from pbx.call.diagram import document
 from pbx.call.table import TABLE, Action, Input, State
 
 
@@ -20,3 +23,8 @@ def test_every_action_is_used_somewhere(action: Action) -> None:
 
 def test_nothing_leads_out_of_the_end() -> None:
     assert set(TABLE[State.ENDED].values()) <= {Action.IGNORE, Action.LEFT}
+
+
+def test_the_document_is_drawn_from_the_table() -> None:
+    path = Path(__file__).parents[2] / "docs" / "call.md"
+    assert path.read_text("utf-8") == document(), "python -m pbx.call.diagram > docs/call.md"
