@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from pbx.errors import ParseError, ProtocolError
@@ -84,23 +85,29 @@ def _parts(message: Message) -> list[Message]:
     boundary = unquote(message.content_params.get("boundary") or "")
     if not boundary:
         raise ParseError("A multipart body without a boundary")
-    delimiter = b"\r\n--" + boundary.encode("utf-8", "replace")
-    sections = (b"\r\n" + message.body).split(delimiter, _MOST_PARTS + 1)
-    if len(sections) < 2:
-        raise ParseError("A multipart body without its boundary")
+    # RFC 2046 §5.1.1: delimiter := CRLF "--" boundary, then "--" after the last part, transport-padding, and a line
+    # break.
+    text = b"\r\n" + message.body
+    delimiter = re.compile(rb"\r\n--" + re.escape(boundary.encode("utf-8", "replace")) + rb"(--)?+[ \t]*+(?=\r\n|\Z)")
     parts: list[Message] = []
-    for section in sections[1:]:
-        if section.startswith(b"--"):
+    begin = -1
+    for match in delimiter.finditer(text):
+        if begin >= 0:
+            if len(parts) == _MOST_PARTS:
+                raise ParseError("A multipart body of too many parts")
+            parts.append(_part(text[begin : match.start()]))
+        if match[1]:
             return parts
-        if len(parts) == _MOST_PARTS:
-            break
-        # transport-padding, then the part's header lines (none of them is required), an empty line and the content.
-        _, _, rest = section.partition(b"\r\n")
-        if rest.startswith(b"\r\n"):
-            lines, content = [], rest[2:]
-        else:
-            head, _, content = rest.partition(b"\r\n\r\n")
-            text = head.decode("utf-8", "replace").replace("\r\n ", " ").replace("\r\n\t", " ")
-            lines = [line for line in text.split("\r\n") if line]
-        parts.append(Message(Headers.of_lines(lines), content))
+        begin = match.end()
     raise ParseError("A multipart body that does not end")
+
+
+def _part(section: bytes) -> Message:
+    """Read what stands between two delimiters: a line break, header lines (none is required), an empty line, the
+    content."""
+    section = section.removeprefix(b"\r\n")
+    if section.startswith(b"\r\n"):
+        return Message(Headers(), section[2:])
+    head, _, content = section.partition(b"\r\n\r\n")
+    text = head.decode("utf-8", "replace").replace("\r\n ", " ").replace("\r\n\t", " ")
+    return Message(Headers.of_lines([line for line in text.split("\r\n") if line]), content)

@@ -133,6 +133,7 @@ class Action(StrEnum):
 
 
 Table = dict[State, dict[Input, Action]]
+"""Every state that a role can be in, with every input."""
 
 _COMMANDS = (
     Input.DIAL,
@@ -243,7 +244,6 @@ INBOUND: Table = {
         Input.UNDELIVERED: Action.TAKE_UNDELIVERED,
     },
     State.CONFIRMED: _CONFIRMED,
-    State.CANCELLING: _ENDING,
     State.ENDING: _ENDING,
     State.ENDED: _OTHERWISE,
 }
@@ -271,7 +271,6 @@ OUTBOUND: Table = {
         Input.INVITE: Action.REFUSE_GLARE,
         Input.BYE: Action.TAKE_EARLY_BYE,
     },
-    State.ANSWERING: {**_ENDING, **_LATE_SUCCESS},
     State.ANSWERED: {
         **_CONFIRMED,
         **_LATE_SUCCESS,
