@@ -47,7 +47,6 @@ def status(config: ConfigurationFile = None, as_json: Json = False) -> None:
     if as_json:
         _print_json(found)
         return
-    store = found["store"]
     rows = [
         ("version", found["version"]),
         ("state", found["status"]),
@@ -55,7 +54,6 @@ def status(config: ConfigurationFile = None, as_json: Json = False) -> None:
         ("calls", found["calls"]),
         ("registrations", found["registrations"]),
         ("trunks", found["trunks"]),
-        ("store", " ".join(filter(None, (store["state"], store["error"])))),
         ("worst reactor lag", f"{found['reactor_lag'] * 1000:.0f} ms"),
         *((name, value) for name, value in found["checks"].items()),
     ]

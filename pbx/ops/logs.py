@@ -31,8 +31,8 @@ _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARN
 _MOST_WAITING = 20_000
 _STOP: dict[str, Any] = {}
 
-# Loud libraries that say at info what nobody asked for.
-_QUIET = ("alembic", "asyncio", "httpx", "httpcore", "sqlalchemy", "uvicorn.access")
+# Libraries that say at info what nobody asked for; with level debug they are heard.
+_QUIET = ("alembic", "asyncio", "httpx", "httpcore", "sqlalchemy", "uvicorn")
 
 _ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
@@ -206,7 +206,8 @@ def _twisted_observer(pipe: LogPipe, threshold: int) -> ILogObserver:
     def observe(event: LogEvent) -> None:
         level = event.get("log_level", LogLevel.info)
         name = "error" if level is LogLevel.critical else "warning" if level is LogLevel.warn else level.name
-        if _LEVELS[name] < threshold:
+        # Twisted tells of every listener and resolver at info; so do we, in our own words.
+        if _LEVELS[name] < threshold or (level is LogLevel.info and threshold > logging.DEBUG):
             return
         line: dict[str, Any] = {
             "event": formatEvent(event) or "",
@@ -237,12 +238,13 @@ def start_logging(
     )
     handler = _LibraryHandler(pipe)
     root = logging.getLogger()
-    before = root.level
+    quiet = [logging.getLogger(name) for name in _QUIET]
+    before = [(logger, logger.level) for logger in (root, *quiet)]
     root.addHandler(handler)
-    root.setLevel(max(threshold, logging.INFO))
+    root.setLevel(threshold)
     logging.captureWarnings(True)
-    for name in _QUIET:
-        logging.getLogger(name).setLevel(max(threshold, logging.WARNING))
+    for logger in quiet:
+        logger.setLevel(logging.DEBUG if threshold == logging.DEBUG else logging.WARNING)
     observer = _twisted_observer(pipe, threshold)
     globalLogPublisher.addObserver(observer)
 
@@ -250,7 +252,8 @@ def start_logging(
         globalLogPublisher.removeObserver(observer)
         logging.captureWarnings(False)
         root.removeHandler(handler)
-        root.setLevel(before)
+        for logger, level_before in before:
+            logger.setLevel(level_before)
         structlog.reset_defaults()
         pipe.stop()
 

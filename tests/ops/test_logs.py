@@ -71,7 +71,7 @@ def test_libraries_twisted_and_warnings_come_the_same_way(capture: Capture) -> N
     logging.getLogger("some.library").warning("careful: %s", "token=x")
     logging.getLogger("sqlalchemy.engine").info("SELECT 1")
     Logger("some.twisted").warn("slow {what}", what="thing")
-    Logger("some.twisted").debug("nothing")
+    Logger("some.twisted").info("nothing")
     try:
         raise KeyError("k")
     except KeyError:
@@ -193,4 +193,13 @@ def test_everything_is_as_before_afterwards() -> None:
     capture.stop()
     assert logging.getLogger().handlers == handlers
     assert logging.getLogger().level == level
+    assert logging.getLogger("sqlalchemy").level == logging.NOTSET
     assert not structlog.is_configured()
+
+
+def test_at_debug_everything_is_heard() -> None:
+    capture = Capture("debug")
+    Logger("some.twisted").info("starting")
+    logging.getLogger("uvicorn.error").info("started")
+    logging.getLogger("asyncio").debug("slow")
+    assert [line["event"] for line in capture.lines()] == ["starting", "started", "slow"]
