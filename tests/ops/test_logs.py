@@ -189,11 +189,13 @@ def test_a_stream_that_cannot_be_written_hurts_nobody() -> None:
 
 def test_everything_is_as_before_afterwards() -> None:
     handlers, level = list(logging.getLogger().handlers), logging.getLogger().level
+    libraries = ("sqlalchemy", "asyncio", "uvicorn")
+    levels = [logging.getLogger(name).level for name in libraries]
     capture = Capture()
     capture.stop()
     assert logging.getLogger().handlers == handlers
     assert logging.getLogger().level == level
-    assert logging.getLogger("sqlalchemy").level == logging.NOTSET
+    assert [logging.getLogger(name).level for name in libraries] == levels
     assert not structlog.is_configured()
 
 
