@@ -7,7 +7,6 @@ inbox and drained in order. What is done with it stands in `pbx.call.table`; wha
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,10 +20,12 @@ from pbx.call.events import (
     Rejected,
 )
 from pbx.call.items import HangUpWanted, Item, Start, TimerDue, classify
-from pbx.call.ports import Candidate, LegHandle, Services
+from pbx.call.legs import Legs
+from pbx.call.ports import Candidate, Services
 from pbx.call.recording_log import RecordingLog
+from pbx.call.silence import Silence
 from pbx.call.steps import Runner, runner_of
-from pbx.call.summary import LegSummary, RecordingSummary, Summary
+from pbx.call.summary import RecordingSummary, Summary
 from pbx.call.table import TABLE, Action, State
 from pbx.call.timers import Timers
 from pbx.cause import EndCause, cause_named
@@ -45,11 +46,10 @@ class Call:
         "_bridge",
         "_draining",
         "_inbox",
-        "_leaving",
         "_maximum",
         "_on_ended",
         "_runner",
-        "_silent",
+        "_silence",
         "_steps",
         "_timers",
         "_waiting_media",
@@ -86,7 +86,7 @@ class Call:
         self.files = RecordingLog(
             summary.recordings, lambda recording: services.observer.recording_changed(summary, recording)
         )
-        self.legs: dict[str, LegHandle] = {}
+        self.legs = Legs(summary.legs, services.occupancy, services.now)
         self.late_offer = False
         """The caller's INVITE had no description: who answers makes the offer."""
         self.answer_is_due = True
@@ -105,8 +105,7 @@ class Call:
         self._timers = Timers(services.later, self._timer_due)
         self._maximum: float = services.settings.maximum_duration
         self._waiting_media: set[str] = set()
-        self._leaving: set[str] = set()
-        self._silent: dict[str, float] = {}
+        self._silence = Silence()
         self._on_ended = on_ended
 
     # -- the inbox
@@ -201,23 +200,22 @@ class Call:
 
     def command(self, command: commands.Command) -> None:
         """Give a command to the leg that it names; one that is gone gets none."""
-        leg = self.legs.get(command.leg)
-        if leg is not None:
-            leg.handle(command)
+        self.legs.command(command)
 
     def open_leg(self, leg: str, candidate: Candidate) -> None:
         """Make an outbound leg and its stream; Dial follows once the stream has its ports."""
-        self.legs[leg] = self.services.open_leg(leg, candidate, self.post)
-        self.summary.legs[leg] = LegSummary(leg, candidate.target, started=self.services.now())
-        self.services.occupancy.enter(candidate.target)
+        self.legs.add(leg, candidate.target, self.services.open_leg(leg, candidate, self.post))
         self.session.open(leg, latch=candidate.latch, peer=candidate.peer)
 
     def drop_leg(self, leg: str, cause: EndCause) -> None:
-        """End a leg that is no longer wanted; it stays on the list until it says that it is gone."""
+        """End a leg that is no longer wanted; it stays until it says that it is gone."""
         self.session.close(leg)
-        if leg in self.legs and leg not in self._leaving:
-            self._leaving.add(leg)
-            self.command(commands.HangUp(leg, cause))
+        self.legs.dismiss(commands.HangUp(leg, cause))
+
+    def forget_leg(self, leg: str, cause: EndCause) -> None:
+        """Strike off a leg that was never dialled."""
+        self.session.close(leg)
+        self.legs.forget(leg, cause)
 
     def ring(self) -> None:
         """Let the caller hear that it rings."""
@@ -265,7 +263,7 @@ class Call:
         leg = self.summary.legs[callee]
         leg.answered = self.services.now()
         self.summary.destination = leg.target
-        self._describe_legs()
+        self.legs.describe(self.session)
         if not self.summary.answered:
             self._mark_answered()
         if maximum is not None:
@@ -360,7 +358,7 @@ class Call:
 
     def _end_by(self, item: Item) -> None:
         if isinstance(item, (HungUp, Rejected)):
-            self._strike(item)
+            self.legs.strike(item)
             self.end(item.cause)
         elif isinstance(item, HangUpWanted):
             self.end(item.cause)
@@ -372,13 +370,13 @@ class Call:
     def _leg_gone(self, item: Item) -> None:
         assert isinstance(item, (HungUp, Rejected))
         talking = self._bridge is not None and item.leg == self._bridge.callee
-        self._strike(item)
+        self.legs.strike(item)
         if talking:
             self.end(item.cause)
 
     def _left(self, item: Item) -> None:
         assert isinstance(item, (HungUp, Rejected))
-        self._strike(item)
+        self.legs.strike(item)
         self._finish_if_done()
 
     def _finish(self, item: Item) -> None:
@@ -407,22 +405,12 @@ class Call:
         elif self._runner is not None:
             self._runner.take(item)
 
-    def _silence(self, item: Item) -> None:
-        """End a call in which nobody sends any more. One that is silent in one direction only goes on: that side may be
-        muted.
-
-        The engine tells NoMedia again for as long as a stream stays silent, so both are silent if both were told of
-        within one period.
-        """
+    def _silence_told(self, item: Item) -> None:
         assert isinstance(item, media.NoMedia)
-        if not self.services.settings.end_without_media:
-            return
-        now, period = self.services.now(), item.milliseconds / 1000
-        self._silent[item.stream] = now
-        talking = (self.caller, self._bridge.callee) if self._bridge is not None else (self.caller,)
-        streams = [self.session.stream_of(leg) for leg in talking]
-        if all(now - self._silent.get(stream, -math.inf) <= period for stream in streams):
-            self.end(cause_named("no-media", f"nothing arrived for {period:.0f} s"))
+        legs = (self.caller, self._bridge.callee) if self._bridge is not None else (self.caller,)
+        streams = [self.session.stream_of(leg) for leg in legs]
+        if self._silence.reigns(item, streams, self.services.now()) and self.services.settings.end_without_media:
+            self.end(cause_named("no-media", f"nothing arrived for {item.milliseconds / 1000:.0f} s"))
 
     # -- the end
 
@@ -445,52 +433,34 @@ class Call:
             self.session.stop_recording(recording)
             self._waiting_media.add(recording)
         self._waiting_media.update(self.session.close_all())
-        for leg in [leg for leg in self.legs if leg not in self._leaving]:
-            refuse = leg == self.caller and self.answer_is_due
-            self.command(commands.Reject(leg, cause) if refuse else commands.HangUp(leg, cause))
+        refused = self.caller if self.answer_is_due else ""
         self.answer_is_due = False
+        self.legs.dismiss_all(
+            lambda leg: commands.Reject(leg, cause) if leg == refused else commands.HangUp(leg, cause)
+        )
         if self._waiting_media:
             self.set_timer("media-grace", self.services.settings.media_grace)
         self._finish_if_done()
 
     def _collapse(self) -> None:
-        """End the call after a fault of our own, whatever state it is in."""
+        """End the call after a fault of our own, whatever state it is in: once in good order, at the second fault by
+        force."""
+        cause = cause_named("internal-error")
+        by_force = self.state is State.ENDING
         try:
-            self.end(cause_named("internal-error"))
+            self.end(cause)
         except Exception as error:  # noqa: BLE001  # the last resort: nothing of this call may reach another
             self.services.observer.fault(self.id, error)
-            self.legs.clear()
+            by_force = True
+        if by_force:
+            self.legs.forget_all(cause)
             self._waiting_media.clear()
             self._finish_if_done()
 
-    def _describe_legs(self) -> None:
-        for name, handle in self.legs.items():
-            leg = self.summary.legs[name]
-            leg.sip_call_id, leg.remote = handle.sip_call_id, handle.remote
-            leg.codec = self.session.codec_name(name)
-
     def describe(self) -> Summary:
         """Return what is known of the call now."""
-        self._describe_legs()
+        self.legs.describe(self.session)
         return self.summary
-
-    def _strike(self, item: HungUp | Rejected) -> None:
-        handle = self.legs.pop(item.leg, None)
-        self._leaving.discard(item.leg)
-        leg = self.summary.legs[item.leg]
-        leg.ended, leg.cause = self.services.now(), item.cause
-        self.services.occupancy.leave(leg.target)
-        if handle is not None:
-            leg.sip_call_id, leg.remote = handle.sip_call_id, handle.remote
-
-    def leg_gone(self, item: HungUp | Rejected) -> None:
-        """Strike a leg off, as a step that has heard of its end does."""
-        self._strike(item)
-
-    def forget_leg(self, leg: str, cause: EndCause) -> None:
-        """Strike off a leg that was never dialled."""
-        self.session.close(leg)
-        self._strike(HungUp(leg, cause))
 
     def _finish_if_done(self) -> None:
         if self.state is State.ENDING and not self.legs and not self._waiting_media:
@@ -517,7 +487,7 @@ _ACTIONS: dict[Action, Callable[[Call, Item], None]] = {
     Action.FINISH: Call._finish,
     Action.NOTE: Call._note,
     Action.RECORDING_LOST: Call._recording_lost,
-    Action.SILENCE: Call._silence,
+    Action.SILENCE: Call._silence_told,
 }
 
 

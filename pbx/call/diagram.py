@@ -16,8 +16,8 @@ _INTRODUCTION = """\
 
 Drawn from `pbx/call/table.py` by `python -m pbx.call.diagram`; don't edit.
 
-A call has one inbox. Whatever happens (a leg's event, the engine's, a timer, an operator's wish) is put there and handled
-in order.
+A call has one inbox. Whatever happens (a leg's event, the engine's, a timer, an operator's wish) is put there and
+handled in order.
 
 ```mermaid
 stateDiagram-v2

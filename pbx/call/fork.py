@@ -290,7 +290,7 @@ class Fork:
 
     def _gone(self, item: Rejected | HungUp) -> None:
         call = self._call
-        call.leg_gone(item)
+        call.legs.strike(item)
         branch = self._branches.pop(item.leg, None)
         call.session.close(item.leg)
         if branch is None:

@@ -12,7 +12,7 @@ from pbx.call.events import Incoming
 from pbx.call.items import HangUpWanted
 from pbx.call.ports import CallSettings, LegHandle, Services
 from pbx.call.serve import DialCallerRunner
-from pbx.call.summary import LegSummary, Summary
+from pbx.call.summary import Summary
 from pbx.cause import EndCause, cause_named
 from pbx.dialplan.decision import Query
 from pbx.dialplan.steps import Target
@@ -82,12 +82,8 @@ class CallRegistry:
         now, wall = services.now(), services.wall()
         caller = incoming.caller
         summary = Summary(call_id, incoming.source, caller, incoming.called, wall, now)
-        summary.legs[incoming.leg] = LegSummary(
-            incoming.leg, incoming.source, incoming.sip_call_id, leg.remote, started=now
-        )
         call = self._make(summary, incoming.leg)
-        call.legs[incoming.leg] = leg
-        services.occupancy.enter(incoming.source)
+        call.legs.add(incoming.leg, incoming.source, leg)
         call.late_offer = incoming.offer is None
         call.max_forwards = incoming.max_forwards
         latch = services.directory.latches(incoming.source)
