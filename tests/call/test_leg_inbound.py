@@ -263,6 +263,23 @@ class TestCallerGivesUp:
         assert bench.told(events.HungUp).cause.slug == "cancelled"
         bench.nothing_left(peer.leg)
 
+    def test_invitation_that_expires(self, bench):
+        # RFC 3261 §13.3.1
+        peer = bench.inbound(Expires="30")
+        peer.do(commands.Ring("in"))
+        bench.clock.advance(29.9)
+        bench.silent()
+        bench.clock.advance(0.2)
+        assert peer.server.last.status == 487
+        assert bench.told(events.HungUp).cause.slug == "cancelled"
+        bench.nothing_left(peer.leg)
+
+    @pytest.mark.parametrize("expires", ["30", "0x", "", "4294967296"])
+    def test_invitation_that_is_answered_does_not_expire(self, bench, expires):
+        peer = bench.inbound(Expires=expires).answered()
+        assert not bench.clock.getDelayedCalls()
+        assert peer.leg.state is State.CONFIRMED
+
     def test_transaction_that_ends_without_an_answer(self, bench):
         peer = bench.inbound()
         peer.leg.on_server_failure(peer.server, TransactionFailure("timeout"))

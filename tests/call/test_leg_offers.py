@@ -571,6 +571,21 @@ class TestOurEarlyOffer:
         bench.told(events.OfferAnswered)
         assert not bench.stack.take("INVITE").request.body
 
+    def test_of_a_phone_that_loses_is_made_to_the_one_that_answers(self, bench):
+        peer = bench.outbound()
+        peer.reliable(183, 1, body(), Allow=UPDATES, tag="one")
+        bench.told(events.Progressing)
+        offer(peer, sdp(5002, 2))
+        update = bench.stack.take("UPDATE")
+        peer.respond(200, body(4002), tag="two")
+        bench.told(events.Answered)
+        again = bench.stack.take("INVITE")
+        assert parser.parse(again.request.body) == sdp(5002, 2)
+        reply(update, 481)
+        bench.silent()
+        reply(again, 200, body(4002, 2))
+        bench.told(events.OfferAnswered)
+
     def test_refused_update(self, bench):
         peer = bench.outbound()
         peer.reliable(183, 1, body(), Allow=UPDATES)

@@ -403,6 +403,7 @@ class TestGivenUp:
         bench.told(events.HungUp)
         peer.respond(200, body())
         bye = bench.stack.take("BYE")
+        assert bye.request.headers.get("Reason").startswith("Q.850;cause=16;")
         assert len(bench.stack.acks) == 1
         peer.respond(200, body())
         assert len(bench.stack.acks) == 2

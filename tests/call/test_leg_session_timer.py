@@ -225,6 +225,16 @@ class TestOnALeg:
         reply(bench.stack.take("INVITE"), 200, body(4002, 2), Session_Expires="300;refresher=uac")
         assert bench.told(events.OfferAnswered).sdp == sdp(4002, 2)
 
+    def test_answer_to_a_refresh_is_not_taken_for_the_one_to_an_offer(self, bench):
+        peer = bench.outbound().answered(Session_Expires="300;refresher=uac")
+        bench.clock.advance(151)
+        refresh = bench.stack.take("INVITE")
+        peer.do(commands.Offer("out", sdp(5002, 2)))
+        reply(refresh, 200, body(4002, 2), Session_Expires="300;refresher=uac")
+        bench.silent()
+        reply(bench.stack.take("INVITE"), 200, body(4004, 3), Session_Expires="300;refresher=uac")
+        assert bench.told(events.OfferAnswered).sdp == sdp(4004, 3)
+
     def test_outbound_invite_asks(self, bench):
         request = bench.outbound().client.request
         assert request.headers.get("Session-Expires") == "600"

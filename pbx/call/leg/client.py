@@ -103,5 +103,7 @@ class ClientRequest:
         done, self._done = self._done, None
         assert done is not None
         leg = self._usage.leg
-        leg.enter(done, outcome)
-        leg.enter(leg.closed)
+        try:
+            leg.enter(done, outcome)
+        finally:
+            leg.enter(leg.closed)

@@ -225,8 +225,8 @@ class LegCore(ABC):
             method(*arguments)
         finally:
             self._busy = False
-        while self._outbox:
-            self._emit(self._outbox.pop(0))
+            while self._outbox:
+                self._emit(self._outbox.pop(0))
 
     def become(self, state: State) -> None:
         """Change state."""

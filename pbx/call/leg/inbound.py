@@ -16,7 +16,7 @@ from pbx.call.leg.screening import Refusal, screen_invite
 from pbx.call.leg.table import INBOUND, Input, State
 from pbx.call.leg.usage import InviteUsage
 from pbx.cause import EndCause, cause_named
-from pbx.errors import ProtocolError
+from pbx.errors import ParseError, ProtocolError
 from pbx.sdp import writer
 from pbx.sip.dialog import Dialog
 from pbx.sip.ext.options import RELIABLE, supports
@@ -40,11 +40,24 @@ _REPEAT_RELIABLE = 150.0
 """Seconds. RFC 3261 §13.3.1.1: the UAS MUST send a non-100 provisional response at every minute, to handle the
 possibility of lost provisional responses; RFC 3262 §3: once every two and a half minutes if it is sent reliably."""
 
+_LONGEST_EXPIRY = 86400
+"""Seconds. An INVITE that may wait for longer may wait for ever."""
+
 
 class InboundLeg(Leg):
     """Takes Ring, Progress, Answer and Reject until it is answered; from then on what any leg takes."""
 
-    __slots__ = ("_answer", "_goodbye", "_invite_cseq", "_invited", "_provided", "_reliables", "_repeat", "offer")
+    __slots__ = (
+        "_answer",
+        "_expiry",
+        "_goodbye",
+        "_invite_cseq",
+        "_invited",
+        "_provided",
+        "_reliables",
+        "_repeat",
+        "offer",
+    )
 
     table = INBOUND
     peer_hung_up = cause_named("answered-caller-hung-up")
@@ -64,6 +77,7 @@ class InboundLeg(Leg):
         self._provided: tuple[int, bytes] = (0, b"")
         """The provisional response last sent."""
         self._repeat: Timer | None = None
+        self._expiry: Timer | None = None
         self._answer: bytes | None = None
         """The answer that waits until the exchanges before it are over."""
         self._goodbye: EndCause | None = None
@@ -102,7 +116,24 @@ class InboundLeg(Leg):
             self._reliables = ReliableProvisionals(self.context, self.settings, transaction, self._no_prack)
         self.context.dialogs.add(self.call_id, self.local_tag, self)
         self.become(State.CALLING)
+        self._note_expiry(request)
         return True
+
+    def _note_expiry(self, request: Request) -> None:
+        """RFC 3261 §13.3.1: if the invitation expires before the UAS has generated a final response, a 487 (Request
+        Terminated) response SHOULD be generated."""
+        if "Expires" not in request.headers:
+            return
+        try:
+            seconds = request.expires
+        except ParseError:
+            return
+        if seconds is not None and seconds <= _LONGEST_EXPIRY:
+            self._expiry = self.context.stack.later(float(seconds), self._expired)
+
+    def _expired(self) -> None:
+        self._expiry = None
+        self.perform(Input.INVITE_EXPIRED)
 
     def usage_with(self, remote_tag: str) -> InviteUsage | None:
         """Return the dialog, if that is its remote tag."""
@@ -177,7 +208,8 @@ class InboundLeg(Leg):
         self._repeat_in(_REPEAT_RELIABLE)
 
     def _repeat_in(self, seconds: float) -> None:
-        self._stop_repeating()
+        if self._repeat is not None:
+            self._repeat.cancel()
         self._repeat = self.context.stack.later(seconds, self._provide_again)
 
     def _provide_again(self) -> None:
@@ -187,10 +219,16 @@ class InboundLeg(Leg):
         # A description that has been agreed upon reliably is not repeated.
         self._provide(status, b"" if self._dialog().negotiation.local else body)
 
-    def _stop_repeating(self) -> None:
+    def _stop_ringing(self) -> None:
+        """Stop what belongs to an INVITE that has no final response yet."""
         if self._repeat is not None:
             self._repeat.cancel()
             self._repeat = None
+        if self._expiry is not None:
+            self._expiry.cancel()
+            self._expiry = None
+        if self._reliables is not None:
+            self._reliables.stop()
 
     def _no_prack(self) -> None:
         self.perform(Input.NO_PRACK)
@@ -247,9 +285,7 @@ class InboundLeg(Leg):
 
     def _send_answer(self, usage: InviteUsage, body: bytes) -> None:
         transaction, negotiation = self._invite(), usage.negotiation
-        self._stop_repeating()
-        if self._reliables is not None:
-            self._reliables.stop()
+        self._stop_ringing()
         if negotiation.settled:
             # RFC 3261 §13.2.1: the answer went in a reliable provisional response; this one has none. If the session
             # was to be another one, that is for an offer once the call is up.
@@ -314,6 +350,10 @@ class InboundLeg(Leg):
         self.respond(transaction, 200)
         self._end_unanswered(cause_of_cancel(transaction.request), 487)
 
+    def take_invite_expiry(self) -> None:
+        """Take that the caller did not want to wait longer."""
+        self._end_unanswered(cause_named("cancelled", "the invitation expired"), 487)
+
     def take_no_prack(self) -> None:
         """End a call whose reliable provisional response was never acknowledged.
 
@@ -337,10 +377,8 @@ class InboundLeg(Leg):
 
     def close(self) -> None:
         """Stop everything but the repetition of an answer that has no ACK yet."""
-        self._stop_repeating()
+        self._stop_ringing()
         self._answer = None
-        if self._reliables is not None:
-            self._reliables.stop()
         usage = self.usage
         awaited = usage.unacknowledged.pop(self._invite_cseq, None) if usage is not None else None
         super().close()

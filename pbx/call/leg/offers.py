@@ -198,12 +198,12 @@ class OwnOffer:
     A refresh is not told unless the peer's session has changed by it.
     """
 
-    __slots__ = ("_attempts", "_body", "_client", "_closed", "_method", "_refresh", "_timer", "_usage", "on_its_way")
+    __slots__ = ("_attempts", "_client", "_closed", "_method", "_refresh", "_timer", "_usage", "body", "on_its_way")
 
     def __init__(self, usage: InviteUsage, method: str, body: bytes, refresh: bool = False) -> None:
         self._usage = usage
         self._method = method
-        self._body = body
+        self.body = body
         self._refresh = refresh
         self._attempts = 0
         self._closed = False
@@ -220,11 +220,11 @@ class OwnOffer:
             self._retry_in(glare_delay(leg.context.ids, leg.owns_call_id))
             return
         self._attempts += 1
-        if self._body:
-            usage.negotiation.send_offer(self._body)
+        if self.body:
+            usage.negotiation.send_offer(self.body)
         supported = ("Allow", ALLOW), ("Supported", SUPPORTED_LATE)
         timing = leg.timer.ask() if usage.dialog.confirmed else ()
-        self._client = _OfferRequest(usage, self._method, self._done, supported + timing, self._body)
+        self._client = _OfferRequest(usage, self._method, self._done, supported + timing, self.body)
         self.on_its_way = True
         self._client.send()
 
@@ -240,7 +240,7 @@ class OwnOffer:
     def _done(self, outcome: Response | TransactionFailure) -> None:
         self.on_its_way = False
         accepted = not isinstance(outcome, TransactionFailure) and outcome.status < 300
-        if self._body and not accepted:
+        if self.body and not accepted:
             self._usage.negotiation.withdraw()
         if isinstance(outcome, TransactionFailure):
             if outcome.kind == "timeout":
@@ -263,7 +263,7 @@ class OwnOffer:
         except ProtocolError:
             leg.context.count("response-malformed")
             description = None
-        if self._body or description is None:
+        if self.body or description is None:
             self._acknowledge(b"")
             self._take_answer(description)
             return
@@ -278,7 +278,7 @@ class OwnOffer:
     def _take_answer(self, answer: tuple[bytes, SessionDescription] | None) -> None:
         usage, leg = self._usage, self._usage.leg
         if answer is None:
-            if self._body:
+            if self.body:
                 usage.negotiation.withdraw()
             if self._method == "INVITE":
                 # A 2xx without the description that it must bring (RFC 3261 §13.2.1): what the peer now believes is
@@ -289,13 +289,14 @@ class OwnOffer:
                 usage.own_offer_done()
             return
         body, description = answer
-        if not self._body:
+        if not self.body:
             # A description in answer to an UPDATE without one: not allowed, and no harm.
             usage.own_offer_done()
             return
         changed = body != usage.negotiation.remote
         usage.negotiation.receive_answer(body)
-        if changed or not self._refresh:
+        if not self._refresh or (changed and not usage.leg.postponed):
+            # (An answer that comes unasked for must not be taken for the one to an Offer that still waits.)
             leg.tell(OfferAnswered(leg.id, description))
         usage.own_offer_done()
 
@@ -333,10 +334,10 @@ class OwnOffer:
         usage.updatable = False
         if usage.dialog.confirmed:
             self._method = "INVITE"
-            self._body = self._body or usage.negotiation.local
+            self.body = self.body or usage.negotiation.local
             self.start()
         else:
-            usage.leg.postponed.insert(0, self._body)
+            usage.leg.postponed.insert(0, self.body)
             usage.own_offer_done()
 
     def _raise_minimum(self, response: Response) -> bool:

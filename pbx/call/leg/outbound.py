@@ -42,7 +42,17 @@ _MOST_ATTEMPTS = 5
 class OutboundLeg(Leg):
     """Takes Dial first; tells Ringing, Progressing, then Answered or Rejected; from then on it is as any leg."""
 
-    __slots__ = ("_acks", "_attempts", "_dial", "_invite", "_invite_open", "_offer", "_transaction", "_usages")
+    __slots__ = (
+        "_acks",
+        "_attempts",
+        "_dial",
+        "_given_up",
+        "_invite",
+        "_invite_open",
+        "_offer",
+        "_transaction",
+        "_usages",
+    )
 
     table = OUTBOUND
     peer_hung_up = cause_named("answered-callee-hung-up")
@@ -58,6 +68,8 @@ class OutboundLeg(Leg):
         self._attempts = 0
         self._offer = b""
         self._invite_open = False
+        self._given_up = cause_named("answered-elsewhere")
+        """Why an answer that comes too late is not wanted."""
         self._transaction: ClientTransaction | None = None
         self._dial: commands.Dial
         self._invite: Request
@@ -111,6 +123,7 @@ class OutboundLeg(Leg):
         if self._transaction is None:
             self._end()
             return
+        self._given_up = command.cause
         self.become(State.CANCELLING)
         self.close()
         self.context.stack.cancel(self._transaction, (("Reason", reason_of(command.cause)),))
@@ -232,8 +245,15 @@ class OutboundLeg(Leg):
         elif ringing:
             self.tell(Ringing(self.id))
 
-    def _forget(self, usage: InviteUsage) -> None:
+    def _abandon(self, usage: InviteUsage) -> None:
+        """Give an early dialog up. An offer of ours that was open in it is made again in the one that is answered."""
+        own = usage.own_offer
+        if own is not None:
+            self.postponed.insert(0, own.body)
         usage.close()
+
+    def _forget(self, usage: InviteUsage) -> None:
+        self._abandon(usage)
         self._usages = {tag: other for tag, other in self._usages.items() if other is not usage}
         self.usage = next(iter(self._usages.values()), None)
 
@@ -251,7 +271,7 @@ class OutboundLeg(Leg):
             fault = error.reason
         for other in self._usages.values():
             if other is not usage:
-                other.close()
+                self._abandon(other)
         self._usages = {tag: usage}
         self.usage = usage
         usage.note_capabilities(response)
@@ -348,8 +368,7 @@ class OutboundLeg(Leg):
                 OfferInSuccess(usage, description[1], lambda body: self._acknowledge(usage, body)).close()
             else:
                 self._acknowledge(usage, b"")
-            reason = reason_of(cause_named("answered-elsewhere"))
-            ClientRequest(usage, "BYE", self._goodbye_said, (("Reason", reason),)).send()
+            ClientRequest(usage, "BYE", self._goodbye_said, (("Reason", reason_of(self._given_up)),)).send()
         if self.state is State.CANCELLING:
             self.become(State.ENDING)
         self._invite_done()
@@ -367,7 +386,7 @@ class OutboundLeg(Leg):
                 again = self._longer_session(response)
         if again is not None:
             for usage in self._usages.values():
-                usage.close()
+                self._abandon(usage)
             self._usages.clear()
             self.usage = None
             self._send_invite(again)

@@ -66,6 +66,7 @@ class Input(StrEnum):
     FAILURE = "3xx to 6xx"
     NO_RESPONSE = "no response"
     # Faults that the leg finds out by itself.
+    INVITE_EXPIRED = "invitation expired"
     NO_ACK = "no ACK"
     NO_PRACK = "no PRACK"
     UNDELIVERED = "response undelivered"
@@ -121,6 +122,7 @@ class Action(StrEnum):
     TAKE_CANCELLED = "take_cancelled"
     TAKE_NO_RESPONSE = "take_no_response"
 
+    TAKE_INVITE_EXPIRY = "take_invite_expiry"
     TAKE_NO_ACK = "take_no_ack"
     TAKE_NO_ACK_AT_END = "take_no_ack_at_end"
     TAKE_NO_PRACK = "take_no_prack"
@@ -212,6 +214,7 @@ _INBOUND_EARLY = {
     Input.INVITE: Action.REFUSE_OVERLAP,
     Input.BYE: Action.TAKE_EARLY_BYE,
     Input.CANCEL: Action.TAKE_CANCEL,
+    Input.INVITE_EXPIRED: Action.TAKE_INVITE_EXPIRY,
     Input.NO_PRACK: Action.TAKE_NO_PRACK,
     Input.UNDELIVERED: Action.TAKE_UNDELIVERED,
 }
@@ -228,6 +231,7 @@ INBOUND: Table = {
         Input.OFFER: Action.POSTPONE_OFFER,
         Input.INFORM: Action.UNDELIVERABLE,
         Input.CANCEL: Action.TAKE_CANCEL,
+        Input.INVITE_EXPIRED: Action.TAKE_INVITE_EXPIRY,
         Input.UNDELIVERED: Action.TAKE_UNDELIVERED,
     },
     State.EARLY: _INBOUND_EARLY,
