@@ -12,7 +12,7 @@ from OpenSSL import SSL
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator, IOpenSSLServerConnectionCreator
 from zope.interface import implementer  # type: ignore[import-untyped]
 
-from pbx.errors import EnvironmentFault
+from pbx.errors import EnvironmentFault, UsageError
 from pbx.net.certificates import is_for, names_of
 
 if TYPE_CHECKING:
@@ -62,11 +62,11 @@ class TlsSettings:
 
     Clients are asked for a certificate only if `client_authorities` (a PEM file) is there, and are refused without one
     only with `require_client`. `destinations` maps a domain or numeric host to how it is verified; `default` is for all
-    others.
+    others. Who has no `certificate` can connect, and accept nothing: a phone.
     """
 
-    certificate: Path
-    key: Path
+    certificate: Path | None
+    key: Path | None
     client_authorities: str = ""
     require_client: bool = False
     default: Verification = Verification()
@@ -81,7 +81,7 @@ class Tls:
         self._settings = settings
         self._clients: dict[Verification, SSL.Context] = {}
         self._stamp = self._files()
-        self._server = self._server_context()
+        self._server = self._server_context() if settings.certificate is not None else None
 
     def reload(self) -> bool:
         """Read the files again if any has changed; return whether it had.
@@ -92,7 +92,7 @@ class Tls:
         stamp = self._files()
         if stamp == self._stamp:
             return False
-        self._server = self._server_context()
+        self._server = self._server_context() if self._settings.certificate is not None else None
         self._clients.clear()
         self._stamp = stamp
         return True
@@ -136,12 +136,14 @@ class Tls:
 
     def current_server_context(self) -> SSL.Context:
         """Return the context of accepted connections."""
+        if self._server is None:
+            raise UsageError("TLS is listened on without a certificate")
         return self._server
 
     def _files(self) -> tuple[object, ...]:
         settings = self._settings
         rules = (settings.default, *(settings.destinations or {}).values())
-        paths = [str(settings.certificate), str(settings.key), settings.client_authorities]
+        paths = [str(settings.certificate or ""), str(settings.key or ""), settings.client_authorities]
         paths += [path for rule in rules for path in (rule.authorities, rule.certificate, rule.key)]
         return tuple(_stamp(path) for path in paths if path)
 
@@ -160,8 +162,8 @@ class Tls:
     def _client_context(self, rule: Verification) -> SSL.Context:
         own = not rule.certificate
         context = self._context(
-            str(self._settings.certificate) if own else rule.certificate,
-            str(self._settings.key) if own else rule.key or rule.certificate,
+            str(self._settings.certificate or "") if own else rule.certificate,
+            str(self._settings.key or "") if own else rule.key or rule.certificate,
         )
         if rule.verify:
             _trust(context, rule.authorities)
@@ -176,21 +178,27 @@ class Tls:
             context.set_cipher_list(self._settings.ciphers.encode())
         except SSL.Error:
             raise EnvironmentFault(f"OpenSSL knows none of the ciphers {self._settings.ciphers}") from None
-        for path in (certificate, key):
-            try:
-                Path(path).read_bytes()
-            except OSError as error:
-                raise EnvironmentFault(f"{path} cannot be read: {error.strerror}") from None
-        try:
-            context.use_certificate_chain_file(certificate)
-        except SSL.Error:
-            raise EnvironmentFault(f"{certificate} holds no certificate in PEM form") from None
-        try:
-            context.use_privatekey_file(key)
-            context.check_privatekey()
-        except SSL.Error:
-            raise EnvironmentFault(f"{key} holds no private key in PEM form that belongs to {certificate}") from None
+        if certificate:
+            _show(context, certificate, key)
         return context
+
+
+def _show(context: SSL.Context, certificate: str, key: str) -> None:
+    """Show this certificate to peers."""
+    for path in (certificate, key):
+        try:
+            Path(path).read_bytes()
+        except OSError as error:
+            raise EnvironmentFault(f"{path} cannot be read: {error.strerror}") from None
+    try:
+        context.use_certificate_chain_file(certificate)
+    except SSL.Error:
+        raise EnvironmentFault(f"{certificate} holds no certificate in PEM form") from None
+    try:
+        context.use_privatekey_file(key)
+        context.check_privatekey()
+    except SSL.Error:
+        raise EnvironmentFault(f"{key} holds no private key in PEM form that belongs to {certificate}") from None
 
 
 def _stamp(path: str) -> object:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from pbx.errors import EnvironmentFault
+from pbx.errors import EnvironmentFault, UsageError
 from pbx.net.certificates import ensure_certificate, is_for, names_of
 from pbx.net.connection import StreamLimits
 from pbx.net.counters import Counters
@@ -351,3 +351,20 @@ def test_how_a_destination_is_verified_can_be_said(bench: Bench) -> None:
     # Another name is another connection, even to the same address.
     assert alias.flow != lenient.flow
     assert "/nowhere.pem holds no certificates" in bench.connects(network, remote, "missing.example").detail
+
+
+def test_who_has_no_certificate_can_connect_and_not_accept(bench: Bench) -> None:
+    address, accepted = bench.server(bench.certificate("server", "127.0.0.1"))
+    settings = TlsSettings(None, None, default=Verification(verify=False))
+    network = RealNetwork(bench.world.reactor, bench.world.clock, [], bench.counters, tls=Tls(settings))
+    bench.closers.append(network.stop)
+    network.start(bench.heard)
+    waiting = Waiting()
+    network.connect("tls", address, "", waiting)
+    bench.world.until(lambda: waiting.done)
+    assert waiting.flow is not None, waiting.detail
+    network.send(waiting.flow, OPTIONS)
+    bench.world.until(lambda: accepted and accepted[0].step() and accepted[0].got == OPTIONS)
+    assert Tls(settings).reload() is False
+    with pytest.raises(UsageError):
+        Tls(settings).current_server_context()
