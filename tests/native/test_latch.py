@@ -41,7 +41,13 @@ def test_a_phone_behind_nat_is_heard_and_answered(desk: Desk) -> None:
     for _ in range(5):
         phone.send(PAYLOAD)
     heard = [other.hear() for _ in range(5)]
-    assert [packet.sequence - heard[0].sequence for packet in heard] == [0, 1, 2, 3, 4]  # what was held back is not lost
+    assert [packet.sequence - heard[0].sequence for packet in heard] == [
+        0,
+        1,
+        2,
+        3,
+        4,
+    ]  # what was held back is not lost
     latched = desk.wait(Latched)
     assert (latched.stream, latched.address, latched.port) == ("a", "127.0.0.1", phone.port)
     other.send(PAYLOAD)

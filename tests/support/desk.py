@@ -29,6 +29,8 @@ LOOPBACK = "127.0.0.1"
 PATIENCE = 5.0
 """Seconds that anything may take on a machine that is busy with other things."""
 
+_SO_TIMESTAMPNS = 35
+
 E = TypeVar("E", bound=Event)
 
 
@@ -52,6 +54,7 @@ class Heard:
     ssrc: int
     payload: bytes
     at: float
+    """When the system received it, by the wall clock."""
     size: int
 
 
@@ -69,6 +72,7 @@ class Phone:
     def _socket(self, address: str, port: int) -> socket.socket:
         made = socket.socket(self._family, socket.SOCK_DGRAM)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        made.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         made.bind((address, port))
         made.settimeout(PATIENCE)
         return made
@@ -130,12 +134,21 @@ class Phone:
         """Return the next RTP packet; RTCP on the same port is passed over."""
         self.rtp.settimeout(patience)
         while True:
-            data = self.rtp.recv(4096)
-            at = time.monotonic()
+            data, extra, _, _ = self.rtp.recvmsg(4096, 64)
             if not 192 <= data[1] <= 223:
                 break
+        seconds, nanoseconds = struct.unpack("qq", extra[0][2])
         _, second, sequence, timestamp, ssrc = struct.unpack("!BBHII", data[:12])
-        return Heard(second & 0x7F, bool(second >> 7), sequence, timestamp, ssrc, data[12:], at, len(data))
+        return Heard(
+            second & 0x7F,
+            bool(second >> 7),
+            sequence,
+            timestamp,
+            ssrc,
+            data[12:],
+            seconds + nanoseconds / 1e9,
+            len(data),
+        )
 
     def hear_all(self, quiet: float = 0.15) -> list[Heard]:
         """Return what comes until nothing has come for a while."""

@@ -15,7 +15,7 @@ bool send_datagram(struct stream *stream, int fd, const uint8_t *data, size_t le
 static void change_feed(struct worker *worker, struct stream *to, const struct outgoing *out) {
     struct sender *tx = &to->tx;
     uint64_t passed = (uint64_t)to->packet_time * MILLISECOND;
-    if (tx->started && worker->now - tx->at > passed)
+    if (tx->started && worker->now > tx->at + passed)
         passed = worker->now - tx->at;
     tx->timestamp_offset = tx->timestamp + (uint32_t)clock_units(passed, out->rate) - out->timestamp;
     tx->sequence_offset = (uint16_t)(tx->sequence + 1 - out->sequence);

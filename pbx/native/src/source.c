@@ -35,6 +35,7 @@ struct candidate {
     struct {
         uint8_t *data;
         size_t length;
+        uint64_t at;
     } held[PROBATION - 1];
 };
 
@@ -135,11 +136,14 @@ static bool take(struct worker *worker, struct stream *stream, const struct pack
         rtp_parse(&first, candidate->held[0].data, candidate->held[0].length);
     if (!continues)
         start(worker, stream, &first);
+    uint64_t now = worker->now;
     for (int i = 0; proven && i < PROBATION - 1 && candidate->held[i].data != NULL; i++) {
         struct packet held;
+        worker->now = candidate->held[i].at; /* as if it had not been held back */
         if (rtp_parse(&held, candidate->held[i].data, candidate->held[i].length))
             packet_accept(worker, stream, &held);
     }
+    worker->now = now;
     if (proven)
         free_candidate(candidate);
     update_attention(stream);
@@ -154,6 +158,7 @@ static void hold(struct candidate *candidate, const uint8_t *data, size_t length
         memcpy(copy, data, length);
     candidate->held[candidate->count - 1].data = copy;
     candidate->held[candidate->count - 1].length = length;
+    candidate->held[candidate->count - 1].at = candidate->at;
 }
 
 static bool drop_stranger(struct stream *stream) {
