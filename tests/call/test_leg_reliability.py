@@ -276,6 +276,17 @@ class TestOfferInPrack:
         peer.do(commands.AcceptOffer("in", sdp(5000)))
         assert bench.counts["command-dropped"] == 1
 
+    def test_out_of_turn_does_not_keep_the_answer_waiting(self, bench):
+        peer = bench.inbound(b"", **SUPPORTS)
+        peer.do(commands.Progress("in", sdp(5000)))
+        number = rseq(peer)
+        prack(peer, body(4000))
+        bench.told(events.OfferAnswered)
+        peer.do(commands.Ring("in"))
+        peer.do(commands.Answer("in", sdp(5000)))
+        assert peer.server.last.status == 200
+        assert prack(peer, body(4002), number=number).statuses == [481]
+
     def test_out_of_turn_is_refused(self, bench):
         peer = bench.inbound(**REQUIRES)
         peer.do(commands.Ring("in"))

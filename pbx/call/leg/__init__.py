@@ -7,7 +7,8 @@ nothing more.
 
 ::
 
-    inbound.py, outbound.py    the two roles; table.py their states as data; base.py what they share
+    inbound.py, outbound.py    the two roles; ringing.py and calling.py what they do before the answer
+    table.py                   their states as data; core.py, base.py what they share
     usage.py                   one dialog of a leg
     in_dialog.py, offers.py    what the peer asks in it, and what we offer
     negotiation.py             offer and answer (RFC 3264, RFC 6337)

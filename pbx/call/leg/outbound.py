@@ -4,258 +4,42 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pbx.call import commands
-from pbx.call.events import Answered, HungUp, Offered, Progressing, Rejected, Ringing
+from pbx.call.events import Answered, Rejected
 from pbx.call.leg.authentication import answer_challenge, credentials_in
-from pbx.call.leg.base import Leg
 from pbx.call.leg.bodies import description_of
+from pbx.call.leg.calling import CallingLeg
 from pbx.call.leg.client import ClientRequest
-from pbx.call.leg.headers import invite_headers, redirections_in, retry_after_in
-from pbx.call.leg.negotiation import Phase, Step
-from pbx.call.leg.offers import OfferInProvisional, OfferInSuccess, ack_of, send_prack
-from pbx.call.leg.table import OUTBOUND, Input, State
+from pbx.call.leg.headers import redirections_in, retry_after_in
+from pbx.call.leg.negotiation import Phase
+from pbx.call.leg.offers import OfferInSuccess, ack_of
+from pbx.call.leg.table import OUTBOUND, State
 from pbx.call.leg.usage import InviteUsage
 from pbx.cause import EndCause, cause_named, cause_of_status
 from pbx.errors import ParseError, ProtocolError
-from pbx.sdp import parser, writer
+from pbx.sdp import parser
 from pbx.sip.dialog import Dialog
-from pbx.sip.ext.prack import is_reliable, rseq_of
 from pbx.sip.ext.reason import reason_of
-from pbx.sip.message import Request
 from pbx.sip.stack import TransactionFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from pbx.call.events import Event
-    from pbx.call.leg.context import LegContext, LegSettings
     from pbx.sdp.model import SessionDescription
     from pbx.sip.message import Response
-    from pbx.sip.stack import ClientTransaction, Destination, ServerTransaction
+    from pbx.sip.stack import ServerTransaction
 
 __all__ = ["OutboundLeg"]
 
-_MOST_EARLY_DIALOGS = 16
 _MOST_ATTEMPTS = 5
 
 
-class OutboundLeg(Leg):
+class OutboundLeg(CallingLeg):
     """Takes Dial first; tells Ringing, Progressing, then Answered or Rejected; from then on it is as any leg."""
 
-    __slots__ = (
-        "_acks",
-        "_attempts",
-        "_dial",
-        "_given_up",
-        "_invite",
-        "_invite_open",
-        "_offer",
-        "_transaction",
-        "_usages",
-    )
+    __slots__ = ()
 
     table = OUTBOUND
     peer_hung_up = cause_named("answered-callee-hung-up")
     peer_gone = cause_named("callee-gone")
     owns_call_id = True
-
-    def __init__(
-        self, leg_id: str, context: LegContext, emit: Callable[[Event], None], settings: LegSettings | None = None
-    ) -> None:
-        super().__init__(leg_id, context, emit, settings)
-        self._usages: dict[str, InviteUsage] = {}
-        self._acks: dict[str, tuple[Request, Destination]] = {}
-        self._attempts = 0
-        self._offer = b""
-        self._invite_open = False
-        self._given_up = cause_named("answered-elsewhere")
-        """Why an answer that comes too late is not wanted."""
-        self._transaction: ClientTransaction | None = None
-        self._dial: commands.Dial
-        self._invite: Request
-
-    def usage_with(self, remote_tag: str) -> InviteUsage | None:
-        """Return the dialog with that remote tag."""
-        return self._usages.get(remote_tag)
-
-    def usage_with_open_offer(self) -> InviteUsage | None:
-        """Return the dialog whose peer waits for AcceptOffer or DeclineOffer; there is never more than one."""
-        for usage in self._usages.values():
-            if usage.pending is not None:
-                return usage
-        return None
-
-    def release(self) -> None:
-        """Let go of what refers back to this leg."""
-        super().release()
-        self._usages.clear()
-        self._transaction = None
-
-    # -- commands
-
-    def dial(self, command: commands.Dial) -> None:
-        """Send the INVITE."""
-        self._dial = command
-        self.credentials = command.credentials
-        self.call_id = self.context.ids.call_id()
-        self.local_tag = self.context.ids.tag()
-        if command.offer is not None:
-            self._offer = writer.to_bytes(command.offer)
-        self.context.dialogs.add(self.call_id, self.local_tag, self)
-        self._invite_open = True
-        self.opened()
-        self._send_invite(())
-
-    def _send_invite(self, authorization: tuple[tuple[str, str], ...]) -> None:
-        self._attempts += 1
-        destination = self._dial.destination
-        headers = invite_headers(self, self._dial, self._attempts)
-        for name, value in authorization:
-            headers.add(name, value)
-        self._invite = Request("INVITE", destination.uri, headers, self._offer)
-        self.become(State.CALLING)
-        self._transaction = self.context.stack.send_request(self._invite, destination, self)
-
-    def give_up(self, command: commands.HangUp) -> None:
-        """Cancel the INVITE (RFC 3261 §9.1) and say why (RFC 3326): a phone shows no missed call if another one
-        answered."""
-        self.tell_end(HungUp(self.id, command.cause))
-        if self._transaction is None:
-            self._end()
-            return
-        self._given_up = command.cause
-        self.become(State.CANCELLING)
-        self.close()
-        self.context.stack.cancel(self._transaction, (("Reason", reason_of(command.cause)),))
-
-    # -- TransactionUser
-
-    def on_response(self, transaction: ClientTransaction, response: Response) -> None:
-        """Take a response to the INVITE."""
-        if transaction.flow is not None:
-            self.peer_flow = transaction.flow
-        if response.status < 200:
-            self.perform(Input.PROVISIONAL, response)
-        elif response.status < 300:
-            self.perform(Input.SUCCESS, response)
-        else:
-            self.perform(Input.FAILURE, response)
-
-    def on_failure(self, transaction: ClientTransaction, failure: TransactionFailure) -> None:
-        """Take that the INVITE has no final response."""
-        self.perform(Input.NO_RESPONSE, failure)
-
-    def _invite_done(self) -> None:
-        if self._invite_open:
-            self._invite_open = False
-            self.closed()
-
-    # -- provisional responses
-
-    def take_provisional(self, response: Response) -> None:
-        """Take a 1xx: it may begin an early dialog, ring, bring early media, an answer or an offer (RFC 3261 §13.2.2.1,
-        RFC 3262 §4)."""
-        if response.status == 100:
-            return
-        try:
-            usage = self._early_usage(response)
-            if usage is None:
-                # RFC 3261 §12.1: only a response with a To tag makes a dialog; without one it tells no more than that
-                # somebody rings.
-                if response.status == 180:
-                    self.tell(Ringing(self.id))
-                return
-            if response.status == 199:
-                # RFC 6228 §5: the early dialog is terminated; others of the same INVITE may go on.
-                self._forget(usage)
-                return
-            rseq = (rseq_of(response) or 0) if is_reliable(response) else 0
-            if rseq and not usage.rseqs.is_next(rseq):
-                self.context.count("provisional-repeated")
-                return
-        except ParseError:
-            self.context.count("response-malformed")
-            return
-        try:
-            description = description_of(response)
-        except ProtocolError:
-            # That it rings, and that it must be acknowledged, is true all the same.
-            self.context.count("response-malformed")
-            description = None
-        usage.note_capabilities(response)
-        if rseq and not self._acknowledge_provisional(usage, rseq, description):
-            return
-        self._tell_progress(usage, response, description)
-        usage.offer_next()
-
-    def _early_usage(self, response: Response) -> InviteUsage | None:
-        tag = response.to.tag
-        if not tag:
-            return None
-        usage = self._usages.get(tag)
-        if usage is None:
-            if len(self._usages) >= _MOST_EARLY_DIALOGS:
-                self.context.count("early-dialog-refused")
-                return None
-            usage = self._usages[tag] = self._new_usage(response)
-        self.usage = usage
-        if self.state is State.CALLING:
-            self.become(State.EARLY)
-        return usage
-
-    def _new_usage(self, response: Response) -> InviteUsage:
-        dialog = Dialog.of_client(self._invite, response)
-        destination = self._dial.destination
-        if destination.flow is not None:
-            dialog.use_flow(destination.flow, destination.fallback)
-        usage = InviteUsage(self, dialog)
-        if self._offer:
-            usage.negotiation.send_offer(self._offer)
-        return usage
-
-    def _acknowledge_provisional(
-        self, usage: InviteUsage, rseq: int, description: tuple[bytes, SessionDescription] | None
-    ) -> bool:
-        """Send the PRACK. False if it must wait for our answer to an offer that the response brought."""
-        if description is not None:
-            if usage.negotiation.allows(Step.RECEIVE_ANSWER) and usage.own_offer is None:
-                usage.negotiation.receive_answer(description[0])
-            elif usage.negotiation.phase is Phase.NOTHING and self.usage_with_open_offer() is None:
-                # RFC 3262 §5: if the UAC receives a reliable provisional response with an offer (this would occur if
-                # the UAC sent an INVITE without an offer, in which case the first reliable provisional response will
-                # contain the offer), it MUST generate an answer in the PRACK.
-                usage.negotiation.receive_offer(description[0])
-                usage.pending = OfferInProvisional(usage, description[1], self._invite, rseq)
-                self.tell(Offered(self.id, description[1]))
-                return False
-        send_prack(usage, self._invite, rseq)
-        return True
-
-    def _tell_progress(
-        self, usage: InviteUsage, response: Response, description: tuple[bytes, SessionDescription] | None
-    ) -> None:
-        ringing = response.status == 180
-        body = description[0] if description is not None else b""
-        if usage.heard == (response.status, body):
-            return
-        usage.heard = (response.status, body)
-        if description is not None and self._offer:
-            usage.preview = body
-            self.tell(Progressing(self.id, description[1], ringing))
-        elif ringing:
-            self.tell(Ringing(self.id))
-
-    def _abandon(self, usage: InviteUsage) -> None:
-        """Give an early dialog up. An offer of ours that was open in it is made again in the one that is answered."""
-        own = usage.own_offer
-        if own is not None:
-            self.postponed.insert(0, own.body)
-        usage.close()
-
-    def _forget(self, usage: InviteUsage) -> None:
-        self._abandon(usage)
-        self._usages = {tag: other for tag, other in self._usages.items() if other is not usage}
-        self.usage = next(iter(self._usages.values()), None)
 
     # -- the answer
 
@@ -415,18 +199,6 @@ class OutboundLeg(Leg):
     def take_cancelled(self, outcome: Response | TransactionFailure) -> None:
         """Take that the INVITE that we had cancelled is over."""
         self._end()
-
-    def _end(self) -> None:
-        self.become(State.ENDING)
-        self.close()
-        self._invite_done()
-        self.finish_if_idle()
-
-    def close(self) -> None:
-        """Stop everything that could still begin by itself, in every early dialog."""
-        super().close()
-        for usage in self._usages.values():
-            usage.close()
 
     def take_early_bye(self, usage: InviteUsage, transaction: ServerTransaction) -> None:
         """Take that a callee leaves its early dialog, which RFC 3261 §15 does not allow: the INVITE itself is still to
