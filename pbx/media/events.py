@@ -123,7 +123,8 @@ class RecordingFailed:
 
 @dataclass(frozen=True, slots=True)
 class NoMedia:
-    """Nothing arrived on a stream for its no-media timeout. Told once until packets come again."""
+    """Nothing arrived on a stream for its no-media timeout. Told again each time that so long has passed, until packets
+    come."""
 
     stream: str
     milliseconds: int

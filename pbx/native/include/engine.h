@@ -77,7 +77,7 @@ enum engine_event_kind {
     ENGINE_PLAY_ENDED,          /* stream, object: milliseconds played; text: empty, or why it could not be */
     ENGINE_RECORDING_ENDED,     /* object: milliseconds, octets, sha256, gaps */
     ENGINE_RECORDING_FAILED,    /* object: text */
-    ENGINE_NO_MEDIA,            /* stream: milliseconds without a packet; once until packets come again */
+    ENGINE_NO_MEDIA,            /* stream: milliseconds without a packet; again each time that so long has passed */
     ENGINE_STATISTICS,          /* stream: counts */
     ENGINE_CLOSED               /* stream: counts; text: empty if closed by command, else the reason */
 };

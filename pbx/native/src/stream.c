@@ -223,8 +223,7 @@ static void no_media(struct timer *timer, uint64_t now) {
     if (now < due) {
         stream->told_silent = false;
     } else {
-        if (!stream->told_silent)
-            stream_tell(stream, ENGINE_NO_MEDIA);
+        stream_tell(stream, ENGINE_NO_MEDIA);
         stream->told_silent = stream->attention = true;
         due = now + (uint64_t)stream->no_media_timeout * MILLISECOND;
     }
