@@ -73,7 +73,7 @@ def test_each_leg_has_reports_of_its_own(desk: Desk) -> None:
     counts = desk.counts("a")
     assert counts.remote_lost == 3
     assert counts.remote_jitter == 10.0
-    assert 40 < counts.round_trip < 1000
+    assert counts.round_trip > 40
     assert counts.rtcp_received == 2
     assert counts.rtcp_sent == 1
 
