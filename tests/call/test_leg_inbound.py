@@ -77,6 +77,10 @@ class TestScreening:
         response = self.refused(bench, 422, Session_Expires="60", Supported="timer")
         assert response.headers.get("Min-SE") == "90"
 
+    @pytest.mark.parametrize("header", ["Session_Expires", "Min_SE"])
+    def test_refuses_a_malformed_session_interval(self, bench, header):
+        self.refused(bench, 400, Supported="timer", **{header: "soon"})
+
     def test_ignores_a_body_that_may_be_ignored(self, bench):
         peer = bench.inbound(b"card", content_type="text/x-card", Content_Disposition="render;handling=optional")
         assert peer.leg.offer is None

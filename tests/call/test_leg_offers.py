@@ -444,11 +444,12 @@ class TestOurOffer:
         assert bench.told(events.OfferDeclined).status == 491
         assert not bench.clock.getDelayedCalls()
 
-    def test_peer_asks_to_come_again_soon(self, bench, peer):
+    @pytest.mark.parametrize("seconds", [0, 3, 10])
+    def test_peer_asks_to_come_again_soon(self, bench, peer, seconds):
         offer(peer, sdp(5002, 2))
-        reply(bench.stack.take("INVITE"), 500, Retry_After="3")
+        reply(bench.stack.take("INVITE"), 500, Retry_After=str(seconds))
         sent = len(bench.stack.requests)
-        bench.clock.advance(2.9)
+        bench.clock.advance(max(seconds, 0.5) - 0.1)
         assert len(bench.stack.requests) == sent
         bench.clock.advance(0.2)
         reply(bench.stack.take("INVITE"), 200, body(4002, 2))

@@ -118,6 +118,12 @@ class TestAsk:
         assert one.ours is ours
         assert one.ask() == (("Session-Expires", ask),)
 
+    def test_interval_that_is_none_is_the_shortest(self):
+        one, owner, clock = timer()
+        one.granted(response(Session_Expires="0;refresher=uac"))
+        clock.advance(44)
+        assert (one.interval, owner.refreshed) == (90, 0)
+
     def test_role_follows_the_transaction(self):
         # RFC 4028 §7.4: the server of one refresh is the client of the next.
         one, _, _ = timer()

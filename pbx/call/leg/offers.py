@@ -321,8 +321,9 @@ class OwnOffer:
             self._without_update()
         elif status == 491:
             self._retry_in(glare_delay(leg.context.ids, leg.owns_call_id))
-        elif status == 500 and 0 < retry_after_in(response) <= _LONGEST_RETRY_AFTER:
-            self._retry_in(retry_after_in(response))
+        elif status == 500 and "Retry-After" in response.headers and retry_after_in(response) <= _LONGEST_RETRY_AFTER:
+            # RFC 3261 §14.2: an INVITE of ours overlapped with one that the peer had not answered yet.
+            self._retry_in(max(retry_after_in(response), leg.settings.t1))
         elif status == 422 and self._raise_minimum(response):
             self.start()
         else:

@@ -103,7 +103,8 @@ class SessionTimer:
             self.stop()
             self.interval = 0
             return
-        self._start(granted.interval, granted.refresher != "uas")
+        # RFC 4028 §4: 90 seconds is the shortest interval there is; what is shorter would have us refresh all the time.
+        self._start(max(granted.interval, SMALLEST_INTERVAL), granted.refresher != "uas")
 
     # -- as the server of one
 
@@ -111,9 +112,10 @@ class SessionTimer:
         """Return the headers of a 422 if the request asks for too short an interval, else nothing. Raises ParseError.
 
         RFC 4028 §9: only a UAC that supports timers may be refused so; a proxy on the way may have put the header
-        there.
+        there. After this `grant` raises no more.
         """
         asked = session_expires_of(request)
+        min_se_of(request)
         minimum = max(SMALLEST_INTERVAL, self._settings.min_se)
         if asked is None or asked.interval >= minimum or not supports(request, TIMER):
             return ()
@@ -122,7 +124,7 @@ class SessionTimer:
     def grant(self, request: Request) -> tuple[tuple[str, str], ...]:
         """Return the headers of our 2xx to a request that starts or refreshes the session, and start or stop the timer.
 
-        Raises ParseError.
+        Raises ParseError, unless `too_small` has read the request before.
         """
         asked = session_expires_of(request)
         longest = self._settings.session_expires
