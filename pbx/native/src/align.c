@@ -41,19 +41,26 @@ static bool same_line(const struct line *line, const struct tape_packet *packet)
     return line->anchored && line->feed == packet->feed && line->format.clock == packet->format.clock;
 }
 
-/* Moves the line when all of the last packets were late, or early; `quiet` tells a good moment. */
+/* Moves the line when all of the last packets were late, or early; `quiet` tells a good moment. Far off and settled, it is
+   another line of time; far off and changing from packet to packet, a stalled network delivers what it held back. */
 static void watch(const struct tape *tape, struct line *line, int64_t lateness, bool quiet) {
-    if (line->counted == 0 || lateness < line->least)
-        line->least = lateness;
+    if (line->counted == 0)
+        line->least = line->most = lateness;
+    line->least = lateness < line->least ? lateness : line->least;
+    line->most = lateness > line->most ? lateness : line->most;
     line->counted++;
-    bool far_off = llabs(line->least) > samples_of(tape, FAR_OFF_MILLISECONDS);
-    if (line->counted < (far_off ? WATCHED_FAR_OFF : WATCHED))
-        return;
-    if (llabs(line->least) > samples_of(tape, quiet ? OFF_MILLISECONDS : OFF_TOO_FAR_MILLISECONDS)) {
-        line->position += line->least;
+    int64_t far_off = samples_of(tape, FAR_OFF_MILLISECONDS);
+    if (llabs(line->least) > far_off && line->counted >= WATCHED_FAR_OFF) {
+        if (line->most - line->least < far_off)
+            line->position += line->least;
         line->counted = 0;
-    } else if (line->counted >= 2 * WATCHED) {
-        line->counted = 0;
+    } else if (line->counted >= WATCHED) {
+        if (llabs(line->least) > samples_of(tape, quiet ? OFF_MILLISECONDS : OFF_TOO_FAR_MILLISECONDS)) {
+            line->position += line->least;
+            line->counted = 0;
+        } else if (line->counted >= 2 * WATCHED) {
+            line->counted = 0;
+        }
     }
 }
 

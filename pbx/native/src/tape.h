@@ -53,7 +53,7 @@ struct line { /* one side on the line of time; positions are samples of the file
     uint16_t next_sequence;
     uint64_t arrival;            /* of the last packet, ns */
     int64_t end;                 /* behind the last sample */
-    int64_t least;               /* lateness seen lately, of the packet that was least late */
+    int64_t least, most;         /* lateness seen lately */
     unsigned counted;            /* packets that this was seen over */
 };
 

@@ -127,7 +127,6 @@ static void carry_out_commands(struct worker *worker) {
 static void *run(void *argument) {
     struct worker *worker = argument;
     struct epoll_event events[EVENTS_A_ROUND];
-    worker->now = clock_now();
     while (!worker->stopping) {
         int count = epoll_wait(worker->epoll, events, EVENTS_A_ROUND, timers_wait(&worker->timers, worker->now));
         bool commanded = false;
@@ -156,20 +155,20 @@ void worker_destroy(struct worker *worker) {
         close(worker->epoll);
 }
 
-bool worker_start(struct worker *worker, struct engine *engine) {
+bool worker_prepare(struct worker *worker, struct engine *engine) {
     memset(worker, 0, sizeof *worker);
     worker->engine = engine;
+    worker->now = clock_now();
     worker->epoll = epoll_create1(EPOLL_CLOEXEC);
     struct epoll_event wake = {.events = EPOLLIN, .data.ptr = NULL};
-    int fault = 0;
-    if (!inbox_init(&worker->inbox) || worker->epoll < 0 ||
-        epoll_ctl(worker->epoll, EPOLL_CTL_ADD, worker->inbox.fd, &wake) < 0) {
-        fault = errno;
-    } else {
-        fault = thread_start(&worker->thread, "pbx-packets", run, worker);
-        if (fault == 0)
-            return true;
-    }
+    return inbox_init(&worker->inbox) && worker->epoll >= 0 &&
+           epoll_ctl(worker->epoll, EPOLL_CTL_ADD, worker->inbox.fd, &wake) == 0;
+}
+
+bool worker_start(struct worker *worker, struct engine *engine) {
+    int fault = worker_prepare(worker, engine) ? thread_start(&worker->thread, "pbx-packets", run, worker) : errno;
+    if (fault == 0)
+        return true;
     worker_destroy(worker);
     errno = fault;
     return false;

@@ -33,6 +33,8 @@ struct worker {
     uint8_t buffer[DATAGRAM_ROOM];
 };
 
+/* Makes all but the thread, for tests that are the thread themselves; to be destroyed even if it fails. */
+bool worker_prepare(struct worker *worker, struct engine *engine);
 /* Starts the thread; false and errno when it can't. */
 bool worker_start(struct worker *worker, struct engine *engine);
 /* Asks the thread to end, and waits: its streams are closed, its recordings given to the writers. */

@@ -1,0 +1,134 @@
+/*
+ * What any peer can do to a packet thread: datagrams of any bytes, from any of some addresses, at any time, into streams in
+ * any state. For libFuzzer; sending is taken out by the linker (--wrap=sendto).
+ *
+ * The input is a list of steps: what, how many octets, the octets.
+ */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "engine_private.h"
+#include "digits.h"
+#include "packet.h"
+#include "recorder.h"
+
+static struct engine engine;
+static struct worker worker;
+static char folder[] = "/dev/shm/tandem-fuzz-XXXXXX";
+static uint64_t recordings;
+
+ssize_t __wrap_sendto(int fd, const void *data, size_t length, int flags, const struct sockaddr *to, socklen_t to_length);
+ssize_t __wrap_sendto(int fd, const void *data, size_t length, int flags, const struct sockaddr *to, socklen_t to_length) {
+    (void)fd, (void)flags, (void)to_length;
+    /* What goes out is well-formed, whatever came in. */
+    const uint8_t *octets = data;
+    assert(to->sa_family == AF_INET && length >= 8 && octets[0] >> 6 == 2 && (octets[0] & 0x10) == 0);
+    return (ssize_t)length;
+}
+
+static void set_remote(struct stream *stream, const uint8_t *data, size_t length) {
+    static const struct codec_offer offers[] = {
+        {0, {CODEC_PCMU, 1, 8000}, "PCMU"},     {8, {CODEC_PCMA, 1, 8000}, "PCMA"},   {9, {CODEC_G722, 1, 8000}, "G722"},
+        {107, {CODEC_OPUS, 2, 48000}, "opus"},  {96, {CODEC_L16, 2, 44100}, "L16"},   {101, {CODEC_EVENT, 1, 8000}, "telephone-event"},
+        {13, {CODEC_COMFORT, 1, 8000}, "CN"},   {18, {CODEC_OTHER, 1, 8000}, "G729"},
+    };
+    uint8_t flags = length > 0 ? data[0] : 0, from = length > 1 ? data[1] : 0;
+    struct remote remote = {.mux = flags & 1,
+                            .send = !(flags & 2),
+                            .receive = !(flags & 4),
+                            .latch = !(flags & 8),
+                            .packet_time = 20,
+                            .no_media_timeout = flags & 16 ? 500 : 0};
+    address_parse(&remote.rtp, "127.0.0.1", 4000 + from % 4);
+    address_parse(&remote.rtcp, "127.0.0.1", 5000 + from % 4);
+    if (flags & 32)
+        remote.rtp.length = 0;
+    for (size_t i = 0; i < sizeof offers / sizeof *offers; i++)
+        if (length < 3 || data[2] >> i & 1)
+            remote.codecs[remote.codec_count++] = offers[i];
+    stream_set_remote(stream, &remote);
+}
+
+static void step(struct stream *streams[2], uint8_t what, const uint8_t *data, size_t length) {
+    struct stream *stream = streams[what & 1];
+    uint8_t copy[DATAGRAM_ROOM];
+    char text[32];
+    switch (what >> 1 & 15) {
+    default: /* most steps are datagrams */
+        memcpy(copy, data, length);
+        struct address from;
+        address_parse(&from, "127.0.0.1", (what & 0x40 ? 5000 : 4000) + (what >> 7) * 2);
+        datagram_received(&worker, what & 0x40 ? &stream->rtcp : &stream->rtp, copy, length, &from);
+        break;
+    case 1:
+        worker.now += (length > 0 ? data[0] : 20) * (length > 1 && data[1] & 1 ? SECOND : MILLISECOND);
+        timers_fire(&worker.timers, worker.now);
+        break;
+    case 2:
+        set_remote(stream, data, length);
+        break;
+    case 3:
+        stream_connect(streams[0], streams[length > 0 ? data[0] & 1 : 1]);
+        break;
+    case 4:
+        stream_mute(stream, length > 0 && data[0] & 1, length > 0 && data[0] & 2);
+        break;
+    case 5:
+        if (digits_send(stream, "12#", 100))
+            worker.now += MILLISECOND;
+        break;
+    case 6:
+        snprintf(text, sizeof text, "%s/%d", folder, (int)(++recordings % 100));
+        unlink(text);
+        recorder_start(&worker, recordings, stream, length > 0 && data[0] & 1 ? streams[1] : NULL, text, 0);
+        break;
+    case 7:
+        recorder_stop(&worker, recordings);
+        break;
+    case 8:
+        recorder_pause(&worker, recordings, length > 0 && data[0] & 1);
+        break;
+    }
+}
+
+static void start(void) {
+    engine.options = (struct engine_options){.first_port = 31010, .last_port = 31999};
+    bool good = ports_init(&engine.ports, 31010, 31999, 0) && outlet_init(&engine.outlet) &&
+                writers_start(&engine.writers, 1, 1 << 24) && worker_prepare(&worker, &engine);
+    assert(good && mkdtemp(folder) != NULL);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    if (worker.engine == NULL)
+        start();
+    stream_open(&worker, 1, "127.0.0.1");
+    stream_open(&worker, 2, "127.0.0.1");
+    struct stream *streams[2] = {table_get(&worker.streams, 1), table_get(&worker.streams, 2)};
+    assert(streams[0] != NULL && streams[1] != NULL);
+    set_remote(streams[0], NULL, 0);
+    set_remote(streams[1], NULL, 0);
+    stream_connect(streams[0], streams[1]);
+    for (size_t at = 0; at + 3 <= size;) {
+        size_t length = get_16(data + at + 1) % 1024;
+        if (length > size - at - 3)
+            length = size - at - 3;
+        step(streams, data[at], data + at + 3, length);
+        at += 3 + length;
+    }
+    stream_close(streams[0], "");
+    stream_close(streams[1], "");
+    assert(worker.streams.count == 0 && worker.recordings.count == 0);
+    struct engine_event events[16];
+    while (outlet_drain(&engine.outlet, events, 16) > 0)
+        continue;
+    for (struct command *command = inbox_take(&worker.inbox), *next; command != NULL; command = next) {
+        next = command->next;
+        command_free(command);
+    }
+    return 0;
+}

@@ -1,0 +1,198 @@
+/*
+ * The whole engine under load from many threads at once, for the sanitizers.
+ *
+ *     stress FOLDER SECONDS [SOUND]
+ *
+ * Callers open, connect, record, play, query and close; senders throw packets and garbage at every port of the range; one
+ * thread drains events. At the end every stream must be closed and every recording ended.
+ */
+#include <arpa/inet.h>
+#include <assert.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "../../../pbx/native/include/engine.h"
+
+enum { FIRST = 32000, LAST = 32199, CALLERS = 3, SENDERS = 2 };
+
+static struct engine *engine;
+static const char *folder, *sound;
+static atomic_bool over;
+static atomic_ulong names = 1, opened, closed, recorded, record_ended, played, play_ended, others;
+
+static void set_remote(uint64_t group, uint64_t stream, int port, unsigned seed) {
+    const struct engine_codec codecs[] = {{0, "PCMU", 8000, 1},     {8, "PCMA", 8000, 1},
+                                          {9, "G722", 8000, 1},     {107, "opus", 48000, 2},
+                                          {96, "L16", 16000, 1},    {101, "telephone-event", 8000, 1}};
+    struct engine_remote remote = {.address = "127.0.0.1",
+                                   .port = port,
+                                   .rtcp_address = "127.0.0.1",
+                                   .rtcp_port = port,
+                                   .rtcp_mux = (int)(seed & 1),
+                                   .send = 1,
+                                   .receive = 1,
+                                   .latch = (int)(seed >> 1 & 1),
+                                   .packet_time = 20,
+                                   .no_media_timeout = 50,
+                                   .codec_count = (int)(seed % 6) + 1,
+                                   .codecs = codecs};
+    assert(engine_set_remote(engine, group, stream, &remote) == 0);
+}
+
+static void *call(void *argument) {
+    unsigned seed = (unsigned)(uintptr_t)argument;
+    while (!atomic_load(&over)) {
+        uint64_t group = atomic_fetch_add(&names, 1), a = atomic_fetch_add(&names, 4), b = a + 1, play = a + 2, tape = a + 3;
+        char path[512];
+        snprintf(path, sizeof path, "%s/%llu.wav", folder, (unsigned long long)tape);
+        seed = seed * 1103515245u + 12345u;
+        engine_open(engine, group, a, "127.0.0.1");
+        engine_open(engine, group, b, "127.0.0.1");
+        set_remote(group, a, 33000, seed >> 8);
+        set_remote(group, b, 33001, seed >> 16);
+        engine_connect(engine, group, a, b);
+        if (seed & 0x100) {
+            atomic_fetch_add(&recorded, 1);
+            engine_record(engine, group, tape, a, b, path, seed & 0x200 ? 20 : 0);
+        }
+        if (seed & 0x400) {
+            atomic_fetch_add(&played, 1);
+            engine_play(engine, group, b, play, sound, 1);
+        }
+        engine_send_digits(engine, group, a, "1#", 60);
+        engine_mute(engine, group, a, 0, (int)(seed >> 11 & 1));
+        usleep(1000 + seed % 60000);
+        engine_query(engine, group, a);
+        set_remote(group, a, 33002, seed >> 20);
+        engine_pause_recording(engine, group, tape, 1);
+        engine_disconnect(engine, group, b);
+        engine_connect(engine, group, b, b);
+        engine_pause_recording(engine, group, tape, 0);
+        usleep(seed % 20000);
+        if (seed & 0x1000)
+            engine_stop_recording(engine, group, tape);
+        if (seed & 0x2000)
+            engine_stop_playing(engine, group, b, play);
+        engine_close(engine, group, a);
+        engine_close(engine, group, b);
+        engine_query(engine, group, a);
+        engine_play(engine, group, a, atomic_fetch_add(&names, 1), sound, 0);
+        atomic_fetch_add(&played, 1);
+    }
+    return NULL;
+}
+
+static void *throw_packets(void *argument) {
+    unsigned seed = (unsigned)(uintptr_t)argument;
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    struct sockaddr_in local = {.sin_family = AF_INET, .sin_port = htons((uint16_t)(33000 + seed)),
+                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    assert(bind(fd, (struct sockaddr *)&local, sizeof local) == 0);
+    static const uint8_t types[] = {0, 8, 9, 107, 96, 101, 18, 72};
+    for (uint32_t number = 0; !atomic_load(&over); number++) {
+        uint8_t data[200];
+        seed = seed * 1103515245u + 12345u;
+        for (size_t i = 0; i < sizeof data; i++)
+            data[i] = (uint8_t)(seed >> (i % 24));
+        if (seed & 0xf000) {
+            data[0] = 0x80;
+            data[1] = types[seed >> 16 & (seed >> 20 & 1 ? 7 : 0)];
+            uint32_t place = number / 100, fields[3];
+            data[2] = (uint8_t)(place >> 8);
+            data[3] = (uint8_t)place;
+            fields[0] = htonl(place * 160);
+            fields[1] = htonl(7 + (seed >> 24 == 0));
+            memcpy(data + 4, fields, 8);
+        }
+        struct sockaddr_in to = local;
+        to.sin_port = htons((uint16_t)(FIRST + number % (LAST - FIRST + 1)));
+        sendto(fd, data, 12 + seed % 188, MSG_DONTWAIT, (struct sockaddr *)&to, sizeof to);
+        if (number % 20 == 0)
+            usleep(500);
+    }
+    close(fd);
+    return NULL;
+}
+
+static void count(const struct engine_event *event) {
+    switch (event->kind) {
+    case ENGINE_OPENED:
+        atomic_fetch_add(&opened, 1);
+        break;
+    case ENGINE_CLOSED:
+        if (strcmp(event->text, "no such stream") != 0)
+            atomic_fetch_add(&closed, 1);
+        break;
+    case ENGINE_RECORDING_ENDED:
+    case ENGINE_RECORDING_FAILED:
+        atomic_fetch_add(&record_ended, 1);
+        break;
+    case ENGINE_PLAY_ENDED:
+        atomic_fetch_add(&play_ended, 1);
+        break;
+    default:
+        atomic_fetch_add(&others, 1);
+        break;
+    }
+}
+
+static void drain(void) {
+    struct engine_event events[32];
+    for (int number; (number = engine_drain(engine, events, 32)) > 0;)
+        for (int i = 0; i < number; i++)
+            count(&events[i]);
+}
+
+static void *listen_to_events(void *argument) {
+    (void)argument;
+    while (!atomic_load(&over)) {
+        struct pollfd poll_for = {.fd = engine_fileno(engine), .events = POLLIN};
+        poll(&poll_for, 1, 50);
+        drain();
+        struct engine_counters counters;
+        engine_read_counters(engine, &counters);
+    }
+    return NULL;
+}
+
+int main(int count_of_arguments, char **arguments) {
+    assert(count_of_arguments >= 3);
+    folder = arguments[1];
+    sound = count_of_arguments > 3 ? arguments[3] : "/nonexistent.wav";
+    char text[160];
+    engine = engine_create(&(struct engine_options){.first_port = FIRST,
+                                                    .last_port = LAST,
+                                                    .drain = 1,
+                                                    .workers = 2,
+                                                    .writers = 2,
+                                                    .traffic_class = 184,
+                                                    .cache_mebibytes = 1,
+                                                    .backlog_mebibytes = 4},
+                           text, sizeof text);
+    assert(engine != NULL);
+    pthread_t threads[CALLERS + SENDERS + 1];
+    for (uintptr_t i = 0; i < CALLERS; i++)
+        pthread_create(&threads[i], NULL, call, (void *)(i + 1));
+    for (uintptr_t i = 0; i < SENDERS; i++)
+        pthread_create(&threads[CALLERS + i], NULL, throw_packets, (void *)i);
+    pthread_create(&threads[CALLERS + SENDERS], NULL, listen_to_events, NULL);
+    usleep((useconds_t)(atof(arguments[2]) * 1e6));
+    atomic_store(&over, true);
+    for (int i = 0; i < CALLERS + SENDERS + 1; i++)
+        pthread_join(threads[i], NULL);
+    engine_stop(engine);
+    drain();
+    printf("%lu streams opened, %lu closed; %lu recordings, %lu ended; %lu plays, %lu ended; %lu other events\n",
+           opened, closed, recorded, record_ended, played, play_ended, others);
+    /* Where no port was free, a stream that was never opened is closed. */
+    assert(opened > 0 && closed >= opened && recorded == record_ended && played == play_ended);
+    engine_free(engine);
+    return 0;
+}

@@ -1,0 +1,63 @@
+#!/bin/sh
+# The engine under the sanitizers: its line of time, a stress of all its threads, and the fuzzer on the packet path.
+#
+#     tests/native/sanitize.sh [SECONDS]     how long each of the last two runs; 5 if not said
+#
+# Needs clang. Programs and findings are left in build/sanitize.
+set -eu
+seconds=${1:-5}
+root=$(cd "$(dirname "$0")/../.." && pwd)
+build=$root/build/sanitize
+mkdir -p "$build/corpus"
+cd "$root"
+
+libraries= defines=
+for library in opus spandsp; do
+    if pkg-config --exists "$library"; then
+        libraries="$libraries $(pkg-config --cflags --libs "$library")"
+        defines="$defines -DHAVE_$(echo "$library" | tr a-z A-Z)"
+    fi
+done
+options="-std=gnu11 -D_GNU_SOURCE $defines -g -O1 -fno-omit-frame-pointer -Ipbx/native/src -Wno-unused-command-line-argument"
+
+# compile NAME FLAGS...: the engine's objects once for each set of sanitizers, all at the same time
+compile() {
+    folder=$build/$1 jobs=
+    shift
+    mkdir -p "$folder"
+    for source in pbx/native/src/*.c; do
+        # shellcheck disable=SC2086
+        clang $options $libraries "$@" -c "$source" -o "$folder/$(basename "$source" .c).o" &
+        jobs="$jobs $!"
+    done
+    for job in $jobs; do wait "$job"; done
+}
+
+# link NAME PROGRAM FLAGS...
+link() {
+    name=$1 program=$2
+    shift 2
+    # shellcheck disable=SC2086
+    clang $options "$@" "tests/native/c/$program.c" "$build/$name"/*.o -o "$build/$program-$name" $libraries -lm -pthread
+}
+
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch" /dev/shm/tandem-fuzz-*' EXIT
+export ASAN_OPTIONS=detect_leaks=1:abort_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
+
+undefined="-fsanitize=undefined -fno-sanitize-recover=all"
+compile address -fsanitize=address,fuzzer-no-link $undefined
+link address align_test -fsanitize=address $undefined
+link address stress -fsanitize=address $undefined
+link address fuzz_packet -fsanitize=address,fuzzer $undefined -Wl,--wrap=sendto
+compile thread -fsanitize=thread
+link thread stress -fsanitize=thread
+
+python3 tests/native/c/seeds.py "$build/corpus" "$scratch/tone.wav"
+"$build/align_test-address" "$scratch"
+"$build/stress-address" "$scratch" "$seconds" "$scratch/tone.wav"
+"$build/stress-thread" "$scratch" "$seconds" "$scratch/tone.wav"
+"$build/fuzz_packet-address" -max_total_time="$seconds" -max_len=4096 -timeout=5 -rss_limit_mb=2048 -print_final_stats=1 \
+    -artifact_prefix="$build/" "$build/corpus"
+echo "clean"
