@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pbx.call.commands import AcceptOffer, DeclineOffer, Inform, Offer
-from pbx.call.events import Informed, OfferAnswered, OfferDeclined, Offered
+from pbx.call.events import Informed, OfferAnswered, OfferDeclined, Offered, OfferWithdrawn
 from pbx.cause import cause_named
 from pbx.errors import NegotiationError
 
@@ -23,10 +23,13 @@ __all__ = ["Bridge"]
 
 @dataclass(slots=True)
 class _Pending:
-    """An offer under way: `asker` gets an AcceptOffer once `asked` has answered."""
+    """An offer under way: `asker` gets an AcceptOffer once `asked` has answered; empty if nobody waits for that any
+    more."""
 
     asker: str
     asked: str
+    restoring: bool = False
+    """It offers what was before a withdrawn offer, and nothing more follows."""
 
 
 class Bridge:
@@ -59,6 +62,8 @@ class Bridge:
             self._answered(item)
         elif isinstance(item, OfferDeclined):
             self._declined(item)
+        elif isinstance(item, OfferWithdrawn):
+            self._withdrawn(item)
         elif isinstance(item, Informed):
             call.command(Inform(other, item.method, item.content_type, item.body))
 
@@ -89,12 +94,18 @@ class Bridge:
 
     def _answered(self, item: OfferAnswered) -> None:
         call, session, pending = self._call, self._call.session, self._pending
-        if pending is None or item.leg != pending.asked:
-            return
-        self._pending = None
+        asked = pending is not None and item.leg == pending.asked
         try:
             session.set_remote(item.leg, item.sdp, offer=item.is_offer)
-            if item.is_offer:
+            if pending is None or not asked:
+                # Nobody asked: a refresh of the session told something new of this side alone.
+                return
+            self._pending = None
+            if pending.restoring:
+                return
+            if not pending.asker:
+                self._restore(item)
+            elif item.is_offer:
                 # We had asked for an offer (a re-INVITE without a description); the roles change: now the asker must
                 # answer it.
                 offer = session.offer_to(pending.asker, item.leg)
@@ -113,6 +124,25 @@ class Bridge:
             return
         self._pending = None
         session = self._call.session
-        session.rollback(pending.asker)
         session.rollback(pending.asked)
-        self._call.command(DeclineOffer(pending.asker, item.status if item.status in (488, 606, 415) else 488))
+        if pending.asker:
+            session.rollback(pending.asker)
+            self._call.command(DeclineOffer(pending.asker, item.status if item.status in (488, 606, 415) else 488))
+
+    def _withdrawn(self, item: OfferWithdrawn) -> None:
+        """The one who asked goes on as before; the other may have agreed already, and is asked back when its answer
+        comes."""
+        pending = self._pending
+        if pending is not None and item.leg == pending.asker:
+            self._call.session.rollback(item.leg)
+            pending.asker = ""
+
+    def _restore(self, item: OfferAnswered) -> None:
+        """Offer the session as it was before to a leg that agreed to what has been withdrawn meanwhile."""
+        call, session = self._call, self._call.session
+        other = self.callee if item.leg == call.caller else call.caller
+        if item.is_offer:
+            call.command(AcceptOffer(item.leg, session.answer_to(item.leg, other)))
+        else:
+            self._pending = _Pending("", item.leg, restoring=True)
+            call.command(Offer(item.leg, session.offer_to(item.leg, other)))

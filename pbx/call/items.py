@@ -12,6 +12,7 @@ from pbx.call.events import (
     OfferAnswered,
     OfferDeclined,
     Offered,
+    OfferWithdrawn,
     Progressing,
     Rejected,
     Ringing,
@@ -55,6 +56,7 @@ _LEG_INPUTS: dict[type, tuple[Input, Input]] = {
     Offered: (Input.CALLER_OFFERED, Input.CALLEE_OFFERED),
     OfferAnswered: (Input.OFFER_ANSWERED, Input.OFFER_ANSWERED),
     OfferDeclined: (Input.OFFER_DECLINED, Input.OFFER_DECLINED),
+    OfferWithdrawn: (Input.OFFER_WITHDRAWN, Input.OFFER_WITHDRAWN),
     Informed: (Input.INFORMED, Input.INFORMED),
     Delivered: (Input.DELIVERED, Input.DELIVERED),
 }

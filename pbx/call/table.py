@@ -40,6 +40,7 @@ class Input(Enum):
     CALLEE_OFFERED = "callee offered"
     OFFER_ANSWERED = "offer answered"
     OFFER_DECLINED = "offer declined"
+    OFFER_WITHDRAWN = "offer withdrawn"
     INFORMED = "informed"
     DELIVERED = "delivered"
     STREAM_READY = "stream ready"
@@ -92,6 +93,7 @@ _STEPPING = {
     Input.CALLEE_OFFERED: Action.DECLINE,
     Input.OFFER_ANSWERED: Action.STEP,
     Input.OFFER_DECLINED: Action.IGNORE,
+    Input.OFFER_WITHDRAWN: Action.IGNORE,
     Input.INFORMED: Action.IGNORE,
     Input.STREAM_READY: Action.STEP,
     Input.STREAM_FAILED: Action.STEP,
@@ -127,6 +129,7 @@ TABLE: dict[State, dict[Input, Action]] = {
         Input.CALLEE_OFFERED: Action.BRIDGE,
         Input.OFFER_ANSWERED: Action.BRIDGE,
         Input.OFFER_DECLINED: Action.BRIDGE,
+        Input.OFFER_WITHDRAWN: Action.BRIDGE,
         Input.INFORMED: Action.BRIDGE,
         Input.STREAM_READY: Action.IGNORE,
         Input.STREAM_FAILED: Action.END,

@@ -233,6 +233,36 @@ def test_glare_gives_the_second_one_491() -> None:
     rig.assert_nothing_left()
 
 
+def test_an_offer_that_is_withdrawn_is_taken_back_from_the_other_side() -> None:
+    rig = office()
+    caller = rig.incoming()
+    callee = rig.leg(1)
+    rig.answer(callee)
+    rig.tell(caller, events.Offered(caller.id, phone_sdp(4000, direction="sendonly", version=2)))
+    rig.tell(caller, events.OfferWithdrawn(caller.id))
+    rig.tell(callee, events.OfferAnswered(callee.id, phone_sdp(6000, "0 101", "recvonly", 2)))
+    assert not [command for command in caller.heard if isinstance(command, AcceptOffer)]
+    assert callee.kinds().count("Offer") == 2
+    assert callee.last(Offer).sdp.media[0].has("sendrecv")
+    rig.tell(callee, events.OfferAnswered(callee.id, phone_sdp(6000, "0 101", version=3)))
+    assert callee.kinds().count("Offer") == 2
+    rig.tell(caller, events.Offered(caller.id, phone_sdp(4000, direction="sendonly", version=3)))
+    assert callee.kinds().count("Offer") == 3
+    rig.registry.end_all()
+    rig.assert_nothing_left()
+
+
+def test_an_answer_that_nobody_asked_for_moves_the_audio() -> None:
+    rig = office()
+    rig.incoming()
+    callee = rig.leg(1)
+    rig.answer(callee)
+    rig.tell(callee, events.OfferAnswered(callee.id, phone_sdp(6666, "0 101", version=2)))
+    assert rig.asked(engine.SetRemote)[-1].port == 6666
+    rig.registry.end_all()
+    rig.assert_nothing_left()
+
+
 def test_late_offer_goes_all_the_way_round() -> None:
     rig = office()
     caller = rig.incoming(late=True)
