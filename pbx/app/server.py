@@ -51,6 +51,9 @@ __all__ = ["Server"]
 
 _log = structlog.get_logger("pbx")
 
+_FAREWELL = 3.0
+"""How long the end waits for answers to the last BYEs. Seconds."""
+
 
 class Server:
     """One running PBX. Building it opens ports, database and engine; EnvironmentFault says what is in the way."""
@@ -284,7 +287,14 @@ class Server:
         none is left."""
         seconds = self.settings.limits.drain_timeout
         _log.info("draining", calls=len(self.registry), seconds=seconds)
-        self.registry.drain(seconds, done)
+        self.registry.drain(seconds, lambda: self._say_farewell(done, self.driver.now() + _FAREWELL))
+
+    def _say_farewell(self, done: Callable[[], None], latest: float) -> None:
+        """Call `done` when the last BYE was answered, or at `latest`: a phone that is gone answers nothing."""
+        if not len(self.context.dialogs) or self.driver.now() >= latest:
+            done()
+        else:
+            self.driver.later(0.05, lambda: self._say_farewell(done, latest))
 
     def stop(self) -> None:
         """Close everything. What was promised to the store is written first."""
