@@ -10,7 +10,7 @@ from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from pbx.sip.stack import Flow
 
@@ -18,8 +18,8 @@ __all__ = ["Captured", "Trace", "call_id_of", "redacted"]
 
 _CALL_ID = re.compile(rb"\n(?:call-id|i)[ \t]*+:[ \t]*+([^\r\n]*+)", re.IGNORECASE)
 _USUAL = b"\nCall-ID: "
-_OVERHEAD = 320
-"""Octets that a stored message takes beside its own, its share of the ring with it."""
+_UNIT = 11
+"""Messages count one for each 2 KiB (two to the power of this) begun, so that few large ones take no more room."""
 
 
 class Captured(NamedTuple):
@@ -34,14 +34,14 @@ class Captured(NamedTuple):
 class _Ring:
     """The messages of one Call-ID: the first ones, which set the call up, and the latest."""
 
-    __slots__ = ("dropped", "first", "latest", "octets")
+    __slots__ = ("dropped", "first", "latest", "weight")
 
     def __init__(self) -> None:
         self.first: list[float | bool | Flow | bytes] = []
         """Four entries a message, not an object for each: what the garbage collector need not visit costs nothing."""
         self.latest: deque[Captured] | None = None
         """Made when it is needed: an empty one takes 600 octets."""
-        self.octets = 0
+        self.weight = 0
         self.dropped = 0
 
     def messages(self) -> list[Captured]:
@@ -50,43 +50,31 @@ class _Ring:
         return found + list(self.latest or ())
 
 
-class _Budget:
-    """Rings that share a bound, the one that was quiet for longest first."""
-
-    __slots__ = ("limit", "octets", "rings")
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.octets = 0
-        # Not a plain dict: taking from its front again and again walks over everything taken before.
-        self.rings: OrderedDict[bytes, _Ring] = OrderedDict()
-
-
 class Trace:
-    """Keeps recent messages by Call-ID, in bounds: `per_call` octets for each, `calls` for all that began with an
-    INVITE, and `others` for all else, so that registrations do not push calls out.
+    """Keeps recent messages by Call-ID, in bounds: those of `calls` calls of two legs, `messages` of each leg, and a
+    quarter as many Call-IDs of all that did not begin with an INVITE, so that registrations do not push calls out.
 
     Of a call that exceeds its bound the beginning and the end are kept. `epoch` is the wall-clock time in seconds at
     zero of the clock that `when` counts by.
     """
 
-    def __init__(
-        self,
-        epoch: float = 0.0,
-        per_call: int = 131_072,
-        calls: int = 64 * 1024 * 1024,
-        others: int = 16 * 1024 * 1024,
-    ) -> None:
+    def __init__(self, epoch: float = 0.0, calls: int = 1000, messages: int = 64) -> None:
         self.epoch = epoch
-        self._half = per_call // 2
-        self._calls = _Budget(calls)
-        self._others = _Budget(others)
+        # The one that was quiet for longest comes first. Not plain dicts: taking from the front of one again and again
+        # walks over everything taken before.
+        self._calls: OrderedDict[bytes, _Ring] = OrderedDict()
+        self._others: OrderedDict[bytes, _Ring] = OrderedDict()
         self._subscribers: tuple[Callable[[Captured], None], ...] = ()
+        self.limit(calls, messages)
 
-    @property
-    def octets(self) -> int:
-        """How much is held."""
-        return self._calls.octets + self._others.octets
+    def limit(self, calls: int, messages: int) -> None:
+        """Keep no more than this from now on; 0 `calls` keeps nothing."""
+        self._most_calls, self._most_others = 2 * calls, (calls + 1) // 2
+        self._half = (messages + 1) // 2
+        self._most = messages
+        for rings, most in ((self._calls, self._most_calls), (self._others, self._most_others)):
+            while len(rings) > most:
+                rings.popitem(last=False)
 
     def subscribe(self, subscriber: Callable[[Captured], None]) -> Callable[[], None]:
         """Give every message to `subscriber` as it is captured (a HEP exporter), until the return value is called.
@@ -106,68 +94,61 @@ class Trace:
             message = Captured(when, outgoing, flow, data)
             for subscriber in self._subscribers:
                 subscriber(message)
+        if not self._most_calls:
+            return
         start = data.find(_USUAL)
         if start >= 0:
             start += len(_USUAL)
             call_id = data[start : data.find(b"\r", start)]
         else:
             call_id = call_id_of(data)
-        budget = self._calls
-        ring = budget.rings.get(call_id)
+        rings = self._calls
+        ring = rings.get(call_id)
         if ring is None:
             if data[:7] != b"INVITE ":
-                budget = self._others
-                ring = budget.rings.get(call_id)
+                rings = self._others
+                ring = rings.get(call_id)
             if ring is None:
-                ring = budget.rings[call_id] = _Ring()
-        budget.rings.move_to_end(call_id)
-        size = len(data) + _OVERHEAD
-        ring.octets += size
-        budget.octets += size
-        if ring.octets <= self._half:
+                ring = rings[call_id] = _Ring()
+                if len(rings) > (self._most_calls if rings is self._calls else self._most_others):
+                    rings.popitem(last=False)
+        rings.move_to_end(call_id)
+        ring.weight += 1 + (len(data) >> _UNIT)
+        if ring.weight <= self._half:
             ring.first += (when, outgoing, flow, data)
         else:
-            self._append_latest(ring, budget, Captured(when, outgoing, flow, data))
-        if budget.octets > budget.limit:
-            self._make_room(budget)
+            self._append_latest(ring, Captured(when, outgoing, flow, data))
 
     def messages(self, call_ids: Iterable[str]) -> list[Captured]:
         """Return what is known of these Call-IDs together, in the order of time."""
-        found: list[Captured] = []
-        for call_id in dict.fromkeys(call_ids):
-            key = call_id.encode("utf-8", "replace")
-            for budget in (self._calls, self._others):
-                ring = budget.rings.get(key)
-                if ring is not None:
-                    found += ring.messages()
+        found = [message for ring in self._rings(call_ids) for message in ring.messages()]
         found.sort(key=lambda message: message.when)
         return found
 
     def dropped(self, call_ids: Iterable[str]) -> int:
         """Return how many messages from the middle of these calls were let go."""
-        keys = {call_id.encode("utf-8", "replace") for call_id in call_ids}
-        rings = (budget.rings.get(key) for key in keys for budget in (self._calls, self._others))
-        return sum(ring.dropped for ring in rings if ring is not None)
+        return sum(ring.dropped for ring in self._rings(call_ids))
 
     def call_ids(self) -> list[str]:
         """Return the Call-IDs of the calls that are held, the one that spoke last at the end."""
-        return [key.decode("utf-8", "replace") for key in self._calls.rings]
+        return [key.decode("utf-8", "replace") for key in self._calls]
 
-    def _append_latest(self, ring: _Ring, budget: _Budget, message: Captured) -> None:
+    def _rings(self, call_ids: Iterable[str]) -> Iterator[_Ring]:
+        for call_id in dict.fromkeys(call_ids):
+            key = call_id.encode("utf-8", "replace")
+            for rings in (self._calls, self._others):
+                ring = rings.get(key)
+                if ring is not None:
+                    yield ring
+
+    def _append_latest(self, ring: _Ring, message: Captured) -> None:
         latest = ring.latest
         if latest is None:
             latest = ring.latest = deque()
         latest.append(message)
-        while ring.octets > 2 * self._half and len(latest) > 1:
-            size = len(latest.popleft().data) + _OVERHEAD
-            ring.octets -= size
-            budget.octets -= size
+        while ring.weight > self._most and len(latest) > 1:
+            ring.weight -= 1 + (len(latest.popleft().data) >> _UNIT)
             ring.dropped += 1
-
-    def _make_room(self, budget: _Budget) -> None:
-        while budget.octets > budget.limit and len(budget.rings) > 1:
-            _, quietest = budget.rings.popitem(last=False)
-            budget.octets -= quietest.octets
 
 
 def call_id_of(data: bytes) -> bytes:

@@ -71,35 +71,51 @@ def test_messages_are_found_by_call_id_in_the_order_of_time() -> None:
 
 
 def test_a_call_that_says_too_much_keeps_its_beginning_and_its_end() -> None:
-    trace = Trace(per_call=20_000)
+    trace = Trace(messages=21)
     for number in range(200):
         trace.capture(message("INFO sip:b@x SIP/2.0", "call", f"{number} INFO", b"x" * 200), PHONE, number, True)
     whens = [found.when for found in trace.messages(["call"])]
-    assert whens[0] == 0
-    assert whens[-1] == 199
-    assert trace.octets <= 20_000
-    assert trace.dropped(["call"]) == 200 - len(whens)
-    assert len(whens) > 20
+    assert whens == [*range(11), *range(190, 200)]
+    assert trace.dropped(["call"]) == 200 - 21
+
+
+def test_a_large_message_counts_as_several() -> None:
+    trace = Trace(messages=8)
+    for number in range(100):
+        trace.capture(message("INFO sip:b@x SIP/2.0", "call", f"{number} INFO", b"x" * 5000), PHONE, number, True)
+    assert [found.when for found in trace.messages(["call"])] == [0, 99]
 
 
 def test_registrations_do_not_push_calls_out() -> None:
-    trace = Trace(calls=100_000, others=20_000)
+    trace = Trace(calls=4)
     trace.capture(message("INVITE sip:b@x SIP/2.0", "call", "1 INVITE"), PHONE, 0, False)
     for number in range(1000):
         trace.capture(message("REGISTER sip:x SIP/2.0", f"reg-{number}", "1 REGISTER"), PHONE, number, False)
     trace.capture(message("BYE sip:b@x SIP/2.0", "call", "2 BYE"), PHONE, 2000, False)
     assert len(trace.messages(["call"])) == 2
     assert trace.messages(["reg-0"]) == []
-    assert len(trace.messages(["reg-999"])) == 1
-    assert trace.octets <= 120_000
+    assert len(trace.messages(["reg-998", "reg-999"])) == 2
 
 
 def test_the_call_that_was_quiet_for_longest_goes_first() -> None:
-    trace = Trace(calls=2400)
-    for number, call in enumerate(("first", "second", "first", "third", "fourth")):
+    trace = Trace(calls=2)
+    for number, call in enumerate(("first", "second", "third", "fourth", "first", "fifth")):
         trace.capture(message("INVITE sip:b@x SIP/2.0", call, "1 INVITE"), PHONE, number, False)
-    assert trace.messages(["second"]) == []
+    assert trace.call_ids() == ["third", "fourth", "first", "fifth"]
     assert len(trace.messages(["first"])) == 2
+    trace.limit(1, 64)
+    assert trace.call_ids() == ["first", "fifth"]
+
+
+def test_nothing_is_kept_if_nothing_is_to_be_kept() -> None:
+    trace, heard = Trace(calls=0), []
+    trace.subscribe(heard.append)
+    trace.capture(message("INVITE sip:b@x SIP/2.0", "call", "1 INVITE"), PHONE, 0, False)
+    assert trace.messages(["call"]) == []
+    assert len(heard) == 1
+    trace.limit(1, 8)
+    trace.capture(message("BYE sip:b@x SIP/2.0", "call", "2 BYE"), PHONE, 1, False)
+    assert len(trace.messages(["call"])) == 1
 
 
 def test_a_subscriber_hears_of_every_message_until_it_stops() -> None:
