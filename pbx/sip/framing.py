@@ -30,17 +30,19 @@ def is_keep_alive(datagram: bytes) -> bool:
 class StreamFramer:
     """Cuts a stream into messages.
 
-    `max_headers` and `max_body` are in octets, `max_headers` counting the start line. Between messages a double CRLF is
+    `max_headers`, `max_body` and `max_message`, which is both together, are in octets; the start line counts as a
+    header. Between messages a double CRLF is
     a ping and comes out as `PING`; a single CRLF (a pong, or a line break too many) is dropped.
 
     The work for each octet is constant, however the stream is cut into pieces.
     """
 
-    __slots__ = ("_buffer", "_end", "_scanned", "error", "max_body", "max_headers")
+    __slots__ = ("_buffer", "_end", "_scanned", "error", "max_body", "max_headers", "max_message")
 
-    def __init__(self, max_headers: int = 65536, max_body: int = 262144) -> None:
+    def __init__(self, max_headers: int = 65536, max_body: int = 262144, max_message: int = 0) -> None:
         self.max_headers = max_headers
         self.max_body = max_body
+        self.max_message = max_message or max_headers + max_body + len(PING)
         self.error: MessageError | None = None
         """Why the stream can't be read any further; the connection is to be closed, after an answer if `error.request`
         is there."""
@@ -138,6 +140,6 @@ class StreamFramer:
         if not text.isdigit() or len(text) > _LONGEST_NUMBER:
             raise ParseError("Content-Length is not a number")
         size = int(text)
-        if size > self.max_body:
+        if size > self.max_body or len(head) + len(PING) + size > self.max_message:
             raise ParseError("The body is too long", 513)
         return size

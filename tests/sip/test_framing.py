@@ -145,3 +145,12 @@ def test_keep_alives() -> None:
         assert is_keep_alive(datagram)
     for datagram in (b"hello", EMPTY, b"\r\n" + EMPTY, b"\0" * 65):
         assert not is_keep_alive(datagram)
+
+
+def test_headers_and_body_together_have_a_limit() -> None:
+    message = HEAD + b"Content-Length: 900\r\n\r\n" + b"b" * 900
+    assert StreamFramer(1000, 1000, len(message)).feed(message) == [message]
+    with pytest.raises(MessageError) as refused:
+        StreamFramer(1000, 1000, len(message) - 1).feed(message)
+    assert refused.value.status == 513
+    assert StreamFramer(1000, 1000).feed(message) == [message]
