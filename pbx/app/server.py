@@ -35,6 +35,7 @@ from pbx.net.counters import Counters
 from pbx.net.dns import make_resolver
 from pbx.net.driver import Driver
 from pbx.net.network import NetworkReactor, RealNetwork
+from pbx.net.tls import Tls
 from pbx.net.trace import Trace
 from pbx.registrar.authentication import Authenticator
 from pbx.registrar.location import Location
@@ -96,7 +97,8 @@ class Server:
         self.engine = self._open_engine()
         self._undo.append(self.engine.close)
         self._media_settings = translate.media_settings(settings)
-        self.trace = Trace(epoch=time() - clock.seconds())
+        trace = settings.sip.trace
+        self.trace = Trace(time() - clock.seconds(), trace.calls, trace.messages)
         self._build_sip(reactor)
         self._build_calls()
 
@@ -107,14 +109,16 @@ class Server:
     def _build_sip(self, reactor: NetworkReactor) -> None:
         settings, clock = self.settings, self.clock
         book = AddressBook(clock.seconds, tuple(str(network) for network in settings.sip.local_networks))
+        tls = translate.tls(settings)
         network = RealNetwork(
             reactor,
             clock,
             translate.listeners(settings),
             self.counters,
-            tls=translate.tls(settings) if self._wants_tls() else None,
+            tls=Tls(tls) if tls is not None else None,
             limits=translate.stream_limits(settings),
             book=book,
+            options=translate.socket_options(settings),
         )
         self.network = network
         self._undo.append(network.stop)
@@ -197,13 +201,6 @@ class Server:
 
     # -- what the rooms ask for
 
-    def _wants_tls(self) -> bool:
-        settings = self.settings
-        uris = [trunk.address for trunk in settings.trunks.values()]
-        uris += [trunk.outbound_proxy for trunk in settings.trunks.values() if trunk.outbound_proxy]
-        outbound = any(uri.startswith("sips:") or "transport=tls" in uri.lower() for uri in uris)
-        return outbound or any(one.uri.transport == "tls" for one in settings.sip.listen)
-
     def _known(self, flow: Flow) -> bool:
         return self.directory.trunk_at(flow) is not None or self.location.has_flow(flow)
 
@@ -261,7 +258,8 @@ class Server:
         """
         try:
             configured = load_configured(self.path, self._environ)
-            self.network.reload_certificates()
+            if self.network.tls is not None:
+                self.network.tls.reload()
         except (ConfigurationError, EnvironmentFault) as error:
             faults = error.faults if isinstance(error, ConfigurationError) else (str(error),)
             for fault in faults:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 
 from pbx.call.leg import LegSettings
 from pbx.call.ports import CallSettings
 from pbx.config.schema import Settings, Trunk
 from pbx.media.policy import LatchPolicy, MediaSettings, RtcpMux
+from pbx.net.addresses import LocalNetworks
 from pbx.net.certificates import ensure_certificate
 from pbx.net.connection import StreamLimits
-from pbx.net.tls import Tls, TlsSettings, Verification
-from pbx.net.transport import Listener, is_wildcard
+from pbx.net.tls import TlsSettings, Verification
+from pbx.net.transport import Listener, SocketOptions, is_wildcard
 from pbx.registrar.rules import Limits as RegistrarLimits
 from pbx.registrar.service import RegistrarSettings
 from pbx.sip.machine import LayerSettings
@@ -26,6 +26,7 @@ __all__ = [
     "listeners",
     "media_settings",
     "registrar_settings",
+    "socket_options",
     "stream_limits",
     "tls",
 ]
@@ -42,9 +43,26 @@ def listeners(settings: Settings) -> list[Listener]:
     found = []
     for one in settings.sip.listen:
         external = one.external_address or settings.sip.external_address
-        # A router that maps one address to us keeps the port, unless somebody says otherwise; 0 stands for that.
-        found.append(Listener(one.uri.transport, one.uri.address, one.uri.port, (external, 0) if external else None))
+        inside = one.local_networks
+        found.append(
+            Listener(
+                one.uri.transport,
+                one.uri.address,
+                one.uri.port,
+                # A router that maps one address to us keeps the port, unless somebody says otherwise; 0 stands for
+                # that.
+                (external, 0) if external else None,
+                LocalNetworks(inside) if inside is not None else None,
+                one.certificate,
+                one.key,
+            )
+        )
     return found
+
+
+def socket_options(settings: Settings) -> SocketOptions:
+    """Return what is asked of the kernel for SIP sockets."""
+    return SocketOptions(settings.sip.receive_buffer, settings.sip.dscp)
 
 
 def stream_limits(settings: Settings) -> StreamLimits:
@@ -59,17 +77,22 @@ def stream_limits(settings: Settings) -> StreamLimits:
         idle=tcp.idle_timeout,
         headers=tcp.max_message,
         body=tcp.max_message,
+        message_octets=tcp.max_message,
     )
 
 
-def tls(settings: Settings) -> Tls:
-    """Return the TLS side of connections, with a certificate of our own making if none is given. EnvironmentFault."""
+def tls(settings: Settings) -> TlsSettings | None:
+    """Return the files and rules of TLS, None where nothing wants TLS.
+
+    A certificate is made for listeners that are given none. Raises EnvironmentFault if it cannot be written.
+    """
     sip = settings.sip
-    listener = next((one for one in sip.listen if one.uri.transport == "tls" and one.certificate), None)
-    certificate = listener.certificate if listener else sip.certificate
-    key = listener.key if listener else sip.key
-    if certificate is None:
-        addresses = [one.uri.address for one in sip.listen if not is_wildcard(one.uri.address)]
+    secure = [one for one in sip.listen if one.uri.transport == "tls"]
+    if not secure and not any(_is_secure(uri) for trunk in settings.trunks.values() for uri in _uris(trunk)):
+        return None
+    certificate, key = sip.certificate, sip.key
+    if certificate is None and any(one.certificate is None for one in secure):
+        addresses = [one.uri.address for one in secure if not is_wildcard(one.uri.address)]
         certificate, key = ensure_certificate(
             settings.storage.directory, sip.domain or "tandem", addresses, datetime.now(UTC)
         )
@@ -78,21 +101,17 @@ def tls(settings: Settings) -> Tls:
         host: Verification(verify=False, authorities=authorities)
         for trunk in settings.trunks.values()
         if not trunk.verify
-        for host in _hosts(trunk)
+        for host in (uri.host.lower() for uri in _uris(trunk))
     }
-    return Tls(
-        TlsSettings(
-            Path(certificate),
-            Path(key or certificate),
-            default=Verification(authorities=authorities),
-            destinations=unverified,
-        )
-    )
+    return TlsSettings(certificate, key, default=Verification(authorities=authorities), destinations=unverified)
 
 
-def _hosts(trunk: Trunk) -> set[str]:
-    uris = [trunk.address] + ([trunk.outbound_proxy] if trunk.outbound_proxy else [])
-    return {Uri.parse(uri).host for uri in uris}
+def _uris(trunk: Trunk) -> list[Uri]:
+    return [Uri.parse(text) for text in (trunk.address, trunk.outbound_proxy) if text]
+
+
+def _is_secure(uri: Uri) -> bool:
+    return uri.scheme == "sips" or (uri.params.get("transport") or "").lower() == "tls"
 
 
 def media_settings(settings: Settings) -> MediaSettings:

@@ -13,10 +13,6 @@ __all__ = ["PENDING", "pending_keys"]
 
 PENDING = (
     "sip.max_forwards",
-    "sip.receive_buffer",
-    "sip.dscp",
-    "sip.trace",
-    "sip.listen.*.local_networks",
     "media.rtcp.interval",
     "trunks.*.codecs",
     "trunks.*.health",

@@ -46,7 +46,8 @@ class Listener(Section):
     external_address: Address | None = None
     """The address that peers outside the local networks are told; overrides that of `sip`."""
     local_networks: Networks | None = None
-    """Networks whose hosts are told the address listened on; overrides those of `sip`."""
+    """Networks whose hosts are told the address listened on; overrides those of `sip`. Both are about signalling;
+    `media` has its own."""
     certificate: FilePath | None = None
     """The certificate of a `tls://` listener (PEM, with its chain); overrides that of `sip`."""
     key: FilePath | None = None
@@ -71,7 +72,7 @@ class Tcp(Section):
     """Connections that are open at once."""
     max_connections_per_address: int = Field(default=500, ge=1, le=1_000_000)
     """Connections that are open at once from one address."""
-    max_message: Size = 65_536
+    max_message: Annotated[Size, Field(ge=1024, le=2**30)] = 65_536
     """The largest message that is read, headers and body; a larger one closes the connection."""
     idle_timeout: Duration = 3600.0
     """A connection on which nothing comes for so long is closed."""
@@ -112,9 +113,9 @@ class Trace(Section):
     """What is kept in memory of recent calls for `pbx calls --trace`."""
 
     calls: int = Field(default=1000, ge=0, le=1_000_000)
-    """How many calls; 0 keeps nothing."""
-    messages: int = Field(default=64, ge=1, le=10_000)
-    """How many messages of each."""
+    """How many calls, of two legs each; 0 keeps nothing."""
+    messages: int = Field(default=64, ge=2, le=10_000)
+    """How many messages of each leg: the first ones and the last ones. One of more than 2 KiB counts as several."""
 
 
 class Sip(Section):
@@ -156,7 +157,7 @@ class Sip(Section):
     """Max-Forwards of the calls that begin here; others pass on theirs less one."""
     keep_alive: Duration | None = 25.0
     """How often a phone behind NAT is sent a few bytes, so that its router keeps the way open; `null` never."""
-    receive_buffer: Size = 4 * 1024 * 1024
+    receive_buffer: Annotated[Size, Field(ge=4096, le=2**30)] = 4 * 1024 * 1024
     """Size of a UDP socket's receive buffer, so that a burst is not lost."""
     dscp: int = Field(default=24, ge=0, le=63)
     """DSCP of signalling packets; 24 is CS3."""

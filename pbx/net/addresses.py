@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 from pbx.net.transport import family_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+    from ipaddress import IPv4Network, IPv6Network
 
     from pbx.net.transport import Address, Listener
 
-__all__ = ["DEFAULT_LOCAL_NETWORKS", "AddressBook", "may_send_to"]
+__all__ = ["DEFAULT_LOCAL_NETWORKS", "AddressBook", "LocalNetworks", "may_send_to"]
 
 DEFAULT_LOCAL_NETWORKS = (
     "10.0.0.0/8",
@@ -34,17 +35,38 @@ _CACHE_SECONDS = 60.0
 _DISCARD_PORT = 9
 
 
+class LocalNetworks:
+    """Networks whose hosts reach us as we are, with no router in between that translates addresses.
+
+    Asked of every peer, so the answers for up to 4,096 hosts are remembered.
+    """
+
+    def __init__(self, networks: Iterable[str | IPv4Network | IPv6Network]) -> None:
+        self._networks = tuple(ip_network(network, strict=False) for network in networks)
+        self._known: dict[str, bool] = {}
+
+    def __contains__(self, host: str) -> bool:
+        """Return whether the numeric `host` is in one of them."""
+        known = self._known.get(host)
+        if known is None:
+            if len(self._known) >= _CACHED:
+                self._known.clear()
+            address = ip_address(host.partition("%")[0])
+            known = any(address in network for network in self._networks)
+            self._known[host] = known
+        return known
+
+
 class AddressBook:
     """Answers for a peer's address: from which address the kernel reaches it, and which one it should be told.
 
-    Both answers are remembered for a minute for up to 4,096 peers; asking the kernel costs five system calls.
+    The kernel's answer is remembered for a minute for up to 4,096 peers; asking it costs five system calls.
     """
 
     def __init__(self, seconds: Callable[[], float], local_networks: tuple[str, ...] = DEFAULT_LOCAL_NETWORKS) -> None:
         self._seconds = seconds
-        self._networks = tuple(ip_network(text, strict=False) for text in local_networks)
+        self._networks = LocalNetworks(local_networks)
         self._sources: dict[str, tuple[str, float]] = {}
-        self._local: dict[str, bool] = {}
 
     def source_towards(self, host: str) -> str:
         """Return the local address that the kernel would use towards the numeric `host`, empty if there is no way.
@@ -61,20 +83,12 @@ class AddressBook:
         self._sources[host] = (source, now + _CACHE_SECONDS)
         return source
 
-    def is_local(self, host: str) -> bool:
-        """Return whether the numeric `host` is in one of the local networks."""
-        known = self._local.get(host)
-        if known is None:
-            if len(self._local) >= _CACHED:
-                self._local.clear()
-            address = ip_address(host.partition("%")[0])
-            known = any(address in network for network in self._networks)
-            self._local[host] = known
-        return known
-
     def advertised(self, listener: Listener, local: Address, peer: str) -> Address:
         """Return what the peer at the numeric host `peer` is told of a listener that it reaches at `local`."""
-        if listener.external is None or self.is_local(peer):
+        if listener.external is None:
+            return local
+        inside = self._networks if listener.local_networks is None else listener.local_networks
+        if peer in inside:
             return local
         return listener.external[0], listener.external[1] or local[1]
 

@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IHandshakeListener, IPushProducer
 from twisted.internet.protocol import Protocol as TwistedProtocol
 from zope.interface import implementer  # type: ignore[import-untyped]
 
+from pbx.net.udp import mark
 from pbx.sip.framing import PING, PONG, StreamFramer
 from pbx.sip.parser import MessageError
 from pbx.sip.stack import Flow
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from twisted.python.failure import Failure
 
     from pbx.net.counters import Counters
-    from pbx.net.transport import Address
+    from pbx.net.transport import Address, SocketOptions
 
 __all__ = ["State", "StreamConnection", "StreamLimits", "Target"]
 
@@ -49,6 +50,8 @@ class StreamLimits:
     write_stall: float = 20.0
     headers: int = 65_536
     body: int = 262_144
+    message_octets: int = 327_680
+    """Headers and body together."""
     farewell: float = 2.0
     """How long an orderly close may take before the connection is reset."""
 
@@ -72,6 +75,7 @@ class Owner(Protocol):
     """Who keeps the connections: `pbx.net.tcp.StreamTransport`."""
 
     limits: StreamLimits
+    options: SocketOptions
     counters: Counters
     kind: str
 
@@ -134,7 +138,7 @@ class StreamConnection(TwistedProtocol):
 
     def __init__(self, owner: Owner, *, secure: bool, target: Target | None = None) -> None:
         self._owner = owner
-        self._framer = StreamFramer(owner.limits.headers, owner.limits.body)
+        self._framer = StreamFramer(owner.limits.headers, owner.limits.body, owner.limits.message_octets)
         self.secure = secure
         self.target = target
         self.peer_names: tuple[str, ...] = ()
@@ -329,6 +333,7 @@ class StreamConnection(TwistedProtocol):
         sock = getattr(self._wire, "transport", self._wire).getHandle()
         if not isinstance(sock, socket.socket):
             return
+        mark(sock, self._owner.options.dscp)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         # A peer that vanished is noticed within two minutes of silence, or 30 seconds after something was sent to it.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from pbx.net.connection import StreamConnection, Target
     from pbx.net.tls import Tls
+    from pbx.net.transport import Listener
 
 __all__ = ["accepting", "opening"]
 
@@ -37,12 +38,12 @@ class Transport(Protocol):
         """Take that a connection could not be opened."""
 
 
-def accepting(transport: Transport, tls: Tls | None, reactor: object) -> object:
-    """Return the factory of a listener; with `tls` its connections are wrapped."""
+def accepting(transport: Transport, tls: Tls | None, reactor: object, listener: Listener) -> object:
+    """Return the factory of a listener; with `tls` its connections are wrapped, under its certificate."""
     factory = _Acceptor(transport)
     if tls is None:
         return factory
-    creator = cast("IOpenSSLServerConnectionCreator", tls.accepting())
+    creator = cast("IOpenSSLServerConnectionCreator", tls.accepting(listener.certificate, listener.key))
     return _TlsFactory(creator, False, cast("IProtocolFactory", factory), cast("IReactorTime", reactor))
 
 

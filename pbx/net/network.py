@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from pbx.errors import EnvironmentFault
 from pbx.net.addresses import AddressBook
 from pbx.net.keepalive import KeepAlives
 from pbx.net.tcp import StreamReactor, StreamTransport
-from pbx.net.transport import family_of, is_wildcard
+from pbx.net.transport import SocketOptions, family_of, is_wildcard
 from pbx.net.udp import Readers, UdpTransport
 from pbx.sip.framing import PING
 
@@ -50,18 +51,21 @@ class RealNetwork:
         tls: Tls | None = None,
         limits: StreamLimits | None = None,
         book: AddressBook | None = None,
+        options: SocketOptions | None = None,
     ) -> None:
         self._reactor = reactor
         self._counters = counters
         self._book = book or AddressBook(clock.seconds)
+        self._options = options or SocketOptions()
         self._udp: list[UdpTransport] = []
-        self._streams = {"tcp": StreamTransport(reactor, clock, counters, limits)}
-        if tls is not None:
-            self._streams["tls"] = StreamTransport(reactor, clock, counters, limits, tls)
-        self._tls = tls
         self._keep_alives = KeepAlives(clock, self._ping)
-        for stream in self._streams.values():
-            stream.flow_gone = self._keep_alives.forget
+        self._new_stream = partial(StreamTransport, reactor, clock, counters, limits, options=self._options)
+        self._streams: dict[str, StreamTransport] = {}
+        self._tls: Tls | None = None
+        self._sink: Sink | None = None
+        self._add_stream("tcp", None)
+        if tls is not None:
+            self.use_tls(tls)
         self._bound: list[tuple[Listener, socket.socket]] = []
         try:
             for listener in listeners:
@@ -70,9 +74,21 @@ class RealNetwork:
             self.stop()
             raise
 
+    def _add_stream(self, transport: str, tls: Tls | None) -> None:
+        stream = self._new_stream(tls=tls)
+        stream.flow_gone = self._keep_alives.forget
+        stream.sink = self._sink
+        self._streams[transport] = stream
+
+    def use_tls(self, tls: Tls) -> None:
+        """Offer TLS, if it is not offered yet: connections of our own need no listener."""
+        if self._tls is None:
+            self._tls = tls
+            self._add_stream("tls", tls)
+
     def _bind(self, listener: Listener) -> None:
         if listener.transport == "udp":
-            self._udp.append(UdpTransport(listener, self._book, self._counters))
+            self._udp.append(UdpTransport(listener, self._book, self._counters, self._options))
             return
         stream = self._streams.get(listener.transport)
         if stream is None:
@@ -83,6 +99,7 @@ class RealNetwork:
 
     def start(self, sink: Sink) -> None:
         """Begin to hand what arrives to `sink`."""
+        self._sink = sink
         for udp in self._udp:
             udp.start(self._reactor, sink)
         for stream in self._streams.values():
@@ -93,6 +110,7 @@ class RealNetwork:
 
     def stop(self) -> None:
         """Close everything, without further word to the sink."""
+        self._sink = None
         self._keep_alives.stop()
         for udp in self._udp:
             udp.stop()
@@ -103,10 +121,10 @@ class RealNetwork:
         for stream in self._streams.values():
             stream.stop()
 
-    def reload_certificates(self) -> bool:
-        """Take certificate files that have changed; return whether any had. Raises EnvironmentFault, and keeps the
-        old ones."""
-        return self._tls is not None and self._tls.reload()
+    @property
+    def tls(self) -> Tls | None:
+        """The TLS side of connections; None where TLS is not offered."""
+        return self._tls
 
     @property
     def listening(self) -> tuple[tuple[Listener, Address], ...]:

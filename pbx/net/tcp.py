@@ -11,7 +11,8 @@ from pbx.errors import EnvironmentFault
 from pbx.net.connection import StreamConnection, StreamLimits
 from pbx.net.factories import accepting, opening
 from pbx.net.tls import fault_noted
-from pbx.net.udp import bind
+from pbx.net.transport import SocketOptions
+from pbx.net.udp import bind, mark
 from pbx.net.wheel import Wheel
 
 if TYPE_CHECKING:
@@ -74,9 +75,11 @@ class StreamTransport:
         counters: Counters,
         limits: StreamLimits | None = None,
         tls: Tls | None = None,
+        options: SocketOptions | None = None,
     ) -> None:
         self.kind = "tls" if tls is not None else "tcp"
         self.limits = limits or StreamLimits()
+        self.options = options or SocketOptions()
         self.counters = counters
         self.seconds = clock.seconds
         self.sink: Sink | None = None
@@ -97,8 +100,12 @@ class StreamTransport:
     # Listening
 
     def bind(self, listener: Listener) -> socket.socket:
-        """Return a listening socket for `accept`. Raises EnvironmentFault."""
+        """Return a listening socket for `accept`. Raises EnvironmentFault, also for a certificate that cannot be
+        used."""
+        if self._tls is not None:
+            self._tls.present(listener.certificate, listener.key)
         sock = bind(listener, socket.SOCK_STREAM)
+        mark(sock, self.options.dscp)
         try:
             sock.listen(_BACKLOG)
         except OSError as error:
@@ -108,7 +115,7 @@ class StreamTransport:
 
     def accept(self, listener: Listener, sock: socket.socket) -> None:
         """Accept connections from a socket that `bind` gave."""
-        factory = accepting(self, self._tls, self._reactor)
+        factory = accepting(self, self._tls, self._reactor, listener)
         port = self._reactor.adoptStreamPort(sock.fileno(), sock.family, factory)
         local = sock.getsockname()
         self._ports.append((listener, port, (local[0], local[1])))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,17 +12,17 @@ from OpenSSL import SSL
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator, IOpenSSLServerConnectionCreator
 from zope.interface import implementer  # type: ignore[import-untyped]
 
-from pbx.errors import EnvironmentFault, UsageError
+from pbx.errors import EnvironmentFault
 from pbx.net.certificates import is_for, names_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from OpenSSL.crypto import X509
 
     from pbx.net.connection import Target
 
-__all__ = ["CIPHERS", "Tls", "TlsSettings", "Verification", "fault_noted"]
+__all__ = ["CIPHERS", "Tls", "TlsSettings", "TlsState", "Verification", "fault_noted"]
 
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:ECDHE+AES:!aNULL:!eNULL:!PSK:!SRP:!MD5:!3DES"
 """For TLS 1.2: forward secrecy only, authenticated encryption first, CBC last for phones that know nothing else."""
@@ -74,46 +74,71 @@ class TlsSettings:
     ciphers: str = CIPHERS
 
 
+_Pair = tuple["Path | None", "Path | None"]
+"""The files of a certificate and its key; None for those of the settings."""
+
+
+@dataclass(frozen=True, slots=True)
+class TlsState:
+    """Settings with their files read, so that all change at once."""
+
+    settings: TlsSettings
+    stamp: tuple[object, ...]
+    servers: dict[_Pair, SSL.Context]
+    clients: dict[Verification, SSL.Context] = field(default_factory=dict)
+
+
 class Tls:
     """Makes the TLS side of connections. Raises EnvironmentFault if the files cannot be used."""
 
     def __init__(self, settings: TlsSettings) -> None:
-        self._settings = settings
-        self._clients: dict[Verification, SSL.Context] = {}
-        self._stamp = self._files()
-        self._server = self._server_context() if settings.certificate is not None else None
+        self._state = _read(settings, () if settings.certificate is None else ((None, None),))
+
+    def present(self, certificate: Path | None, key: Path | None) -> None:
+        """Read what a listener shows; None stands for what the settings name. Raises EnvironmentFault."""
+        pair = certificate, key
+        if pair not in self._state.servers:
+            self._state = _read(self._state.settings, (*self._state.servers, pair))
+
+    def prepare(self, settings: TlsSettings | None = None) -> TlsState | None:
+        """Read the files of other settings, or again those of the present ones; None if nothing has changed.
+
+        May run in another thread than that of the connections. Raises EnvironmentFault; nothing has changed then.
+        """
+        state = self._state
+        settings = settings or state.settings
+        if settings == state.settings and _files(settings, state.servers) == state.stamp:
+            return None
+        return _read(settings, state.servers)
+
+    def take(self, state: TlsState) -> None:
+        """Put in force what `prepare` gave: for new connections, those that are open stay as they are."""
+        self._state = state
 
     def reload(self) -> bool:
-        """Read the files again if any has changed; return whether it had.
+        """Read the files again if any has changed; return whether it had. Raises as `prepare` does."""
+        state = self.prepare()
+        if state is not None:
+            self.take(state)
+        return state is not None
 
-        New connections take what is new, those that are open stay as they are. If the new files cannot be used,
-        EnvironmentFault is raised and everything stays as it was.
-        """
-        stamp = self._files()
-        if stamp == self._stamp:
-            return False
-        self._server = self._server_context() if self._settings.certificate is not None else None
-        self._clients.clear()
-        self._stamp = stamp
-        return True
-
-    def accepting(self) -> object:
-        """Return what makes the TLS side of accepted connections."""
-        return _Accepting(self)
+    def accepting(self, certificate: Path | None = None, key: Path | None = None) -> object:
+        """Return what makes the TLS side of accepted connections, with a certificate that `present` was told of."""
+        return _Accepting(self, (certificate, key))
 
     def connecting(self, target: Target) -> object:
         """Return what makes the TLS side of a connection to `target`. Raises EnvironmentFault."""
         host = target[1] or target[0][0]
-        rule = self.rule(host)
-        context = self._clients.get(rule)
+        rule, clients = self.rule(host), self._state.clients
+        context = clients.get(rule)
         if context is None:
-            context = self._clients[rule] = self._client_context(rule)
+            context = clients[rule] = _client_context(self._state.settings, rule)
         return _Connecting(context, rule.name or host)
 
     def rule(self, host: str) -> Verification:
         """Return how the domain or numeric `host` is verified."""
-        destinations = self._settings.destinations or {}
-        return destinations.get(host.lower(), self._settings.default)
+        settings = self._state.settings
+        return (settings.destinations or {}).get(host.lower(), settings.default)
 
     def verify(self, tls: SSL.Connection, target: Target | None) -> tuple[tuple[str, ...], str]:
         """Return the names that the peer has proven, and why it is refused (an empty text if it is not).
@@ -134,53 +159,66 @@ class Tls:
             return names, ""
         return names, f"its certificate is for {', '.join(names) or 'nobody'}, not for {wanted}"
 
-    def current_server_context(self) -> SSL.Context:
-        """Return the context of accepted connections."""
-        if self._server is None:
-            raise UsageError("TLS is listened on without a certificate")
-        return self._server
+    def server_context(self, pair: _Pair) -> SSL.Context:
+        """Return the context of connections that a listener accepts."""
+        return self._state.servers[pair]
 
-    def _files(self) -> tuple[object, ...]:
-        settings = self._settings
-        rules = (settings.default, *(settings.destinations or {}).values())
-        paths = [str(settings.certificate or ""), str(settings.key or ""), settings.client_authorities]
-        paths += [path for rule in rules for path in (rule.authorities, rule.certificate, rule.key)]
-        return tuple(_stamp(path) for path in paths if path)
 
-    def _server_context(self) -> SSL.Context:
-        context = self._context(str(self._settings.certificate), str(self._settings.key))
-        if self._settings.client_authorities:
-            mode = SSL.VERIFY_PEER
-            if self._settings.require_client:
-                mode |= SSL.VERIFY_FAIL_IF_NO_PEER_CERT
-            _trust(context, self._settings.client_authorities)
-            context.set_verify(mode, _note_fault)
-            # OpenSSL wants a name for the sessions of clients that show a certificate.
-            context.set_session_id(b"tandem")
-        return context
+def _read(settings: TlsSettings, pairs: Iterable[_Pair]) -> TlsState:
+    """Read every file that settings and listeners name; those of servers to connect to are left until that is done."""
+    pairs = tuple(pairs)
+    stamp = _files(settings, pairs)
+    return TlsState(settings, stamp, {pair: _server_context(settings, pair) for pair in pairs})
 
-    def _client_context(self, rule: Verification) -> SSL.Context:
-        own = not rule.certificate
-        context = self._context(
-            str(self._settings.certificate or "") if own else rule.certificate,
-            str(self._settings.key or "") if own else rule.key or rule.certificate,
-        )
-        if rule.verify:
-            _trust(context, rule.authorities)
-            context.set_verify(SSL.VERIFY_PEER, _note_fault)
-        return context
 
-    def _context(self, certificate: str, key: str) -> SSL.Context:
-        context = SSL.Context(SSL.TLS_METHOD)
-        context.set_min_proto_version(SSL.TLS1_2_VERSION)
-        context.set_options(SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION | SSL.OP_CIPHER_SERVER_PREFERENCE)
-        try:
-            context.set_cipher_list(self._settings.ciphers.encode())
-        except SSL.Error:
-            raise EnvironmentFault(f"OpenSSL knows none of the ciphers {self._settings.ciphers}") from None
-        if certificate:
-            _show(context, certificate, key)
-        return context
+def _files(settings: TlsSettings, pairs: Iterable[_Pair]) -> tuple[object, ...]:
+    rules = (settings.default, *(settings.destinations or {}).values())
+    paths = [str(settings.certificate or ""), str(settings.key or ""), settings.client_authorities]
+    paths += [str(path) for pair in pairs for path in pair if path is not None]
+    paths += [path for rule in rules for path in (rule.authorities, rule.certificate, rule.key)]
+    return tuple(_stamp(path) for path in paths if path)
+
+
+def _server_context(settings: TlsSettings, pair: _Pair) -> SSL.Context:
+    certificate, key = pair if pair[0] is not None else (settings.certificate, settings.key)
+    if certificate is None:
+        raise EnvironmentFault("TLS cannot be listened on without a certificate")
+    context = _context(settings, str(certificate), str(key or certificate))
+    if settings.client_authorities:
+        mode = SSL.VERIFY_PEER
+        if settings.require_client:
+            mode |= SSL.VERIFY_FAIL_IF_NO_PEER_CERT
+        _trust(context, settings.client_authorities)
+        context.set_verify(mode, _note_fault)
+        # OpenSSL wants a name for the sessions of clients that show a certificate.
+        context.set_session_id(b"tandem")
+    return context
+
+
+def _client_context(settings: TlsSettings, rule: Verification) -> SSL.Context:
+    own = not rule.certificate
+    context = _context(
+        settings,
+        str(settings.certificate or "") if own else rule.certificate,
+        str(settings.key or "") if own else rule.key or rule.certificate,
+    )
+    if rule.verify:
+        _trust(context, rule.authorities)
+        context.set_verify(SSL.VERIFY_PEER, _note_fault)
+    return context
+
+
+def _context(settings: TlsSettings, certificate: str, key: str) -> SSL.Context:
+    context = SSL.Context(SSL.TLS_METHOD)
+    context.set_min_proto_version(SSL.TLS1_2_VERSION)
+    context.set_options(SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION | SSL.OP_CIPHER_SERVER_PREFERENCE)
+    try:
+        context.set_cipher_list(settings.ciphers.encode())
+    except SSL.Error:
+        raise EnvironmentFault(f"OpenSSL knows none of the ciphers {settings.ciphers}") from None
+    if certificate:
+        _show(context, certificate, key)
+    return context
 
 
 def _show(context: SSL.Context, certificate: str, key: str) -> None:
@@ -233,11 +271,12 @@ def fault_noted(tls: SSL.Connection) -> str:
 
 @implementer(IOpenSSLServerConnectionCreator)
 class _Accepting:
-    def __init__(self, tls: Tls) -> None:
+    def __init__(self, tls: Tls, pair: _Pair) -> None:
         self._tls = tls
+        self._pair = pair
 
     def serverConnectionForTLS(self, tlsProtocol: object) -> SSL.Connection:  # noqa: N802, N803
-        return SSL.Connection(self._tls.current_server_context(), None)
+        return SSL.Connection(self._tls.server_context(self._pair), None)
 
 
 @implementer(IOpenSSLClientConnectionCreator)

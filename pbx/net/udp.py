@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 from pbx.errors import EnvironmentFault
 from pbx.net import icmp
 from pbx.net.stun import binding_response, is_stun
-from pbx.net.transport import family_of, is_wildcard, show
+from pbx.net.transport import SocketOptions, family_of, is_wildcard, show
 from pbx.sip.stack import Flow
 
 if TYPE_CHECKING:
@@ -24,11 +24,9 @@ if TYPE_CHECKING:
     from pbx.net.counters import Counters
     from pbx.net.transport import Address, Listener, Sink
 
-__all__ = ["UdpTransport", "bind"]
+__all__ = ["UdpTransport", "bind", "mark"]
 
-BUFFER_BYTES = 4 * 1024 * 1024
-"""Asked for each way: some 3,000 INVITEs, two seconds of 1,500 requests a second while the process is held up."""
-
+_SEND_BUFFER = 4 * 1024 * 1024
 _DATAGRAM = 65535
 _READS_A_WAKE_UP = 32
 """At 70 microseconds a message it takes two milliseconds until timers and other sockets have their turn."""
@@ -42,6 +40,7 @@ _MEMINFO_DROPS = 8
 _IP_PKTINFO, _IP_MTU_DISCOVER, _IP_PMTUDISC_DONT = 8, 10, 0
 _IN_PKTINFO = struct.Struct("=I4s4s")
 _IN6_PKTINFO = struct.Struct("=16sI")
+_DEFAULT_OPTIONS = SocketOptions()
 
 
 class Readers(Protocol):
@@ -79,13 +78,23 @@ def bind(listener: Listener, kind: socket.SocketKind) -> socket.socket:
     return sock
 
 
+def mark(sock: socket.socket, dscp: int) -> None:
+    """Have what a socket sends carry a code point (RFC 2474 §3: the upper six bits of the octet)."""
+    if sock.family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, dscp << 2)
+    else:
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, dscp << 2)
+
+
 class UdpTransport:
     """Receives and sends SIP over one bound UDP socket.
 
     `local` is the address it is bound to, with the real port. Raises EnvironmentFault if the address cannot be had.
     """
 
-    def __init__(self, listener: Listener, book: AddressBook, counters: Counters) -> None:
+    def __init__(
+        self, listener: Listener, book: AddressBook, counters: Counters, options: SocketOptions = _DEFAULT_OPTIONS
+    ) -> None:
         self.listener = listener
         self._book = book
         self._counters = counters
@@ -93,7 +102,7 @@ class UdpTransport:
         self._v6 = family_of(listener.host) == 6
         self._wildcard = is_wildcard(listener.host)
         self.local: Address = (listener.host, self._socket.getsockname()[1])
-        self._prepare()
+        self._prepare(options)
         # The event loop (libuv) stops watching a descriptor that reports an error, and with IP_RECVERR a UDP socket
         # does so at each ICMP message. It watches this epoll instance instead, which only ever reports something to
         # read.
@@ -104,13 +113,17 @@ class UdpTransport:
         self._sink: Sink | None = None
         self._reactor: Readers | None = None
 
-    def _prepare(self) -> None:
+    def _prepare(self, options: SocketOptions) -> None:
         sock = self._socket
-        for option, forced in ((socket.SO_RCVBUF, _SO_RCVBUFFORCE), (socket.SO_SNDBUF, _SO_SNDBUFFORCE)):
-            sock.setsockopt(socket.SOL_SOCKET, option, BUFFER_BYTES)
+        for option, forced, octets in (
+            (socket.SO_RCVBUF, _SO_RCVBUFFORCE, options.receive_buffer),
+            (socket.SO_SNDBUF, _SO_SNDBUFFORCE, _SEND_BUFFER),
+        ):
+            sock.setsockopt(socket.SOL_SOCKET, option, octets)
             # The kernel reports twice what it was asked for (socket(7)).
-            if sock.getsockopt(socket.SOL_SOCKET, option) < 2 * BUFFER_BYTES and not self._force(forced):
+            if sock.getsockopt(socket.SOL_SOCKET, option) < 2 * octets and not self._force(forced, octets):
                 self._counters["udp_buffer_short"] += 1
+        mark(sock, options.dscp)
         icmp.enable(sock)
         if self._v6:
             if self._wildcard:
@@ -121,9 +134,9 @@ class UdpTransport:
             if self._wildcard:
                 sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
 
-    def _force(self, option: int) -> bool:
+    def _force(self, option: int, octets: int) -> bool:
         try:
-            self._socket.setsockopt(socket.SOL_SOCKET, option, BUFFER_BYTES)
+            self._socket.setsockopt(socket.SOL_SOCKET, option, octets)
         except PermissionError:
             return False
         return True

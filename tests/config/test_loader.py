@@ -185,8 +185,8 @@ def test_no_fault_or_setting_shows_a_secret(tmp_path: Path) -> None:
             "1:17: media.ports (20000-20003) has room for 1 calls only",
         ),
         (
-            "trunks: {a: {address: sip:a, health: {interval: 30s}}}",
-            "1:30: `health` has no effect yet",
+            "extensions: {'101': {password: longenough, mailbox: '1'}}",
+            "1:44: `mailbox` has no effect yet",
         ),
     ],
 )
@@ -196,14 +196,10 @@ def test_warnings(tmp_path: Path, text: str, says: str) -> None:
 
 
 def test_keys_without_effect_are_said(tmp_path: Path) -> None:
-    text = (
-        "sip: {listen: [{uri: 'udp://1.1.1.1', local_networks: []}], dscp: 3}\n"
-        "extensions: {'1': {password: longenough, mailbox: '1'}}"
-    )
+    text = "extensions:\n  '1': {password: longenough, mailbox: '1'}\n  '2': {mailbox: '2', password: longenough}\n"
     assert warnings(tmp_path, text) == [
-        "1:39: `local_networks` has no effect yet; the server does not heed it",
-        "1:61: `dscp` has no effect yet; the server does not heed it",
-        "2:42: `mailbox` has no effect yet; the server does not heed it",
+        "2:31: `mailbox` has no effect yet; the server does not heed it",
+        "3:9: `mailbox` has no effect yet; the server does not heed it",
     ]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pbx.net.addresses import AddressBook, may_send_to
+from pbx.net.addresses import AddressBook, LocalNetworks, may_send_to
 from pbx.net.clock import Clock, TwistedClock
 from pbx.net.counters import COUNTERS, Counters
 from pbx.net.keepalive import KeepAlives
@@ -196,6 +196,19 @@ def test_who_is_inside_sees_the_inner_address(peer: str, expected: tuple[str, in
     without_port = Listener("udp", "192.168.1.1", 5060, ("203.0.113.5", 0))
     assert book.advertised(without_port, ("192.168.1.1", 5060), "198.51.100.1") == ("203.0.113.5", 5060)
     assert book.advertised(Listener("udp", "192.168.1.1", 5060), ("192.168.1.1", 5060), peer)[0] == "192.168.1.1"
+
+
+def test_a_listener_may_have_local_networks_of_its_own() -> None:
+    book = AddressBook(lambda: 0.0, ("192.168.0.0/16",))
+    inside = LocalNetworks(["10.0.0.0/8", "fc00::/7"])
+    listener = Listener("udp", "192.168.1.1", 5060, ("203.0.113.5", 0), inside)
+    own = ("192.168.1.1", 5060)
+    for _ in range(2):  # the second answer is remembered
+        assert book.advertised(listener, own, "10.1.2.3") == own
+        assert book.advertised(listener, own, "192.168.7.7") == ("203.0.113.5", 5060)
+    assert "fd00::1%eth0" in inside
+    for number in range(5000):
+        assert f"10.0.{number >> 8}.{number & 255}" in inside
 
 
 @pytest.mark.parametrize(

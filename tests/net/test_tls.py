@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from pbx.errors import EnvironmentFault, UsageError
+from pbx.errors import EnvironmentFault
 from pbx.net.certificates import ensure_certificate, is_for, names_of
 from pbx.net.connection import StreamLimits
 from pbx.net.counters import Counters
@@ -269,21 +269,70 @@ def test_a_verified_client_has_names_and_may_ask_for_an_alias(bench: Bench) -> N
     assert gone.flow is None
 
 
+def test_each_listener_shows_its_own_certificate(bench: Bench) -> None:
+    certificate, key = bench.certificate("own", "own.example")
+    other, other_key = bench.certificate("other", "other.example")
+    listeners = [Listener("tls", "127.0.0.1", 0), Listener("tls", "127.0.0.1", 0, certificate=other, key=other_key)]
+    tls = Tls(TlsSettings(certificate, key))
+    network = RealNetwork(bench.world.reactor, bench.world.clock, listeners, bench.counters, tls=tls)
+    bench.closers.append(network.stop)
+    network.start(bench.heard)
+    first, second = (address for _, address in network.listening)
+    assert bench.phone(first, trusting(certificate), "own.example").up
+    assert bench.phone(second, trusting(other), "other.example").up
+    assert not bench.phone(second, trusting(certificate), "own.example").up
+    newer, newer_key = bench.certificate("newer", "newer.example")
+    os.replace(newer, other)
+    os.replace(newer_key, other_key)
+    assert tls.reload()
+    assert bench.phone(second, trusting(other), "newer.example").up
+    assert bench.phone(first, trusting(certificate), "own.example").up
+
+
+def test_a_listener_needs_a_certificate_that_can_be_used(bench: Bench) -> None:
+    _, key = bench.certificate("own", "own.example")
+    for tls, listener, fault in (
+        (Tls(TlsSettings(None, None)), Listener("tls", "127.0.0.1", 0), "without a certificate"),
+        (Tls(TlsSettings(None, None)), Listener("tls", "127.0.0.1", 0, certificate=key, key=key), "no certificate"),
+    ):
+        with pytest.raises(EnvironmentFault, match=fault):
+            RealNetwork(bench.world.reactor, bench.world.clock, [listener], bench.counters, tls=tls)
+
+
+def test_other_settings_hold_from_the_next_connection_on(bench: Bench) -> None:
+    certificate, key = bench.certificate("own", "own.example")
+    address, _ = bench.server((certificate, key))
+    strict = TlsSettings(None, None, default=Verification())
+    tls = Tls(strict)
+    network = RealNetwork(bench.world.reactor, bench.world.clock, [], bench.counters)
+    bench.closers.append(network.stop)
+    network.start(bench.heard)
+    assert bench.connects(network, address, "own.example").detail == "tls is not offered here"
+    network.use_tls(tls)
+    assert "its certificate is refused" in bench.connects(network, address, "own.example").detail
+    assert tls.prepare(strict) is None
+    state = tls.prepare(TlsSettings(None, None, default=Verification(verify=False)))
+    assert state is not None
+    tls.take(state)
+    assert bench.connects(network, address, "own.example").flow is not None
+
+
 # Reloading
 
 
 def test_new_files_are_taken_without_a_restart(bench: Bench) -> None:
     certificate, key = bench.certificate("own", "old.example")
     network, address = bench.network(TlsSettings(certificate, key))
+    assert network.tls is not None
     old = trusting(certificate)
     phone = bench.phone(address, old, "old.example")
     phone.tls.sendall(OPTIONS)
     flow = bench.flow()
-    assert network.reload_certificates() is False
+    assert network.tls.reload() is False
     newer, newer_key = bench.certificate("new", "new.example")
     os.replace(newer, certificate)
     os.replace(newer_key, key)
-    assert network.reload_certificates() is True
+    assert network.tls.reload() is True
     assert bench.phone(address, trusting(certificate), "new.example").up
     assert not bench.phone(address, old, "old.example").up
     # The connection that was there goes on.
@@ -294,18 +343,19 @@ def test_new_files_are_taken_without_a_restart(bench: Bench) -> None:
 def test_faulty_new_files_change_nothing(bench: Bench) -> None:
     certificate, key = bench.certificate("own", "old.example")
     network, address = bench.network(TlsSettings(certificate, key))
+    assert network.tls is not None
     context = trusting(certificate)
     _, wrong = bench.certificate("other", "other.example")
     good = key.read_bytes()
     key.write_bytes(wrong.read_bytes())
     with pytest.raises(EnvironmentFault, match=r"no private key in PEM form that belongs to"):
-        network.reload_certificates()
+        network.tls.reload()
     certificate.write_text("rubbish")
     with pytest.raises(EnvironmentFault, match="holds no certificate in PEM form"):
-        network.reload_certificates()
+        network.tls.reload()
     certificate.unlink()
     with pytest.raises(EnvironmentFault, match="cannot be read: No such file"):
-        network.reload_certificates()
+        network.tls.reload()
     assert bench.phone(address, context, "old.example").up
     assert good
 
@@ -366,5 +416,5 @@ def test_who_has_no_certificate_can_connect_and_not_accept(bench: Bench) -> None
     network.send(waiting.flow, OPTIONS)
     bench.world.until(lambda: accepted and accepted[0].step() and accepted[0].got == OPTIONS)
     assert Tls(settings).reload() is False
-    with pytest.raises(UsageError):
-        Tls(settings).current_server_context()
+    with pytest.raises(EnvironmentFault, match="without a certificate"):
+        Tls(settings).present(None, None)

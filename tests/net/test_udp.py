@@ -12,8 +12,8 @@ from pbx.errors import EnvironmentFault
 from pbx.net import icmp
 from pbx.net.addresses import AddressBook
 from pbx.net.counters import Counters
-from pbx.net.transport import Listener
-from pbx.net.udp import BUFFER_BYTES, UdpTransport
+from pbx.net.transport import Listener, SocketOptions
+from pbx.net.udp import UdpTransport
 from pbx.sip.stack import Flow
 from tests.support.loopback import Heard, World
 
@@ -180,8 +180,17 @@ def test_what_the_kernel_drops_is_counted(bench: Bench) -> None:
 
 def test_buffers_are_as_large_as_asked_for_or_it_is_counted(bench: Bench) -> None:
     udp = bench.listen("127.0.0.1")
-    granted = udp._socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) >= 2 * BUFFER_BYTES
+    granted = udp._socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) >= 2 * SocketOptions().receive_buffer
     assert granted == (bench.counters["udp_buffer_short"] == 0)
+
+
+@HOSTS
+def test_sockets_are_as_the_options_say(bench: Bench, host: str) -> None:
+    udp = UdpTransport(Listener("udp", host, 0), bench.book, bench.counters, SocketOptions(65_536, 46))
+    assert udp._socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) == 2 * 65_536
+    level = (socket.IPPROTO_IPV6, socket.IPV6_TCLASS) if ":" in host else (socket.IPPROTO_IP, socket.IP_TOS)
+    assert udp._socket.getsockopt(*level) == 46 << 2
+    udp.stop()
 
 
 @pytest.mark.parametrize("datagram", [b"\r\n\r\n", b"\r\n", b"\0\0\0\0", b"", b"jaK\0"])
