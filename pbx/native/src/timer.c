@@ -2,8 +2,6 @@
 
 #include <stdlib.h>
 
-#include "clock.h"
-
 static void put(struct timers *timers, uint32_t place, struct timer *timer) {
     timers->heap[place - 1] = timer;
     timer->place = place;
@@ -71,16 +69,6 @@ void timers_fire(struct timers *timers, uint64_t now) {
         timer_cancel(timers, timer);
         timer->fire(timer, now);
     }
-}
-
-int timers_wait(const struct timers *timers, uint64_t now) {
-    if (timers->count == 0)
-        return -1;
-    uint64_t due = timers->heap[0]->due;
-    if (due <= now)
-        return 0;
-    uint64_t wait = (due - now + MILLISECOND - 1) / MILLISECOND;
-    return wait > 60000 ? 60000 : (int)wait;
 }
 
 void timers_free(struct timers *timers) {

@@ -24,8 +24,10 @@ bool timer_set(struct timers *timers, struct timer *timer, uint64_t due);
 void timer_cancel(struct timers *timers, struct timer *timer);
 /* Fires what is due. A timer that fires is unset first, and may set itself again. */
 void timers_fire(struct timers *timers, uint64_t now);
-/* Milliseconds until the next one, rounded up; -1 if none. */
-int timers_wait(const struct timers *timers, uint64_t now);
+/* When the next one is due; 0 if none is set. */
+static inline uint64_t timers_next(const struct timers *timers) {
+    return timers->count == 0 ? 0 : timers->heap[0]->due;
+}
 void timers_free(struct timers *timers);
 
 #endif

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -123,21 +124,39 @@ static void carry_out_commands(struct worker *worker) {
     }
 }
 
-/* Commands come after the packets of a round: no endpoint that epoll has named is freed before its turn. */
+/* A timerfd that is set when the next timer changes costs less than a timeout that the kernel sets up for every wait. */
+static void set_alarm(struct worker *worker) {
+    uint64_t next = timers_next(&worker->timers);
+    if (next == worker->alarm_at)
+        return;
+    struct itimerspec when = {.it_value = {.tv_sec = (time_t)(next / SECOND), .tv_nsec = (long)(next % SECOND)}};
+    timerfd_settime(worker->alarm, TFD_TIMER_ABSTIME, &when, NULL);
+    worker->alarm_at = next;
+}
+
+/* Timers and commands come after the packets of a round: no endpoint that epoll has named is freed before its turn. */
 static void *run(void *argument) {
     struct worker *worker = argument;
     struct epoll_event events[EVENTS_A_ROUND];
     while (!worker->stopping) {
-        int count = epoll_wait(worker->epoll, events, EVENTS_A_ROUND, timers_wait(&worker->timers, worker->now));
-        bool commanded = false;
+        bool alarmed = false, commanded = false;
+        set_alarm(worker);
+        int count = epoll_wait(worker->epoll, events, EVENTS_A_ROUND, -1);
         worker->now = clock_now();
         for (int i = 0; i < count; i++) {
-            if (events[i].data.ptr == NULL)
+            if (events[i].data.ptr == &worker->alarm)
+                alarmed = true;
+            else if (events[i].data.ptr == &worker->inbox)
                 commanded = true;
             else
                 endpoint_readable(worker, events[i].data.ptr);
         }
-        timers_fire(&worker->timers, worker->now);
+        if (alarmed) {
+            uint64_t expirations;
+            if (read(worker->alarm, &expirations, sizeof expirations) > 0)
+                worker->alarm_at = 0;
+            timers_fire(&worker->timers, worker->now);
+        }
         if (commanded)
             carry_out_commands(worker);
     }
@@ -151,8 +170,15 @@ void worker_destroy(struct worker *worker) {
     table_free(&worker->recordings);
     timers_free(&worker->timers);
     inbox_destroy(&worker->inbox);
+    if (worker->alarm >= 0)
+        close(worker->alarm);
     if (worker->epoll >= 0)
         close(worker->epoll);
+}
+
+static bool watch(struct worker *worker, int fd, void *what) {
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = what};
+    return epoll_ctl(worker->epoll, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
 bool worker_prepare(struct worker *worker, struct engine *engine) {
@@ -160,9 +186,9 @@ bool worker_prepare(struct worker *worker, struct engine *engine) {
     worker->engine = engine;
     worker->now = clock_now();
     worker->epoll = epoll_create1(EPOLL_CLOEXEC);
-    struct epoll_event wake = {.events = EPOLLIN, .data.ptr = NULL};
-    return inbox_init(&worker->inbox) && worker->epoll >= 0 &&
-           epoll_ctl(worker->epoll, EPOLL_CTL_ADD, worker->inbox.fd, &wake) == 0;
+    worker->alarm = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    return inbox_init(&worker->inbox) && worker->epoll >= 0 && worker->alarm >= 0 &&
+           watch(worker, worker->inbox.fd, &worker->inbox) && watch(worker, worker->alarm, &worker->alarm);
 }
 
 bool worker_start(struct worker *worker, struct engine *engine) {

@@ -20,6 +20,8 @@ struct worker {
     struct engine *engine;
     pthread_t thread;
     int epoll;
+    int alarm;                   /* a timerfd for the next timer */
+    uint64_t alarm_at;           /* what it is set to; 0: not set */
     bool stopping;
     uint64_t now;                /* taken once a round */
     uint64_t feeds;              /* the last number given to a feed */
