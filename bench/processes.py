@@ -1,58 +1,124 @@
-"""Starting servers under measurement and reading what they use, from /proc."""
+"""Processes under measurement: starting and ending them, ports for them, and what they use, from the kernel."""
 
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import subprocess
+import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Usage", "free_udp_port", "running", "usage", "wait_for"]
+__all__ = ["LOOPBACK", "Usage", "free_ports", "free_range", "lines_of", "running", "say", "usage", "wait_for"]
 
-_TICK = os.sysconf("SC_CLK_TCK")
+LOOPBACK = "127.0.0.1"
 
 
+@dataclass(frozen=True)
 class Usage:
-    """CPU seconds and resident KiB of a process (all its threads, not its children) at one moment."""
+    """What a process uses at one moment, all its threads together, without its children."""
 
-    def __init__(self, pid: int) -> None:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        self.cpu = (int(fields[11]) + int(fields[12])) / _TICK
-        status = Path(f"/proc/{pid}/status").read_text()
-        self.resident = int(status.partition("VmRSS:")[2].split()[0])
-        self.descriptors = len(os.listdir(f"/proc/{pid}/fd"))
+    at: float
+    """Seconds of the monotonic clock."""
+    cpu: float
+    """CPU seconds so far, to the nanosecond."""
+    resident: int
+    """KiB."""
+    descriptors: int
+    threads: int
 
 
 def usage(pid: int) -> Usage:
-    """Return what a process has used so far."""
-    return Usage(pid)
+    """Return what a process has used so far, and holds now."""
+    # What clock_getcpuclockid(3) returns for a process; /proc/PID/stat counts only in ticks of 10 ms.
+    cpu = time.clock_gettime((~pid << 3) | 2)
+    at = time.monotonic()
+    status = Path(f"/proc/{pid}/status").read_text()
+    return Usage(
+        at,
+        cpu,
+        int(status.partition("VmRSS:")[2].split()[0]),
+        len(os.listdir(f"/proc/{pid}/fd")),
+        int(status.partition("Threads:")[2].split()[0]),
+    )
 
 
-def free_udp_port() -> int:
-    """Return a UDP port that is free on loopback now."""
+def say(text: str) -> None:
+    """Tell how far it is; on standard error, so that the table can be piped."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports that are free on loopback now, for UDP and TCP."""
+    found: list[int] = []
+    with ExitStack() as held:
+        while len(found) < count:
+            tcp = held.enter_context(socket.socket())
+            tcp.bind((LOOPBACK, 0))
+            udp = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            try:
+                udp.bind(tcp.getsockname())
+            except OSError:
+                continue
+            found.append(int(tcp.getsockname()[1]))
+    return found
+
+
+def free_range(size: int) -> tuple[int, int]:
+    """Return the first and last of `size` UDP ports in a row, below those that the system hands out, of which all but
+    a few are free now: who is given a range passes over what others hold."""
+    for _ in range(100):
+        first = random.randrange(10_000, 32_000 - size, 2)
+        if sum(not _is_free(port) for port in range(first, first + size)) <= size // 100:
+            return first, first + size - 1
+    raise OSError(f"no {size} UDP ports in a row are free")
+
+
+def _is_free(port: int) -> bool:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+        try:
+            sock.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True
 
 
-def wait_for(condition, seconds: float, what: str) -> None:  # type: ignore[no-untyped-def]
-    """Wait until `condition()` is true; TimeoutError naming `what` otherwise."""
+def wait_for(condition: Callable[[], bool], seconds: float, what: str, process: subprocess.Popen[bytes]) -> None:
+    """Wait until `condition()` is true; TimeoutError or RuntimeError naming `what` if it does not come to that."""
     end = time.monotonic() + seconds
     while not condition():
+        if process.poll() is not None:
+            raise RuntimeError(f"{what}: the process ended with {process.returncode}")
         if time.monotonic() > end:
             raise TimeoutError(f"{what}: not within {seconds:.0f} s")
         time.sleep(0.05)
 
 
+def lines_of(log: Path, most: int = 20) -> str:
+    """Return the last lines of a log."""
+    return "\n".join(log.read_text(errors="replace").splitlines()[-most:]) if log.exists() else ""
+
+
 @contextmanager
-def running(command: Sequence[str], log: Path, cwd: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a server in the background, its output in `log`; ended by SIGTERM, or SIGKILL after ten seconds."""
+def running(
+    command: Sequence[str], log: Path, cwd: Path | None = None, environ: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a process in the background, its output in `log`; ended by SIGTERM, or SIGKILL after ten seconds."""
     with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=cwd)
+        process = subprocess.Popen(
+            command,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            cwd=cwd,
+            env={**os.environ, **(environ or {})},
+        )
         try:
             yield process
         finally:

@@ -1,122 +1,131 @@
-"""CPU per signalling-only call: SIPp → server → SIPp over UDP loopback, for Tandem and for sippy's b2bua_simple in the
-same run."""
+"""What a signalling-only call costs: SIPp → server → SIPp over UDP on loopback, for Tandem and sippy's b2bua_simple,
+and SIPp → SIPp to know what of the set-up delay is SIPp's own."""
 
 from __future__ import annotations
 
-import argparse
-import csv
-import subprocess
-import sys
-import tempfile
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.processes import running, usage, wait_for
+from bench.processes import LOOPBACK, free_ports, lines_of, running, say, usage
+from bench.sipp import Calls, callee, calling, percentile, results
+from bench.table import Heading, Line, Row, number, ratio
+from bench.tandem import tandem
 
-__all__ = ["Result", "measure_sippy", "measure_tandem"]
+__all__ = ["rows"]
 
-_ROOT = Path(__file__).resolve().parent.parent
-_SERVER, _CALLER, _CALLEE = 5060, 5180, 5170
+_PAUSE = 1.0
+"""Seconds between two loads."""
 
 
 @dataclass(frozen=True)
-class Result:
-    """One measured server."""
+class _Measured:
+    calls: Calls
+    cpu: float
+    """Milliseconds a call."""
+
+
+@dataclass(frozen=True)
+class _Server:
+    """A server under load; `pid` is 0 if there is none between the two SIPps."""
 
     name: str
-    rate: int
-    calls: int
-    failed: int
-    cpu_per_call: float
-    """Milliseconds."""
-    resident: int
-    """KiB at the end."""
-    setup: float
-    """SIPp's mean response time of the INVITE in milliseconds."""
+    pid: int
+    port: int
+    caller: int
 
 
-def _sipp(arguments: list[str], directory: Path, seconds: float) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(
-        ["sipp", *arguments],
-        cwd=directory,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        timeout=seconds,
-        check=False,
+def _load(folder: Path, server: _Server, rate: int, seconds: float) -> _Measured:
+    calls = max(1, round(rate * seconds))
+    before = usage(server.pid).cpu if server.pid else 0.0
+    with calling(folder, server.port, server.caller, rate, calls) as process:
+        process.wait()
+    after = usage(server.pid).cpu if server.pid else 0.0
+    found = _Measured(results(folder, calls), (after - before) / calls * 1000)
+    delay = percentile(found.calls.delays, 0.5)
+    say(f"  {server.name}, {rate}/s: {found.calls.failed} of {calls} failed, {found.cpu:.2f} ms CPU, {delay:.1f} ms")
+    time.sleep(_PAUSE)
+    return found
+
+
+@contextmanager
+def _tandem(folder: Path) -> Iterator[_Server]:
+    with tandem(folder) as server, callee(folder, server.callee):
+        yield _Server("Tandem", server.pid, server.port, server.caller)
+
+
+@contextmanager
+def _sippy(folder: Path, program: Path) -> Iterator[_Server]:
+    port, caller, target = free_ports(3)
+    command = [str(program), "-f", "-l", LOOPBACK, "-p", str(port), "-n", f"{LOOPBACK}:{target}"]
+    log = folder / "sippy.log"
+    with callee(folder, target), running(command, log, cwd=folder) as process:
+        time.sleep(2)  # it says nothing when it is up
+        if process.poll() is not None:
+            raise RuntimeError(f"sippy's b2bua_simple did not start:\n{lines_of(log)}")
+        yield _Server("sippy", process.pid, port, caller)
+
+
+@contextmanager
+def _nobody(folder: Path) -> Iterator[_Server]:
+    caller, target = free_ports(2)
+    with callee(folder, target):
+        yield _Server("SIPp to SIPp", 0, target, caller)
+
+
+def _measure(folder: Path, server: _Server, rates: Sequence[int], seconds: float) -> dict[int, _Measured]:
+    if server.pid:
+        _load(folder, server, 20, 2)  # what is loaded and allocated at the first calls is not counted
+    return {rate: _load(folder, server, rate, seconds) for rate in rates}
+
+
+def rows(folder: Path, rates: Sequence[int], seconds: float, sippy: Path | None) -> list[Line]:
+    """Measure and return the lines of the table; without `sippy` only Tandem's."""
+    with _nobody(folder) as nobody:
+        direct = _measure(folder, nobody, rates, seconds)
+    with _tandem(folder) as server:
+        ours = _measure(folder, server, rates, seconds)
+    theirs: dict[int, _Measured] = {}
+    if sippy is not None:
+        with _sippy(folder, sippy) as server:
+            theirs = _measure(folder, server, rates, seconds)
+    lines: list[Line] = [Heading("A signalling-only call, SIPp → server → SIPp over UDP", "sippy b2bua_simple")]
+    lines += [_cpu(rate, ours[rate], theirs.get(rate)) for rate in rates]
+    for rate in rates:
+        lines += [_delay(rate, share, ours[rate], theirs.get(rate), direct[rate]) for share in (0.5, 0.99)]
+    lines += [_failed(rate, ours[rate], theirs.get(rate)) for rate in rates]
+    return lines
+
+
+def _cpu(rate: int, ours: _Measured, theirs: _Measured | None) -> Row:
+    beside = number(theirs.cpu, "ms") if theirs else ""
+    share = ours.cpu / theirs.cpu if theirs else None
+    met = ours.cpu <= 1.1 and (share is None or share <= 0.25)
+    return Row(f"CPU at {rate} calls/s", number(ours.cpu, "ms"), beside, ratio(share), "≤ 0.25; ≤ 1.1 ms", met)
+
+
+def _delay(rate: int, share: float, ours: _Measured, theirs: _Measured | None, direct: _Measured) -> Row:
+    without = percentile(direct.calls.delays, share)
+    added = percentile(ours.calls.delays, share) - without
+    other = percentile(theirs.calls.delays, share) - without if theirs else None
+    return Row(
+        f"set-up delay added at {rate} calls/s, p{share * 100:.0f}",
+        number(added, "ms"),
+        number(other, "ms") if other is not None else "",
+        ratio(added / other if other else None),
+        "≤ 2 ms" if share == 0.5 else "",
+        added <= 2 if share == 0.5 else None,
     )
 
 
-def _load(directory: Path, rate: int, calls: int, number: str) -> tuple[int, int, float]:
-    """Make calls; return how many succeeded, how many failed, and the mean response time in milliseconds."""
-    stats = directory / "uac.csv"
-    stats.unlink(missing_ok=True)
-    arguments = ["-sn", "uac", f"127.0.0.1:{_SERVER}", "-s", number, "-i", "127.0.0.1", "-p", str(_CALLER)]
-    arguments += ["-mp", "6100", "-r", str(rate), "-m", str(calls), "-d", "500", "-l", str(rate * 20), "-nostdin"]
-    arguments += ["-recv_timeout", "10000", "-trace_stat", "-stf", str(stats), "-fd", "1"]
-    _sipp(arguments, directory, calls / rate + 60)
-    with stats.open() as file:
-        last = list(csv.DictReader(file, delimiter=";"))[-1]
-    clock = last.get("ResponseTime1(C)", "00:00:00:000")
-    hours, minutes, seconds, micro = [*clock.split(":"), "0", "0", "0", "0"][:4]
-    response = (int(hours) * 3600 + int(minutes) * 60 + int(seconds)) * 1000 + int(micro) / 1000
-    return int(last["SuccessfulCall(C)"]), int(last["FailedCall(C)"]), response
-
-
-def _measure(name: str, command: list[str], directory: Path, rate: int, seconds: int, ready: str) -> Result:
-    log = directory / "server.log"
-    uas = ["sipp", "-sn", "uas", "-i", "127.0.0.1", "-p", str(_CALLEE), "-mp", "6200", "-nostdin"]
-    with running(uas, directory / "uas.log", cwd=directory), running(command, log, cwd=_ROOT) as server:
-        if ready:
-            wait_for(lambda: ready in log.read_text(errors="replace"), 20, f"{name} to be ready")
-        else:
-            time.sleep(2)
-        _load(directory, rate, rate * 3, "3000")  # warm-up
-        before = usage(server.pid)
-        done, failed, response = _load(directory, rate, rate * seconds, "3000")
-        after = usage(server.pid)
-    cpu = (after.cpu - before.cpu) / max(done + failed, 1) * 1000
-    return Result(name, rate, done, failed, cpu, after.resident, response)
-
-
-def measure_tandem(rate: int, seconds: int) -> Result:
-    """Measure Tandem with the two-trunk configuration of the examples."""
-    with tempfile.TemporaryDirectory() as folder:
-        directory = Path(folder)
-        for name in ("config/bridge.yaml", "dialplans/bridge-dialplan.yaml"):
-            text = (_ROOT / name).read_text().replace("../dialplans/", "")
-            text = text.replace("directory: var", f"directory: {directory}/var")
-            (directory / Path(name).name).write_text(text)
-        command = [str(Path(sys.executable).parent / "pbx"), "serve", "-c", str(directory / "bridge.yaml")]
-        return _measure("Tandem", command, directory, rate, seconds, "ready")
-
-
-def measure_sippy(program: str, rate: int, seconds: int) -> Result:
-    """Measure sippy's b2bua_simple; `program` is its path."""
-    with tempfile.TemporaryDirectory() as folder:
-        command = [program, "-f", "-l", "127.0.0.1", "-p", str(_SERVER), "-n", f"127.0.0.1:{_CALLEE}"]
-        command += ["-L", f"{folder}/sippy.log"]
-        return _measure("sippy b2bua_simple", command, Path(folder), rate, seconds, "")
-
-
-def main() -> None:
-    """Print both figures and their ratio."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rate", type=int, default=50, help="calls a second")
-    parser.add_argument("--seconds", type=int, default=20)
-    parser.add_argument("--sippy", help="path of b2bua_simple; without it only Tandem is measured")
-    options = parser.parse_args()
-    results = [measure_tandem(options.rate, options.seconds)]
-    if options.sippy:
-        results.append(measure_sippy(options.sippy, options.rate, options.seconds))
-    for result in results:
-        print(
-            f"{result.name:22} {result.rate:4}/s  {result.calls:6} calls  {result.failed:4} failed  "
-            f"{result.cpu_per_call:6.2f} ms CPU a call  {result.resident / 1024:6.1f} MiB  {result.setup:6.2f} ms"
-        )
-    if len(results) == 2:
-        print(f"Tandem / sippy: {results[0].cpu_per_call / results[1].cpu_per_call:.2f}")
-
-
-if __name__ == "__main__":
-    main()
+def _failed(rate: int, ours: _Measured, theirs: _Measured | None) -> Row:
+    return Row(
+        f"calls failed at {rate} calls/s, of {ours.calls.done + ours.calls.failed:,}",
+        str(ours.calls.failed),
+        str(theirs.calls.failed) if theirs else "",
+        "",
+        "0",
+        ours.calls.failed == 0,
+    )
