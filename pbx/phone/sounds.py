@@ -1,0 +1,105 @@
+"""Sound files: silence, tones and melodies made, and what is in one measured. 16-bit PCM in WAV.
+
+Everything is plain Python: a phone's sounds are seconds long, and nothing here runs while audio does.
+"""
+
+from __future__ import annotations
+
+import math
+import wave
+from array import array
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+__all__ = ["Sound", "melody", "read_wav", "share_of_tone", "tone", "write_silence", "write_wav"]
+
+_LOUDNESS: Final = 8000
+"""Peak of a tone: 12 dB below full scale."""
+_RAMP: Final = 0.01
+"""Seconds in which a tone rises and falls, so that it does not click."""
+
+
+class Sound:
+    """Samples of one or more channels at one rate in Hz."""
+
+    __slots__ = ("channels", "rate")
+
+    def __init__(self, rate: int, *channels: array[int]) -> None:
+        self.rate = rate
+        self.channels = channels
+
+    @property
+    def seconds(self) -> float:
+        """How long it lasts."""
+        return len(self.channels[0]) / self.rate if self.channels else 0.0
+
+
+def tone(frequency: float, seconds: float, rate: int = 8000) -> array[int]:
+    """Return a tone of `frequency` Hz that swells in and out."""
+    count = round(seconds * rate)
+    ramp = max(1, min(round(_RAMP * rate), count // 2))
+    step = 2 * math.pi * frequency / rate
+    return array(
+        "h",
+        [
+            round(_LOUDNESS * math.sin(step * place) * min(1.0, (place + 1) / ramp, (count - place) / ramp))
+            for place in range(count)
+        ],
+    )
+
+
+def melody(notes: Sequence[float], seconds: float, rate: int = 8000) -> array[int]:
+    """Return tones one after the other, `seconds` each."""
+    samples = array("h")
+    for note in notes:
+        samples.extend(tone(note, seconds, rate))
+    return samples
+
+
+def write_wav(path: Path, sound: Sound) -> None:
+    """Write a sound. Raises OSError."""
+    channels = sound.channels
+    mixed = array("h", bytes(2 * len(channels) * len(channels[0])))
+    for number, samples in enumerate(channels):
+        mixed[number :: len(channels)] = samples
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(len(channels))
+        file.setsampwidth(2)
+        file.setframerate(sound.rate)
+        file.writeframes(mixed.tobytes())
+
+
+def write_silence(path: Path, seconds: float, rate: int = 8000) -> None:
+    """Write so many seconds of silence. Raises OSError."""
+    write_wav(path, Sound(rate, array("h", bytes(2 * round(seconds * rate)))))
+
+
+def read_wav(path: Path) -> Sound:
+    """Read a WAV of 16-bit PCM. Raises OSError, and ValueError for what is none."""
+    try:
+        with wave.open(str(path), "rb") as file:
+            if file.getsampwidth() != 2:
+                raise ValueError(f"{path} does not hold 16-bit samples")
+            count = file.getnchannels()
+            mixed = array("h", file.readframes(file.getnframes()))
+            return Sound(file.getframerate(), *(mixed[number::count] for number in range(count)))
+    except (wave.Error, EOFError) as error:
+        raise ValueError(f"{path} is no WAV file: {error}") from None
+
+
+def share_of_tone(samples: Sequence[int], rate: int, frequency: float) -> float:
+    """Return how much of the energy lies at `frequency` Hz, 0 to 1, by Goertzel's algorithm; 0 for silence.
+
+    The resolution is 1 / duration: a tenth of a second tells tones 10 Hz apart.
+    """
+    count = len(samples)
+    energy = sum(sample * sample for sample in samples)
+    if not energy:
+        return 0.0
+    turn = 2 * math.cos(2 * math.pi * frequency / rate)
+    before = last = 0.0
+    for sample in samples:
+        before, last = last, sample + turn * last - before
+    power = before * before + last * last - turn * before * last
+    return min(1.0, 2 * power / (count * energy))
