@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from socket import AF_INET, AF_INET6, inet_pton
 
@@ -66,6 +66,8 @@ class LatchPolicy(Enum):
 
     AUTOMATIC = "automatic"
     """Where the leg asks for it, and where a peer on a public address says a private one: it sits behind NAT."""
+    ASKED = "asked"
+    """Where the leg asks for it, and nowhere else."""
     ALWAYS = "always"
     NEVER = "never"
 
@@ -78,6 +80,8 @@ class MediaSettings:
     """Bound for IPv4 peers, or for all. A wildcard needs `external_address`, or a leg that says what stands for it."""
     address6: str = ""
     """Bound for IPv6 peers; empty: they get `address`."""
+    follow_signalling: bool = False
+    """Bind our own end of a leg's signalling instead, where that is known and of the family that the peer wants."""
     external_address: str = ""
     """Told to IPv4 peers outside `local_networks` (a 1:1 NAT before us); empty: what is bound."""
     external_address6: str = ""
@@ -92,7 +96,8 @@ class MediaSettings:
         "fc00::/7",
     )
     codecs: tuple[str, ...] = ()
-    """Voice codecs (encoding names) that may pass, in the order in which we offer them ourselves; empty: any may."""
+    """Voice codecs (encoding names) that may pass to and from legs without a list of their own, best first; empty: any
+    may, in the order of the other side."""
     packet_time: int = 20
     """Milliseconds a packet that we send, unless the peer asks for another."""
     no_media_timeout: int = 60_000
@@ -116,44 +121,50 @@ class MediaSettings:
             raise ConfigurationError(tuple(faults))
 
     @cached_property
-    def _allowed(self) -> frozenset[str]:
-        # Whoever lists voice codecs does not mean to lose the keys that a caller presses.
-        return _COMPANIONS.union(name.lower() for name in self.codecs) if self.codecs else frozenset()
-
-    @cached_property
     def _local(self) -> tuple[_Network, ...]:
         return tuple(ip_network(network, strict=False) for network in self.local_networks)
 
-    @cached_property
-    def own_codecs(self) -> tuple[PayloadFormat, ...]:
-        """What we offer when there is no other side whose wishes to carry: voice codecs, and telephone-event.
+    def own_codecs(self, names: tuple[str, ...] = ()) -> tuple[PayloadFormat, ...]:
+        """Return what we offer when there is no other side whose wishes to carry: voice codecs, and telephone-event.
 
-        No voice codec is among them if `codecs` allows none that the engine can make.
+        `names` are those of the leg, empty for `codecs`. No voice codec is there if they allow none that the engine can
+        make.
         """
-        names = [name.lower() for name in self.codecs] or list(ENGINE_CODECS[:-1])
+        names = tuple([name.lower() for name in names or self.codecs]) or ENGINE_CODECS[:-1]
         voices = [_OWN[name] for name in names if name in _OWN]
         rates = {voice.rate for voice in voices}
         events = [_OWN_EVENT] if rates - {48000} else []
         return tuple(voices + events + ([_OWN_EVENT_48] if 48000 in rates else []))
 
-    def permitted(self, codecs: Iterable[PayloadFormat], decodable_only: bool) -> tuple[PayloadFormat, ...]:
-        """Return those of `codecs` that may pass, in their order; with `decodable_only` those the engine can decode."""
-        allowed = self._allowed
+    def permitted(
+        self, codecs: Iterable[PayloadFormat], decodable_only: bool, names: tuple[str, ...] = ()
+    ) -> tuple[PayloadFormat, ...]:
+        """Return those of `codecs` that may pass; with `decodable_only` those the engine can decode.
+
+        `names` are those of the leg, empty for `codecs`. They come in the order of that list, voices first; without one
+        as they are given.
+        """
+        ranks = _ranks(names or self.codecs)
         passed: list[PayloadFormat] = []
         for codec in codecs:
             name = codec.name.lower()
-            if name in _NEVER or (allowed and name not in allowed) or (decodable_only and not _decodable(codec)):
+            if name in _NEVER or (ranks and name not in ranks) or (decodable_only and not _decodable(codec)):
                 continue
             if codec.rate > _HIGHEST_RATE or codec.channels > _MOST_CHANNELS:
                 continue
             passed.append(codec)
+        if ranks:
+            passed.sort(key=lambda codec: ranks[codec.name.lower()])
         while len(passed) > MAXIMUM_FORMATS:
             voices = [codec for codec in passed if not codec.is_companion]
             passed.remove(voices[-1] if len(voices) > 1 else passed[-1])
         return tuple(passed)
 
-    def bind_address(self, remote: str) -> str:
-        """Return what to bind for a peer at `remote` (numeric, or empty if it is not known yet)."""
+    def bind_address(self, remote: str, local: str = "") -> str:
+        """Return what to bind for a peer at `remote` whose signalling comes to `local`, our own address; both are
+        numeric, or empty while they are not known."""
+        if self.follow_signalling and local and (not remote or (":" in remote) == (":" in local)):
+            return local
         return self.address6 if self.address6 and ":" in remote else self.address
 
     def advertised(self, bound: str, peer: str, local: str) -> str:
@@ -185,9 +196,25 @@ class MediaSettings:
 
         `leg` is what the leg asks for, `said` the peer's media address, `peer` where it signals from (may be empty).
         """
+        if self.latch is LatchPolicy.ASKED:
+            return leg
         if self.latch is not LatchPolicy.AUTOMATIC:
             return self.latch is LatchPolicy.ALWAYS
         return leg or (bool(peer) and said != peer and is_private(said) and not is_private(peer))
+
+
+@lru_cache(maxsize=256)
+def _ranks(names: tuple[str, ...]) -> dict[str, int]:
+    """Return the places of codecs in a list; empty for an empty list.
+
+    Whoever lists voice codecs does not mean to lose the keys that a caller presses.
+    """
+    if not names:
+        return {}
+    ranks = dict.fromkeys(_COMPANIONS, len(names))
+    for place, name in enumerate(names):
+        ranks.setdefault(name.lower(), place)
+    return ranks
 
 
 def _decodable(codec: PayloadFormat) -> bool:

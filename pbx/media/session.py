@@ -108,19 +108,23 @@ class MediaSession:
 
     # -- legs
 
-    def open(self, leg: str, *, latch: bool = True, peer: str = "", local: str = "") -> None:
+    def open(
+        self, leg: str, *, latch: bool = True, peer: str = "", local: str = "", codecs: tuple[str, ...] = ()
+    ) -> None:
         """Ask for a leg's stream. Once its Opened event was given to `on_event`, the leg is `ready`.
 
         `latch`: believe the first source of media over the address said (phones yes, trunks no). `peer` is the numeric
         address that the leg's signalling comes from, `local` our own towards it; each may be left out while unknown.
+        `codecs` names the voice codecs that may pass to and from it, best first; empty for those of the settings.
         """
         media = self._ensure(leg)
         stream = self._streams[leg]
         if stream.requested:
             raise UsageError(f"leg {leg} is open already")
         stream.requested, stream.latch, stream.peer, stream.local_hint = True, latch, peer, local
+        stream.codecs = codecs
         view, _, _ = media.source()
-        bound = self._settings.bind_address(view.address if view and is_numeric(view.address) else peer)
+        bound = self._settings.bind_address(view.address if view and is_numeric(view.address) else peer, local)
         self._commands.append(Open(stream.id, self._call, bound))
 
     def close(self, leg: str) -> None:
@@ -190,7 +194,7 @@ class MediaSession:
         view, codecs, direction = self._leg(source).source()
         if view is None:
             raise UsageError(f"leg {source} has said nothing yet")
-        permitted = self._settings.permitted(codecs, decodable_only or bool(self._recordings))
+        permitted = self._permitted(leg, source, codecs, decodable_only)
         mux = self._settings.rtcp_mux is RtcpMux.OFFER
         return self._leg(leg).make_offer(permitted, direction, mux, view.packet_time, view.maximum_packet_time)
 
@@ -202,8 +206,7 @@ class MediaSession:
         view, codecs, direction = self._leg(source).source()
         if view is None:
             raise UsageError(f"leg {source} has said nothing yet")
-        permitted = self._settings.permitted(codecs, bool(self._recordings))
-        return self._answer(self._leg(leg), permitted, direction, view.packet_time)
+        return self._answer(self._leg(leg), self._permitted(leg, source, codecs), direction, view.packet_time)
 
     def local_answer(self, leg: str, direction: Direction = Direction.SENDRECV) -> SessionDescription:
         """Return our own answer to a leg's offer, for sound that the engine makes or takes.
@@ -213,13 +216,15 @@ class MediaSession:
         """
         media = self._leg(leg)
         view = media.answerable
-        chosen = _one_voice(self._settings.permitted(view.codecs, decodable_only=True)) if view else ()
+        names = self._streams[leg].codecs
+        chosen = _one_voice(self._settings.permitted(view.codecs, decodable_only=True, names=names)) if view else ()
         return self._answer(media, chosen, direction, self._settings.packet_time)
 
     def local_offer(self, leg: str, direction: Direction = Direction.SENDRECV) -> SessionDescription:
         """Return an offer of our own, for a leg that nobody else is connected to yet."""
         media, settings = self._leg(leg), self._settings
-        codecs = [_numbered(codec, media.remember_number(codec)) for codec in settings.own_codecs]
+        own = settings.own_codecs(self._streams[leg].codecs)
+        codecs = [_numbered(codec, media.remember_number(codec)) for codec in own]
         return media.make_offer(codecs, direction, settings.rtcp_mux is RtcpMux.OFFER, settings.packet_time)
 
     def repeat_answer(self, leg: str) -> SessionDescription:
@@ -232,6 +237,15 @@ class MediaSession:
     def rollback(self, leg: str) -> None:
         """Forget a leg's pending offer, ours or the peer's, if there is one. The session stays as it was."""
         self._leg(leg).roll_back()
+
+    def _permitted(
+        self, leg: str, source: str, codecs: tuple[PayloadFormat, ...], decodable_only: bool = False
+    ) -> tuple[PayloadFormat, ...]:
+        """Return what of `codecs`, which `source` can do, may pass to it and to `leg`, in the order of `leg`'s list."""
+        settings, decodable = self._settings, decodable_only or bool(self._recordings)
+        passed = settings.permitted(codecs, decodable, self._streams[source].codecs)
+        names = self._streams[leg].codecs
+        return settings.permitted(passed, decodable, names) if names != self._streams[source].codecs else passed
 
     def _answer(
         self, media: MediaLeg, codecs: tuple[PayloadFormat, ...], direction: Direction, packet_time: int | None

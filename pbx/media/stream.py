@@ -16,7 +16,7 @@ __all__ = ["Stream", "packet_time_of"]
 class Stream:
     """One for each media section of a leg that is in use. For now that is the one audio section."""
 
-    __slots__ = ("closed", "closing", "counts", "id", "latch", "local_hint", "peer", "remote", "requested")
+    __slots__ = ("closed", "closing", "codecs", "counts", "id", "latch", "local_hint", "peer", "remote", "requested")
 
     def __init__(self, name: str) -> None:
         self.id = name
@@ -27,6 +27,8 @@ class Stream:
         self.closed = False
         """The engine said Closed."""
         self.latch = True
+        self.codecs: tuple[str, ...] = ()
+        """The voice codecs that may pass; empty for those of the settings."""
         self.peer = ""
         """Where the leg's signalling comes from; empty while unknown."""
         self.local_hint = ""

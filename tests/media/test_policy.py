@@ -77,6 +77,27 @@ def test_codecs_that_may_pass() -> None:
     assert names(settings.permitted(offered, decodable_only=True)) == ["PCMA", "CN", "telephone-event"]
 
 
+def test_the_best_codec_of_a_list_comes_first() -> None:
+    offered = (EVENT, *[PayloadFormat(number, name, 8000) for number, name in ((0, "PCMU"), (8, "PCMA"), (9, "G722"))])
+    listed = MediaSettings(codecs=("G722", "pcma", "PCMU", "g722"))
+    assert names(listed.permitted(offered, decodable_only=False)) == ["G722", "PCMA", "PCMU", "telephone-event"]
+    assert names(listed.permitted(offered, False, ("PCMU", "G722"))) == ["PCMU", "G722", "telephone-event"]
+    assert names(MediaSettings().permitted(offered, False, ("pcma",))) == ["PCMA", "telephone-event"]
+    assert names(MediaSettings().permitted(offered, False)) == ["telephone-event", "PCMU", "PCMA", "G722"]
+    assert names(listed.own_codecs(("PCMU",))) == ["PCMU", "telephone-event"]
+    assert names(MediaSettings().own_codecs(("pcma", "opus")))[:2] == ["PCMA", "opus"]
+
+
+def test_the_address_of_the_signalling() -> None:
+    settings = MediaSettings(address="192.0.2.1", address6="2001:db8::1", follow_signalling=True)
+    assert settings.bind_address("198.51.100.7", "10.0.0.1") == "10.0.0.1"
+    assert settings.bind_address("", "10.0.0.1") == "10.0.0.1"
+    assert settings.bind_address("2001:db8::7", "10.0.0.1") == "2001:db8::1"
+    assert settings.bind_address("198.51.100.7", "fd00::1") == "192.0.2.1"
+    assert settings.bind_address("198.51.100.7", "") == "192.0.2.1"
+    assert MediaSettings(address="192.0.2.1").bind_address("198.51.100.7", "10.0.0.1") == "192.0.2.1"
+
+
 def test_no_more_formats_than_a_stream_may_have() -> None:
     offered = (*[PayloadFormat(96 + number, f"x{number}", 8000) for number in range(20)], EVENT)
     passed = MediaSettings().permitted(offered, decodable_only=False)
@@ -88,13 +109,13 @@ def test_no_more_formats_than_a_stream_may_have() -> None:
 
 
 def test_what_we_offer_ourselves() -> None:
-    assert names(MediaSettings().own_codecs) == ["opus", "G722", "PCMA", "PCMU", "telephone-event", "telephone-event"]
-    numbers = [codec.payload_type for codec in MediaSettings().own_codecs]
+    assert names(MediaSettings().own_codecs()) == ["opus", "G722", "PCMA", "PCMU", "telephone-event", "telephone-event"]
+    numbers = [codec.payload_type for codec in MediaSettings().own_codecs()]
     assert len(set(numbers)) == len(numbers)
-    assert names(MediaSettings(codecs=("PCMU", "G729", "pcma")).own_codecs) == ["PCMU", "PCMA", "telephone-event"]
-    opus = MediaSettings(codecs=("opus",)).own_codecs
+    assert names(MediaSettings(codecs=("PCMU", "G729", "pcma")).own_codecs()) == ["PCMU", "PCMA", "telephone-event"]
+    opus = MediaSettings(codecs=("opus",)).own_codecs()
     assert [(codec.name, codec.rate) for codec in opus] == [("opus", 48000), ("telephone-event", 48000)]
-    assert MediaSettings(codecs=("G729",)).own_codecs == ()
+    assert MediaSettings(codecs=("G729",)).own_codecs() == ()
 
 
 def test_faulty_settings_are_all_named() -> None:
@@ -113,6 +134,8 @@ def test_faulty_settings_are_all_named() -> None:
         (LatchPolicy.AUTOMATIC, False, "10.0.0.1", "", False),
         (LatchPolicy.ALWAYS, False, "192.0.2.1", "192.0.2.1", True),
         (LatchPolicy.NEVER, True, "10.0.0.1", "192.0.2.1", False),
+        (LatchPolicy.ASKED, True, "192.0.2.1", "192.0.2.1", True),
+        (LatchPolicy.ASKED, False, "10.0.0.1", "192.0.2.1", False),
     ],
 )
 def test_latching(policy: LatchPolicy, leg: bool, said: str, peer: str, expected: bool) -> None:

@@ -127,6 +127,16 @@ class TestAddresses:
         open_streams(made)
         assert "c=IN IP4 203.0.113.7" in text(made.local_offer("a"))
 
+    def test_a_leg_is_bound_to_the_address_of_its_signalling(self) -> None:
+        settings = MediaSettings(address="203.0.113.5", address6="2001:db8::5", follow_signalling=True)
+        made = MediaSession("call", settings, ids())
+        made.open("a", peer="10.9.9.9", local="10.0.0.1")
+        made.open("b", peer="198.51.100.9")
+        assert [command.address for command in made._commands if isinstance(command, Open)] == [
+            "10.0.0.1",
+            "203.0.113.5",
+        ]
+
     def test_an_ipv6_offer_is_bound_by_ipv6(self) -> None:
         made = MediaSession("call", MediaSettings(address="203.0.113.5", address6="2001:db8::5"), ids())
         made.set_remote("a", sdp(address="2001:db8::a"), offer=True)
@@ -259,6 +269,31 @@ class TestRefusals:
             made.offer_to("b", "a")
         with pytest.raises(NegotiationError):
             made.local_answer("a")
+
+    def test_a_leg_may_have_codecs_of_its_own(self) -> None:
+        made = MediaSession("call", MediaSettings(address="203.0.113.5", codecs=("PCMA", "PCMU")), ids())
+        made.open("a", codecs=("G722", "PCMU", "PCMA"))
+        made.open("b", codecs=("pcma", "G722"))
+        made.open("c")
+        open_streams(made)
+        keys = "a=rtpmap:101 telephone-event/8000"
+        made.set_remote("a", sdp(keys, formats="101 0 8 9 18"), offer=True)
+        assert made.offer_to("b", "a").media[0].formats == ("8", "9", "101")
+        assert made.offer_to("c", "a").media[0].formats == ("8", "0", "101")
+        made.set_remote("b", sdp(keys, formats="8 9 101"), offer=False)
+        assert made.answer_to("a", "b").media[0].formats == ("9", "8", "101")
+        assert made.local_answer("a").media[0].formats == ("9", "101")
+        assert made.local_offer("c").media[0].formats == ("8", "0", "101")
+        assert made.local_offer("b").media[0].formats == ("8", "9", "101")
+
+    def test_legs_whose_lists_share_nothing(self) -> None:
+        made = MediaSession("call", MediaSettings(address="203.0.113.5"), ids())
+        made.open("a", codecs=("PCMU",))
+        made.open("b", codecs=("PCMA",))
+        open_streams(made)
+        made.set_remote("a", sdp(formats="0 8"), offer=True)
+        with pytest.raises(NegotiationError):
+            made.offer_to("b", "a")
 
     def test_an_offer_of_our_own_without_a_codec_of_the_engine(self) -> None:
         made = session(MediaSettings(address="203.0.113.5", codecs=("G729",)))

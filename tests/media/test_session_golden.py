@@ -162,9 +162,9 @@ m=audio 0 RTP/AVP 8
         "a policy of codecs, and rtcp-mux offered",
         CALLER + "m=audio 41234 RTP/AVP 9 18 8 0 101\na=rtpmap:101 telephone-event/8000\n",
         OURS
-        + """m=audio 20100 RTP/AVP 18 0 101
-a=rtpmap:18 G729/8000
+        + """m=audio 20100 RTP/AVP 0 18 101
 a=rtpmap:0 PCMU/8000
+a=rtpmap:18 G729/8000
 a=rtpmap:101 telephone-event/8000
 a=rtcp-mux
 a=sendrecv
