@@ -131,6 +131,7 @@ void stream_open(struct worker *worker, uint64_t id, const char *address) {
         stream->counts = none;
         stream->attention = true;
         stream->packet_time = 20;
+        stream->current.type = 255;
         stream->watch.fire = no_media;
         memset(stream->by_type, -1, sizeof stream->by_type);
         stream->tx.ssrc = random_32();
@@ -178,6 +179,7 @@ void stream_update(struct stream *stream) {
 
 /* The payload type under which each codec of one side is known on the other. */
 static void map_payload_types(struct stream *from) {
+    from->current.type = 255;
     for (int i = 0; i < from->codec_count; i++) {
         const struct codec_offer *codec = &from->codecs[i].codec;
         from->codecs[i].relayed_as = -1;
@@ -185,7 +187,7 @@ static void map_payload_types(struct stream *from) {
             const struct codec_offer *other = &from->relay->codecs[j].codec;
             if (codec->format.clock == other->format.clock && codec->format.channels == other->format.channels &&
                 strcasecmp(codec->name, other->name) == 0) {
-                from->codecs[i].relayed_as = other->payload_type;
+                from->codecs[i].relayed_as = (int16_t)other->payload_type;
                 break;
             }
         }

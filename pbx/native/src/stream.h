@@ -25,7 +25,13 @@ struct endpoint { /* what epoll hands back */
 
 struct negotiated { /* a payload type of this stream */
     struct codec_offer codec;
-    int relayed_as; /* payload type of the same codec on the stream that this one is connected to; -1: it has none */
+    int16_t relayed_as; /* payload type of the same codec on the stream that this one is connected to; -1: it has none */
+};
+
+struct current { /* the payload type that came last, at hand */
+    struct codec_format format;
+    int16_t relayed_as;
+    uint8_t type;                /* 255: look it up */
 };
 
 struct receiver { /* the source that is heard: RFC 3550 A.1, A.3, A.8 */
@@ -83,6 +89,7 @@ struct stream {
     bool can_send;               /* anything may: neither held nor muted, and the peer's address is known */
     bool attention;              /* a packet must go by source_attend first */
     bool mute_receive, mute_send;
+    struct current current;
     struct address source;       /* who is heard */
     struct address peer;         /* whom RTP is sent to */
     struct receiver rx;
