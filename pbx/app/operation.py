@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pbx
 from pbx.call.commands import Party
-from pbx.call.summary import Summary
+from pbx.call.summary import PASSED_OVER, Summary
 from pbx.dialplan.steps import Target
 from pbx.net.ladder import ladder
 from pbx.net.pcap import pcap
@@ -181,7 +181,7 @@ class Operation:
             trunks.came_in(name)
         for attempt in summary.attempts:
             kind, _, name = attempt.target.partition("/")
-            if kind == "trunk":
+            if kind == "trunk" and attempt.outcome != PASSED_OVER:
                 trunks.went_out(name, answered=attempt.outcome == "answered")
 
     # -- health

@@ -195,7 +195,7 @@ class Server:
             observer=self.observer,
             settings=translate.call_settings(settings),
         )
-        self.registry = CallRegistry(services, self._open_session, Limits(settings.limits.calls or 0))
+        self.registry = CallRegistry(services, self._open_session, Limits(settings.limits.calls))
         admission = Admission(self.directory, self._authenticate, self._trunk_party)
         self.reception = Reception(self.context, admission, self.registry, self.registrar.on_register)
 
@@ -272,7 +272,7 @@ class Server:
         self._media_settings = translate.media_settings(configured.settings)
         self.registrar.settings = translate.registrar_settings(configured.settings)
         self.registry.reconfigure(
-            translate.call_settings(configured.settings), Limits(configured.settings.limits.calls or 0)
+            translate.call_settings(configured.settings), Limits(configured.settings.limits.calls)
         )
         self.sounds = SoundFolders(configured.settings.media.sounds)
         for warning in configured.warnings:

@@ -91,8 +91,8 @@ class Call:
         """The caller's INVITE had no description: who answers makes the offer."""
         self.answer_is_due = True
         """The caller waits for a final response."""
-        self.max_forwards = 70
-        """As the caller's INVITE came."""
+        self.max_forwards = services.settings.max_forwards
+        """Of the INVITEs that this call sends."""
         self.last_failure: EndCause | None = None
         self.recorded = ""
         """The path of the last RecordStep's file."""
@@ -205,7 +205,9 @@ class Call:
     def open_leg(self, leg: str, candidate: Candidate) -> None:
         """Make an outbound leg and its stream; Dial follows once the stream has its ports."""
         self.legs.add(leg, candidate.target, self.services.open_leg(leg, candidate, self.post))
-        self.session.open(leg, latch=candidate.latch, peer=candidate.peer)
+        self.session.open(
+            leg, latch=candidate.latch, peer=candidate.peer, local=candidate.local, codecs=candidate.codecs
+        )
 
     def drop_leg(self, leg: str, cause: EndCause) -> None:
         """End a leg that is no longer wanted; it stays until it says that it is gone."""

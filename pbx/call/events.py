@@ -36,7 +36,8 @@ class Incoming:
     called: str
     """The user part of the Request-URI, unescaped."""
     offer: SessionDescription | None
-    max_forwards: int = 70
+    max_forwards: int | None = None
+    """As it came; None if it came without."""
     headers: tuple[tuple[str, str], ...] = ()
     """All headers that a route may match or let through, names in canonical form."""
     sip_call_id: str = ""

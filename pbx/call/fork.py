@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pbx.call.commands import AcceptOffer, Dial, Party
 from pbx.call.events import Answered, HungUp, OfferAnswered, Progressing, Rejected, Ringing
 from pbx.call.ports import Candidate
-from pbx.call.summary import Attempt
+from pbx.call.summary import PASSED_OVER, Attempt
 from pbx.cause import EndCause, cause_named
 from pbx.dialplan.steps import DialStep, Target
 from pbx.errors import NegotiationError
@@ -122,8 +122,7 @@ class Fork:
     def _next_group(self) -> None:
         call = self._call
         while self._groups:
-            group = self._groups.pop(0)
-            for target in group:
+            for target in self._not_down(self._groups.pop(0)):
                 if call.services.occupancy.full(str(target)):
                     busy = "busy" if target.kind == "extension" else "too-many-calls"
                     self._failed(str(target), cause_named(busy, f"{target} has as many calls as it may have"))
@@ -141,6 +140,15 @@ class Fork:
         cause = self._cause or cause_named("unavailable")
         self._stop_ringback()
         call.step_failed(cause, self._step.after(cause))
+
+    def _not_down(self, group: tuple[Target, ...]) -> tuple[Target, ...]:
+        """Return the targets of a group to try now: none that is down, unless nothing else is left to try."""
+        down = [target for target in group if self._call.services.directory.is_down(target)]
+        if not down or (len(down) == len(group) and not self._groups):
+            return group
+        for target in down:
+            self._call.summary.attempts.append(Attempt(str(target), PASSED_OVER, "it is down"))
+        return tuple([target for target in group if target not in down])
 
     def _failed(self, target: str, cause: EndCause) -> None:
         self._cause = worse(self._cause, cause)
@@ -190,7 +198,7 @@ class Fork:
                 caller=self._caller(candidate.target),
                 called=candidate.called,
                 offer=offer,
-                max_forwards=call.max_forwards - 1,
+                max_forwards=call.max_forwards,
                 credentials=candidate.credentials,
                 headers=candidate.headers + self._step.headers,
             )

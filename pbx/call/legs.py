@@ -12,7 +12,12 @@ from pbx.call.summary import LegSummary
 from pbx.cause import EndCause
 from pbx.media.session import MediaSession
 
-__all__ = ["Legs"]
+__all__ = ["Legs", "call_of"]
+
+
+def call_of(leg: str) -> str:
+    """Return the call that a leg belongs to."""
+    return leg.partition("-")[0]
 
 
 class Legs:
@@ -34,7 +39,7 @@ class Legs:
         """Take a leg to `target` in."""
         self._handles[leg] = handle
         self._summaries[leg] = LegSummary(leg, target, handle.sip_call_id, handle.remote, started=self._now())
-        self._occupancy.enter(target)
+        self._occupancy.enter(target, call_of(leg))
 
     def command(self, command: commands.Command) -> None:
         """Give a command to the leg that it names; one that is gone or leaving gets none."""
@@ -63,7 +68,7 @@ class Legs:
         summary = self._summaries[event.leg]
         summary.ended, summary.cause = self._now(), event.cause
         summary.sip_call_id, summary.remote = handle.sip_call_id, handle.remote
-        self._occupancy.leave(summary.target)
+        self._occupancy.leave(summary.target, call_of(event.leg))
 
     def forget(self, leg: str, cause: EndCause) -> None:
         """Strike off a leg that never began, and so will tell nothing."""

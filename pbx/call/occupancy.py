@@ -9,29 +9,36 @@ __all__ = ["Occupancy"]
 
 
 class Occupancy:
-    """Counts legs by target; `limit(target)` is the most that it may have, None for no limit."""
+    """Counts calls by target; `limit(target)` is the most that it may have, None for no limit.
+
+    The phones of an extension, which ring together, are one call, however many legs that takes.
+    """
 
     def __init__(self, limit: Callable[[str], int | None]) -> None:
         self._limit = limit
-        self._counts: Counter[str] = Counter()
+        self._legs: dict[str, Counter[str]] = {}
 
-    def enter(self, target: str) -> None:
-        """Count a leg that begins."""
-        self._counts[target] += 1
+    def enter(self, target: str, call: str) -> None:
+        """Count a leg of a call that begins."""
+        legs = self._legs.get(target)
+        if legs is None:
+            legs = self._legs[target] = Counter()
+        legs[call] += 1
 
-    def leave(self, target: str) -> None:
-        """Count a leg that ends."""
-        left = self._counts[target] - 1
-        if left > 0:
-            self._counts[target] = left
-        else:
-            del self._counts[target]
+    def leave(self, target: str, call: str) -> None:
+        """Count a leg of a call that ends."""
+        legs = self._legs[target]
+        legs[call] -= 1
+        if not legs[call]:
+            del legs[call]
+            if not legs:
+                del self._legs[target]
 
     def full(self, target: str) -> bool:
         """Return whether a target has as many calls as it may have."""
         limit = self._limit(target)
-        return limit is not None and self._counts[target] >= limit
+        return limit is not None and self.of(target) >= limit
 
     def of(self, target: str) -> int:
-        """Return how many legs a target has."""
-        return self._counts[target]
+        """Return how many calls a target has."""
+        return len(self._legs.get(target, ()))

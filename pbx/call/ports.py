@@ -35,6 +35,10 @@ class Candidate:
     """Believe the first good source of audio rather than the address said (a phone behind NAT)."""
     peer: str = ""
     """The numeric address that the peer's signalling comes from; empty while unknown."""
+    local: str = ""
+    """Our own numeric address on the way there; empty while unknown."""
+    codecs: tuple[str, ...] = ()
+    """The voice codecs that may pass, best first; empty for those of the server."""
     headers: tuple[tuple[str, str], ...] = ()
 
 
@@ -50,6 +54,12 @@ class Directory(Protocol):
 
     def latches(self, source: str) -> bool:
         """Return whether a source's audio may come from elsewhere than it says (see `Candidate.latch`)."""
+
+    def codecs(self, source: str) -> tuple[str, ...]:
+        """Return the voice codecs that may pass to and from a source (see `Candidate.codecs`)."""
+
+    def is_down(self, target: Target) -> bool:
+        """Return whether a target is known not to take calls now, so that the next one of a list is tried at once."""
 
 
 class LegHandle(Protocol):
@@ -99,6 +109,8 @@ class CallSettings:
     end_without_media: bool = True
     """Whether NoMedia ends a call; else it is only recorded."""
     recording_failure_ends_call: bool = False
+    max_forwards: int = 70
+    """Of calls that begin here (RFC 3261 §8.1.1.6)."""
     media_grace: float = 5.0
     """How long the end of a call waits for the engine's last counts and files."""
 

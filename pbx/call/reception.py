@@ -160,7 +160,7 @@ class Reception:
             caller.party,
             caller.called,
             leg.offer,
-            70 if max_forwards is None else max_forwards,
+            max_forwards,
             tuple(request.headers),
             request.call_id,
         )

@@ -10,6 +10,7 @@ from pbx.call.commands import Party
 from pbx.call.events import Event as LegEvent
 from pbx.call.events import Incoming
 from pbx.call.items import HangUpWanted
+from pbx.call.legs import call_of as call_of_leg
 from pbx.call.ports import CallSettings, LegHandle, Services
 from pbx.call.serve import DialCallerRunner
 from pbx.call.summary import Summary
@@ -25,9 +26,10 @@ __all__ = ["CallRegistry", "Limits"]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the whole server carries. 0: no limit."""
+    """What the whole server carries."""
 
-    calls: int = 0
+    calls: int | None = None
+    """Calls at once; None: no limit."""
 
 
 class CallRegistry:
@@ -66,7 +68,7 @@ class CallRegistry:
         """Return why no new call is taken now, or none from `source`; None if one is."""
         if self._draining:
             return cause_named("shutting-down")
-        if self.limits.calls and len(self._calls) >= self.limits.calls:
+        if self.limits.calls is not None and len(self._calls) >= self.limits.calls:
             return cause_named("too-many-calls")
         if source and self._services.occupancy.full(source):
             return cause_named("too-many-calls", f"{source} has as many calls as it may have")
@@ -85,12 +87,19 @@ class CallRegistry:
         call = self._make(summary, incoming.leg)
         call.legs.add(incoming.leg, incoming.source, leg)
         call.late_offer = incoming.offer is None
-        call.max_forwards = incoming.max_forwards
-        latch = services.directory.latches(incoming.source)
+        if incoming.max_forwards is not None:
+            call.max_forwards = incoming.max_forwards - 1
+        directory, source = services.directory, incoming.source
         # The offer first: it may ask for another address family than the signalling came by.
         if incoming.offer is not None and not call.take_offer(incoming.offer):
             return call
-        call.session.open(incoming.leg, latch=latch, peer=flow.remote[0], local=flow.local[0])
+        call.session.open(
+            incoming.leg,
+            latch=directory.latches(source),
+            peer=flow.remote[0],
+            local=flow.local[0],
+            codecs=directory.codecs(source),
+        )
         query = Query(
             incoming.source,
             incoming.called,
@@ -152,7 +161,7 @@ class CallRegistry:
 
     def deliver(self, event: LegEvent) -> None:
         """Give a leg's event to its call."""
-        call = self._calls.get(event.leg.partition("-")[0])
+        call = self._calls.get(call_of_leg(event.leg))
         if call is not None:
             call.post(event)
 

@@ -279,6 +279,7 @@ class DialCallerRunner:
                     caller=call.summary.caller,
                     called=self._candidate.called,
                     offer=call.session.local_offer(call.caller),
+                    max_forwards=call.max_forwards,
                     credentials=self._candidate.credentials,
                     headers=self._candidate.headers,
                 )

@@ -10,7 +10,10 @@ from pbx.cause import EndCause
 from pbx.media.events import StreamStatistics
 from pbx.media.quality import Quality
 
-__all__ = ["Attempt", "LegSummary", "RecordingSummary", "Summary"]
+__all__ = ["PASSED_OVER", "Attempt", "LegSummary", "RecordingSummary", "Summary"]
+
+PASSED_OVER = "passed-over"
+"""The outcome of what was not tried, because it is known to be down."""
 
 
 @dataclass(slots=True)
@@ -38,7 +41,7 @@ class Attempt:
 
     target: str
     outcome: str
-    """A cause's slug, or ``answered``."""
+    """A cause's slug, ``answered`` or `PASSED_OVER`."""
     detail: str = ""
 
 

@@ -45,7 +45,7 @@ class LegRecord:
 
 @dataclass(frozen=True, slots=True)
 class AttemptRecord:
-    """One thing that was tried to answer the call; `outcome` is a cause's slug, or ``answered``."""
+    """One thing that was tried to answer the call; `outcome` is a cause's slug, ``answered`` or ``passed-over``."""
 
     target: str
     outcome: str

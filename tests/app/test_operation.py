@@ -72,7 +72,7 @@ def make_server(directory: Path, store: Store, http: Any) -> Any:
     )
     trunks = TrunkTable([Trunk("carrier", Uri.parse("sip:192.0.2.9"), (Source(ip_network("192.0.2.9")),), max_calls=5)])
     occupancy = Occupancy(lambda target: None)
-    occupancy.enter("trunk/carrier")
+    occupancy.enter("trunk/carrier", "c1")
     trace = Trace()
     return SimpleNamespace(
         settings=SimpleNamespace(

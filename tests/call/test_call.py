@@ -57,6 +57,22 @@ def test_ring_answer_talk_hang_up() -> None:
     assert [leg.codec for leg in summary.legs.values()] == ["PCMU", "PCMU"]
 
 
+def test_hops_are_counted_from_what_the_caller_sent_or_else_from_the_settings() -> None:
+    rig = office()
+    rig.settings = CallSettings(max_forwards=20)
+    rig.__post_init__()
+    for hops, expected in ((None, 20), (33, 32), (1, 0)):
+        rig.incoming(hops=hops)
+        assert rig.leg(1).last(Dial).max_forwards == expected
+
+
+def test_each_target_has_its_codecs() -> None:
+    rig = office()
+    rig.allowed = {"extension/102": ("PCMA",), "extension/101": ("PCMU", "PCMA")}
+    rig.incoming(offer=phone_sdp(codecs="0 8 9 101"))
+    assert rig.leg(1).last(Dial).offer.media[0].formats == ("8", "101")
+
+
 def test_callee_hangs_up() -> None:
     rig = office()
     caller = rig.incoming()
@@ -136,6 +152,36 @@ def test_next_trunk_on_failure_but_not_on_busy() -> None:
     rig.tell(rig.leg(1), events.Rejected(rig.leg(1).id, cause_of_status(486), 486))
     assert len(rig.legs) == 2
     rig.assert_nothing_left()
+
+
+@pytest.mark.parametrize("strategy", ["sequence", "all"])
+def test_a_trunk_that_is_down_is_passed_over(strategy: str) -> None:
+    names = ("trunk/a", "trunk/b", "trunk/c")
+    rig = Rig(plan=(DialStep(targets(*names), "102", strategy=strategy),), phones=dict.fromkeys(names, 1))
+    rig.down = {"trunk/a", "trunk/c"}
+    caller = rig.incoming()
+    assert list(rig.legs) == [caller.id, rig.leg(1).id]
+    rig.answer(rig.leg(1))
+    rig.tell(caller, events.HungUp(caller.id, cause_named("answered-caller-hung-up")))
+    rig.assert_nothing_left()
+    passed = [("trunk/a", "passed-over"), ("trunk/c", "passed-over"), ("trunk/b", "answered")]
+    tried = [(one.target, one.outcome) for one in rig.ended[0].attempts]
+    assert tried == (passed if strategy == "all" else [passed[0], passed[2]])
+
+
+@pytest.mark.parametrize("strategy", ["sequence", "all"])
+def test_the_last_trunk_is_tried_even_if_it_is_down(strategy: str) -> None:
+    names = ("trunk/a", "trunk/b")
+    rig = Rig(plan=(DialStep(targets(*names), "102", strategy=strategy),), phones=dict.fromkeys(names, 1))
+    rig.down = set(names)
+    caller = rig.incoming()
+    dialled = [leg for leg in rig.legs.values() if leg is not caller]
+    assert len(dialled) == (2 if strategy == "all" else 1)
+    for leg in dialled:
+        rig.tell(leg, events.Rejected(leg.id, cause_of_status(503), 503))
+    assert caller.last(Reject).cause.slug == "callee-overloaded"
+    rig.assert_nothing_left()
+    assert rig.ended[0].attempts[-1].target == "trunk/b"
 
 
 def test_declined_by_all_means_ends_the_others() -> None:
@@ -486,6 +532,29 @@ def test_a_limit_on_calls() -> None:
     rig.incoming()
     assert rig.registry.refusal().slug == "too-many-calls"
     rig.registry.end_all()
+    rig.assert_nothing_left()
+
+
+def test_a_limit_of_no_calls() -> None:
+    rig = office()
+    assert rig.registry.refusal() is None
+    rig.registry.limits = Limits(calls=0)
+    assert rig.registry.refusal().slug == "too-many-calls"
+
+
+def test_the_phones_of_an_extension_ring_in_one_call() -> None:
+    rig = office()
+    rig.phones["extension/102"] = 2
+    rig.most_calls["extension/102"] = 2
+    first = rig.incoming()
+    second = rig.incoming(source="extension/103")
+    assert len(rig.legs) == 6
+    third = rig.incoming(source="extension/104")
+    assert third.last(Reject).cause.slug == "busy"
+    assert rig.services.occupancy.of("extension/102") == 2
+    for caller in (first, second):
+        rig.tell(caller, events.HungUp(caller.id, cause_named("cancelled")))
+    assert rig.services.occupancy.of("extension/102") == 0
     rig.assert_nothing_left()
 
 

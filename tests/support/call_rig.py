@@ -86,6 +86,9 @@ class Rig:
     engine_is_slow: bool = False
     limits: Limits = field(default_factory=Limits)
     most_calls: dict[str, int] = field(default_factory=dict)
+    allowed: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """The codecs of sources and targets."""
+    down: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.clock = SteppedClock()
@@ -127,7 +130,12 @@ class Rig:
         return Decision(query, "the route", query.number, self.plan)
 
     def candidates(self, target: Target) -> tuple[Candidate, ...]:
-        one = Candidate(str(target), Destination(Uri.parse(f"sip:{target.number}@192.0.2.20")), Party(target.number))
+        one = Candidate(
+            str(target),
+            Destination(Uri.parse(f"sip:{target.number}@192.0.2.20")),
+            Party(target.number),
+            codecs=self.codecs(str(target)),
+        )
         return (one,) * self.phones.get(str(target), 0)
 
     def shown_to(self, target: str, source: str, caller: Party) -> Party:
@@ -135,6 +143,12 @@ class Rig:
 
     def latches(self, source: str) -> bool:
         return True
+
+    def codecs(self, source: str) -> tuple[str, ...]:
+        return self.allowed.get(source, ())
+
+    def is_down(self, target: Target) -> bool:
+        return str(target) in self.down
 
     def _open_leg(self, leg: str, candidate: Candidate, emit: Callable[[events.Event], None]) -> FakeLeg:
         self.legs[leg] = FakeLeg(leg, emit, inbound=False)
@@ -193,12 +207,13 @@ class Rig:
         offer: SessionDescription | None = None,
         late: bool = False,
         source: str = "extension/101",
+        hops: int | None = 70,
     ) -> FakeLeg:
         call_id = f"c{len(self.legs)}"
         leg = FakeLeg(f"{call_id}-0", self.registry.deliver, inbound=True)
         self.legs[leg.id] = leg
         sdp = None if late else offer or phone_sdp()
-        event = events.Incoming(leg.id, source, Party("101", "Alice"), called, sdp, sip_call_id=leg.sip_call_id)
+        event = events.Incoming(leg.id, source, Party("101", "Alice"), called, sdp, hops, sip_call_id=leg.sip_call_id)
         self.registry.begin(event, leg, call_id, FLOW)
         self.settle()
         return leg
