@@ -1,0 +1,56 @@
+"""Ports on loopback that nobody uses.
+
+They lie below the range that the kernel gives to clients, so that nothing is handed one between the look and the use.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+from pathlib import Path
+
+__all__ = ["block", "port", "taken"]
+
+_FIRST, _LAST = 10_000, 32_000
+_random = random.Random(os.getpid())  # several test runs on one machine begin at different places
+_given: set[int] = set()
+
+
+def port() -> int:
+    """Return a port that is free for UDP and TCP."""
+    return block(1)
+
+
+def block(count: int) -> int:
+    """Return the first of `count` neighbouring ports, an even one; all of them free for UDP and TCP."""
+    for _ in range(1000):
+        first = _random.randrange(_FIRST, _LAST - count, 2)
+        wanted = range(first, first + count)
+        if not _given.intersection(wanted) and all(_free(number) for number in wanted):
+            _given.update(wanted)
+            return first
+    raise RuntimeError(f"no {count} neighbouring ports are free")
+
+
+def taken(number: int) -> bool:
+    """Return whether somebody has this port, for UDP or to listen on TCP."""
+    wanted = f"{number:04X}"
+    for name, states in (("udp", ("07",)), ("tcp", ("0A",))):
+        for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[1].partition(":")[2] == wanted and fields[3] in states:
+                return True
+    return False
+
+
+def _free(number: int) -> bool:
+    for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+        with socket.socket(socket.AF_INET, kind) as probe:
+            if kind == socket.SOCK_STREAM:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", number))
+            except OSError:
+                return False
+    return True
