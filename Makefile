@@ -8,7 +8,7 @@ NATIVE := $(wildcard pbx/native/include/*.h pbx/native/src/*.c pbx/native/src/*.
 # What the build needs, what a spoken greeting needs, and what the tests call against.
 BUILD_PACKAGES := gcc pkg-config libc6-dev libopus-dev libspandsp-dev libspeexdsp-dev
 SOUND_PACKAGES := asterisk-core-sounds-en-wav
-TEST_PACKAGES := sip-tester baresip-core linphone-cli iproute2 clang tshark
+TEST_PACKAGES := sip-tester baresip-core linphone-cli iproute2 nftables clang tshark postgresql
 
 .PHONY: help setup run demo test lint bench clean test-packages
 
