@@ -58,6 +58,6 @@ python3 tests/native/c/seeds.py "$build/corpus" "$scratch/tone.wav"
 "$build/align_test-address" "$scratch"
 "$build/stress-address" "$scratch" "$seconds" "$scratch/tone.wav"
 "$build/stress-thread" "$scratch" "$seconds" "$scratch/tone.wav"
-"$build/fuzz_packet-address" -max_total_time="$seconds" -max_len=4096 -timeout=5 -rss_limit_mb=2048 -print_final_stats=1 \
+"$build/fuzz_packet-address" -max_total_time="$seconds" -max_len=4096 -timeout=5 -rss_limit_mb=2048 -detect_leaks=0 -print_final_stats=1 \
     -artifact_prefix="$build/" "$build/corpus"
 echo "clean"
