@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pbx.app.translate import leg_settings
+from pbx.app.translate import leg_settings, probes
 from pbx.call.commands import Party
 from pbx.call.leg import LegSettings
 from pbx.call.occupancy import Occupancy
@@ -19,10 +19,14 @@ from pbx.sip.ext.identity import asserted_identities, is_anonymous
 from pbx.sip.message import Request
 from pbx.sip.stack import Destination, Flow
 from pbx.sip.uri import Uri
+from pbx.trunks.health import TrunkHealth
 from pbx.trunks.table import Source, TrunkTable
 from pbx.trunks.table import Trunk as Line
 
 __all__ = ["Directory", "party_of_trunk_call"]
+
+_ON_THE_INTERNET = "192.0.2.1"
+"""An address of nobody (RFC 5737)."""
 
 
 class Directory:
@@ -31,21 +35,37 @@ class Directory:
     Implements `pbx.call.ports.Directory` and `pbx.call.admission.Sources`.
     """
 
-    def __init__(self, settings: Settings, location: Location, aor_of: Callable[[str], str]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        location: Location,
+        aor_of: Callable[[str], str],
+        health: TrunkHealth,
+        local_towards: Callable[[str, str], str],
+    ) -> None:
+        """Ask `aor_of` where an extension's bindings are, `local_towards` (a transport, a numeric host) from which of
+        our addresses somebody is reached."""
         self._location = location
         self._aor_of = aor_of
+        self._local_towards = local_towards
+        self.health = health
         self.occupancy = Occupancy(self._limit)
         self.trunks = TrunkTable()
         self.replace(settings)
 
     def replace(self, settings: Settings) -> None:
-        """Answer from `settings` from now on."""
+        """Answer from `settings` from now on; trunks are watched once `watch` was called."""
         self._settings = settings
         self._numbers = {one.username or number: number for number, one in settings.extensions.items()}
         phone = leg_settings(settings)
         self._leg_settings = {f"trunk/{name}": leg_settings(settings, one) for name, one in settings.trunks.items()}
         self._phone_settings = phone
         self.trunks.replace(_lines(settings))
+
+    def watch(self) -> None:
+        """Have the trunks asked whether they are there that are to be."""
+        self.health.product = self._settings.sip.user_agent
+        self.health.replace(probes(self._settings))
 
     # -- who somebody is
 
@@ -103,6 +123,12 @@ class Directory:
             return self._settings.media.latch
         return trunk.latch
 
+    def codecs(self, source: str) -> tuple[str, ...]:
+        """Return the codecs that may pass to and from a source; empty for those of all."""
+        kind, _, name = source.partition("/")
+        one = self._settings.trunks.get(name) if kind == "trunk" else self._extension(name)
+        return (one.codecs if one is not None else None) or ()
+
     def shown_to(self, target: str, source: str, caller: Party) -> Party:
         """Return whom `target` is shown as the caller."""
         trunk = self._trunk(target)
@@ -125,21 +151,25 @@ class Directory:
             return self._phones(target)
         if target.kind == "trunk":
             return self._line(target)
-        return (Candidate(str(target), Destination(Uri.parse(target.name)), Party(target.number)),)
+        uri = Uri.parse(target.name)
+        peer, local = self._way(uri)
+        return (Candidate(str(target), Destination(uri), Party(target.number), peer=peer, local=local),)
 
     def _phones(self, target: Target) -> tuple[Candidate, ...]:
         extension = self._extension(target.name)
         if extension is None:
             return ()
-        called = Party(target.name, extension.name)
+        called, source = Party(target.name, extension.name), f"extension/{target.name}"
         return tuple(
             [
                 Candidate(
-                    f"extension/{target.name}",
+                    source,
                     binding.destination(),
                     called,
                     latch=self._settings.media.latch,
                     peer=binding.flow.remote[0],
+                    local=binding.flow.local[0],
+                    codecs=self.codecs(source),
                 )
                 for binding in self._location.reachable(self._aor_of(target.name))
             ]
@@ -151,7 +181,7 @@ class Directory:
             return ()
         source = f"trunk/{target.name}"
         destination = self.trunks.destination(target.name, target.number)
-        host = destination.uri.host
+        peer, local = self._way(Uri.parse(trunk.outbound_proxy) if trunk.outbound_proxy else destination.uri)
         return (
             Candidate(
                 source,
@@ -159,9 +189,23 @@ class Directory:
                 Party(target.number),
                 credentials=source if trunk.username else "",
                 latch=self.latches(source),
-                peer=host if is_numeric(host) and not destination.route else "",
+                peer=peer,
+                local=local,
+                codecs=self.codecs(source),
             ),
         )
+
+    def _way(self, hop: Uri) -> tuple[str, str]:
+        """Return the numeric address of a next hop, empty if it is a name, and our own towards it."""
+        # Where a name leads is not known before the call is made: most likely to the Internet.
+        numeric = is_numeric(hop.host)
+        transport = "tls" if hop.scheme == "sips" else (hop.params.get("transport") or "udp").lower()
+        local = self._local_towards(transport, hop.host if numeric else _ON_THE_INTERNET)
+        return hop.host if numeric else "", local
+
+    def is_down(self, target: Target) -> bool:
+        """Return whether a target is known not to take calls now: a trunk that does not answer OPTIONS."""
+        return target.kind == "trunk" and self.health.is_down(target.name)
 
     def _limit(self, target: str) -> int | None:
         kind, _, name = target.partition("/")

@@ -47,6 +47,7 @@ from pbx.sip.message import Request
 from pbx.sip.stack import Flow, ServerTransaction
 from pbx.sip.targets import DeadTargets
 from pbx.store.store import Store
+from pbx.trunks.health import Health, TrunkHealth, TrunkStatus
 
 __all__ = ["Server"]
 
@@ -96,10 +97,10 @@ class Server:
         self.recovered = recover(settings.storage.recordings_directory)
         self.engine = self._open_engine()
         self._undo.append(self.engine.close)
-        self._media_settings = translate.media_settings(settings)
         trace = settings.sip.trace
         self.trace = Trace(time() - clock.seconds(), trace.calls, trace.messages)
         self._build_sip(reactor)
+        self._media_settings = translate.media_settings(settings, self.network.local_towards)
         self._build_calls()
 
     def _open_engine(self) -> Engine:
@@ -137,6 +138,7 @@ class Server:
             trace=self.trace,
             gate=self.guard,
         )
+        self._undo.append(self.driver.stop)
         interval = settings.sip.keep_alive
         self.location = Location(
             self.store.bindings,
@@ -164,7 +166,9 @@ class Server:
             self.ids,
             time,
         )
-        self.directory = Directory(settings, self.location, self.registrar.aor_of)
+        health = TrunkHealth(self.driver, self.ids, settings.sip.user_agent, _tell_health)
+        self._undo.append(health.stop)
+        self.directory = Directory(settings, self.location, self.registrar.aor_of, health, network.local_towards)
 
     def _build_calls(self) -> None:
         settings = self.settings
@@ -237,6 +241,7 @@ class Server:
         self.driver.start(self.reception)
         self.registrar.start()
         self._undo.append(self.registrar.stop)
+        self.directory.watch()
         for listener, bound in self.network.listening:
             _log.info("listening", transport=listener.transport, address=bound[0], port=bound[1])
         if restored or self.store.interrupted or self.recovered:
@@ -268,8 +273,9 @@ class Server:
         self.settings = configured.settings
         self.dialplan = configured.dialplan
         self.directory.replace(configured.settings)
+        self.directory.watch()
         self.context.settings = translate.leg_settings(configured.settings)
-        self._media_settings = translate.media_settings(configured.settings)
+        self._media_settings = translate.media_settings(configured.settings, self.network.local_towards)
         self.registrar.settings = translate.registrar_settings(configured.settings)
         self.registry.reconfigure(
             translate.call_settings(configured.settings), Limits(configured.settings.limits.calls)
@@ -301,3 +307,10 @@ class Server:
     def _unwind(self) -> None:
         while self._undo:
             self._undo.pop()()
+
+
+def _tell_health(status: TrunkStatus) -> None:
+    if status.health is Health.UP:
+        _log.info("trunk-up", trunk=status.trunk, detail=status.detail)
+    else:
+        _log.warning("trunk-down", trunk=status.trunk, detail=status.detail)

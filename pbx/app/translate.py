@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from pbx.call.leg import LegSettings
@@ -16,8 +17,10 @@ from pbx.net.transport import Listener, SocketOptions, is_wildcard
 from pbx.registrar.rules import Limits as RegistrarLimits
 from pbx.registrar.service import RegistrarSettings
 from pbx.sip.machine import LayerSettings
+from pbx.sip.stack import Destination
 from pbx.sip.timers import TimerSettings
 from pbx.sip.uri import Uri
+from pbx.trunks.health import Probe
 
 __all__ = [
     "call_settings",
@@ -25,6 +28,7 @@ __all__ = [
     "leg_settings",
     "listeners",
     "media_settings",
+    "probes",
     "registrar_settings",
     "socket_options",
     "stream_limits",
@@ -114,26 +118,44 @@ def _is_secure(uri: Uri) -> bool:
     return uri.scheme == "sips" or (uri.params.get("transport") or "").lower() == "tls"
 
 
-def media_settings(settings: Settings) -> MediaSettings:
-    """Return what holds for the media of every call."""
+def media_settings(settings: Settings, local_towards: Callable[[str, str], str]) -> MediaSettings:
+    """Return what holds for the media of every call; see `pbx.net.network.RealNetwork.local_towards`."""
     media, sip = settings.media, settings.sip
-    hosts = [one.uri.address for one in sip.listen]
     external = media.external_address or sip.external_address or ""
     networks = media.local_networks if media.local_networks is not None else sip.local_networks
-    # Without an address of its own, audio goes through the one that signalling listens on.
-    address = media.address or next((host for host in hosts if ":" not in host), "0.0.0.0")
-    address6 = media.address if media.address and ":" in media.address else next((h for h in hosts if ":" in h), "")
+    if media.address:
+        address, address6 = media.address, media.address if ":" in media.address else ""
+    else:
+        # Where the other end of a leg's signalling is not known yet, it is most likely on the Internet.
+        families = {":" in one.uri.address for one in sip.listen}
+        address6 = local_towards("udp", "2001:db8::1") or "::1" if True in families else ""
+        address = local_towards("udp", "192.0.2.1") or "127.0.0.1" if False in families else address6
     return MediaSettings(
         address=address,
         address6=address6,
+        follow_signalling=media.address is None,
         external_address="" if ":" in external else external,
         external_address6=external if ":" in external else "",
         local_networks=tuple(str(network) for network in networks),
         codecs=tuple(media.codecs or ()),
         no_media_timeout=round((media.no_media_timeout or 0) * 1000),
         rtcp_mux={"off": RtcpMux.NEVER, "accept": RtcpMux.ACCEPT, "offer": RtcpMux.OFFER}[media.rtcp.mux],
-        latch=LatchPolicy.AUTOMATIC if media.latch else LatchPolicy.NEVER,
+        latch=LatchPolicy.ASKED,
     )
+
+
+def probes(settings: Settings) -> list[Probe]:
+    """Return which trunks are asked by OPTIONS."""
+    return [
+        Probe(
+            name,
+            Destination(Uri.parse(trunk.address), (f"<{trunk.outbound_proxy}>",) if trunk.outbound_proxy else ()),
+            trunk.health.interval,
+            trunk.health.timeout,
+        )
+        for name, trunk in settings.trunks.items()
+        if trunk.health.interval is not None
+    ]
 
 
 def call_settings(settings: Settings) -> CallSettings:
@@ -142,6 +164,7 @@ def call_settings(settings: Settings) -> CallSettings:
         maximum_duration=settings.limits.max_duration or 0.0,
         end_without_media=settings.media.no_media_timeout is not None,
         recording_failure_ends_call=settings.storage.recording_failure == "end",
+        max_forwards=settings.sip.max_forwards,
     )
 
 

@@ -12,11 +12,8 @@ from pbx.positions import Entry, Fault, MappingNode, Node, SequenceNode
 __all__ = ["PENDING", "pending_keys"]
 
 PENDING = (
-    "sip.max_forwards",
     "media.rtcp.interval",
-    "trunks.*.codecs",
     "trunks.*.health",
-    "extensions.*.codecs",
     "extensions.*.mailbox",
 )
 """Paths of keys; ``*`` stands for any name or place."""

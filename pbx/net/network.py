@@ -227,6 +227,13 @@ class RealNetwork:
         local = source if is_wildcard(bound[0]) else bound[0]
         return self._book.advertised(listener, (local, bound[1]), host)
 
+    def local_towards(self, transport: str, host: str) -> str:
+        """Return our own address that requests over `transport` to the numeric `host` go out from; empty if no way
+        leads there."""
+        source = self._book.source_towards(host)
+        _, bound = self._listener(transport, source)
+        return source if not bound[0] or is_wildcard(bound[0]) else bound[0]
+
     # Keep-alives
 
     def keep_alive(self, flow: Flow, interval: float) -> Callable[[], None]:
