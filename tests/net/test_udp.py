@@ -208,6 +208,15 @@ def test_line_breaks_before_a_message_are_skipped(bench: Bench) -> None:
     assert bench.heard.messages[0][0] == OPTIONS
 
 
+def test_a_method_may_begin_with_any_character_of_a_token(bench: Bench) -> None:
+    """RFC 4475 §3.1.1.2 sends one that begins with an exclamation mark."""
+    udp, phone = bench.listen("127.0.0.1"), bench.phone("127.0.0.1")
+    for first in "!%*_+`'~.-0Z":
+        phone.socket.sendto(first.encode() + OPTIONS, udp.local)
+    bench.world.until(lambda: len(bench.heard.messages) == 12)
+    assert bench.counters["udp_oddities"] == 0
+
+
 @HOSTS
 def test_stun_is_answered_on_the_sip_port(bench: Bench, host: str) -> None:
     udp, phone = bench.listen(host), bench.phone(host)
