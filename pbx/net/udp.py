@@ -256,8 +256,8 @@ class UdpTransport:
             counters["udp_received"] += 1
             key = (source, ancillary[0][2]) if ancillary else source
             flow = flows.get(key) or self._remember(key, source, ancillary)
-            # Every SIP message begins with a token's character (RFC 3261 §25.1: a method may begin with "!"); keep-alives
-            # and STUN do not.
+            # Every SIP message begins with a character of a token (RFC 3261 §25.1: a method may begin with "!");
+            # keep-alives and STUN do not.
             if len(data) > 4 and data[0] > 0x20:
                 sink.received(data, flow)
             else:
