@@ -104,6 +104,10 @@ class Dialog:
         The local sequence number starts at 0: it is empty until we send a request (§12.1.1), whose number is then 1.
         """
         target = remote_target_of(request)
+        if target is None and request.from_.tag is None and request.from_.uri.is_sip:
+            # RFC 4475 §3.4.1: an INVITE of RFC 2543, which knows no tag and wants no Contact, should be accepted; its
+            # sender is reached where From says.
+            target = request.from_.uri
         if target is None:
             raise ParseError("Contact is missing")
         headers = request.headers

@@ -74,6 +74,12 @@ class TestServer:
         dialog = Dialog.of_server(invite(from_tag=""), "ours")
         assert dialog.remote_tag == ""
 
+    def test_a_caller_of_rfc_2543_without_a_contact_is_reached_where_from_says(self):
+        dialog = Dialog.of_server(invite(contact=None, from_tag=""), "ours")
+        assert str(dialog.target) == "sip:alice@example.net"
+        with pytest.raises(ParseError):
+            Dialog.of_server(invite(contact=None), "ours")
+
     @pytest.mark.parametrize("contact", [None, "*", "<tel:+49301>", "<mailto:a@b>"])
     def test_refuses_a_caller_who_cannot_be_reached(self, contact):
         with pytest.raises(ParseError):
