@@ -114,8 +114,8 @@ def test_noise_on_one_stream_leaves_the_others_alone(desk: Desk) -> None:
         for _ in range(20):
             noisy.send_raw(chance.randbytes(chance.randrange(1, 400)))
         left.send(PAYLOAD)
-        if number % 10 == 0:
-            desk.drain()
+        if number % 2:
+            desk.counts("noisy")  # what a socket has no room for is the system's to drop
     heard = right.hear_all()
     assert [packet.payload for packet in heard] == [PAYLOAD] * 50
     assert [(packet.sequence - heard[0].sequence) & 0xFFFF for packet in heard] == list(range(50))
@@ -136,6 +136,8 @@ def test_mutated_packets(desk: Desk) -> None:
             data[chance.randrange(16)] ^= 1 << chance.randrange(8)
         left.send_raw(bytes(data))
         left.sequence += 1
+        if left.sequence % 50 == 0:
+            desk.counts("a")
     counts = desk.counts("a")
     accounted = (
         counts.received_packets
