@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.peers.support.hearing import SILENCE, channels, heard, length, only, spells
+from tests.peers.support.hearing import SILENCE, channels, heard, length, spells
 from tests.peers.support.phones import Fleet, Line, Phone
 from tests.peers.support.server import Server, Site, serving
 from tests.peers.support.waiting import until

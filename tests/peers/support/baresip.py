@@ -1,7 +1,7 @@
 """baresip without a window: driven over its control port, hears into a file.
 
-What it speaks is a tone from a file. What it hears goes to ``rec/dump-*-dec.wav``; version 1.0.0 writes there only until
-the first hold of a call, so what it hears after that is seen by its packet rate (`rate_heard`).
+What it speaks is a tone from a file. What it hears goes to ``rec/dump-*-dec.wav``; version 1.0.0 writes there only
+until the first hold of a call, so what it hears after that is seen by its own display (`rates`).
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from tests.peers.support.child import Child, program
 from tests.peers.support.hearing import tone_file
 from tests.peers.support.waiting import until
 
-__all__ = ["Baresip"]
+__all__ = ["Baresip", "bracketed"]
 
 _PACKAGE = "baresip-core"
 _MODULES = Path("/usr/lib/baresip/modules")
 
 _CONFIG = """\
 poll_method epoll
-sip_listen 127.0.0.1:{sip}
+sip_listen {host}:{sip}
 sip_trans_def udp
 audio_source aufile,{tone}
 audio_player aubridge,null{sip}
@@ -44,7 +44,7 @@ audio_buffer 20-160
 rtp_ports {media}-{last}
 rtp_timeout 60
 call_max_calls 8
-net_interface 127.0.0.1
+net_interface {interface}
 module_path {modules}
 module g711.so
 module g722.so
@@ -76,13 +76,18 @@ class Baresip:
         codecs: str = "PCMU",
         user: str = "",
         name: str = "",
+        host: str = "127.0.0.1",
+        server: str = "127.0.0.1",
     ) -> None:
+        """Make one at the address `host`; `server` is where it registers. IPv6 addresses without brackets."""
         self._program = program("baresip", _PACKAGE)
         (folder / "rec").mkdir(parents=True)
         self.folder = folder
         self.number = number
         self.port = port
         self.transport = transport
+        self.server = bracketed(server)
+        self._arguments = ["-6"] if ":" in host else []
         # TLS is listened on one above.
         self.sip = ports.block(2)
         self._control = ports.port()
@@ -91,6 +96,8 @@ class Baresip:
         tone = tone_file(folder / "speaks.wav", hertz, rate=rate)
         (folder / "config").write_text(
             _CONFIG.format(
+                host=bracketed(host),
+                interface=host,
                 sip=self.sip,
                 tone=tone,
                 rate=rate,
@@ -105,7 +112,7 @@ class Baresip:
         way = "" if transport == "udp" else f";transport={transport}"
         mode = "auto" if answers else "manual"
         (folder / "accounts").write_text(
-            f'"{name or number}" <sip:{number}@127.0.0.1:{port}{way}>;auth_user={user or number};auth_pass={password};'
+            f'"{name or number}" <sip:{number}@{self.server}:{port}{way}>;auth_user={user or number};auth_pass={password};'
             f"regint=60;audio_codecs={codecs};answermode={mode}\n"
         )
         (folder / "contacts").write_text("")
@@ -119,7 +126,7 @@ class Baresip:
 
     def start(self) -> Baresip:
         """Start it and wait until it takes commands."""
-        self._child = Child([self._program, "-f", str(self.folder)], self.folder)
+        self._child = Child([self._program, "-f", str(self.folder), *self._arguments], self.folder)
         self._child.expect(r"baresip is ready", 15)
         self._socket = socket.create_connection(("127.0.0.1", self._control), 5)
         self._reader = threading.Thread(target=self._read, args=(self._socket,), daemon=True)
@@ -183,7 +190,7 @@ class Baresip:
     def dial(self, number: str) -> None:
         """Call a number at the server."""
         way = "" if self.transport == "udp" else f";transport={self.transport}"
-        self.command("dial", f"sip:{number}@127.0.0.1:{self.port}{way}")
+        self.command("dial", f"sip:{number}@{self.server}:{self.port}{way}")
 
     def accept(self) -> None:
         self.command("accept")
@@ -261,3 +268,8 @@ class Baresip:
         """Bits a second that it now sends and receives, as its own display says."""
         found = re.findall(r"audio=(\d+)/(\d+) \(bit/s\)", self.child.tail(400))
         return (int(found[-1][0]), int(found[-1][1])) if found else (0, 0)
+
+
+def bracketed(host: str) -> str:
+    """Return a host as it stands in a URI."""
+    return f"[{host}]" if ":" in host else host

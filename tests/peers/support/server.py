@@ -59,7 +59,11 @@ class Site:
     def settings(self, **sections: Any) -> dict[str, Any]:
         """Return a configuration for this place; a section given is laid over the one that is here."""
         base: dict[str, Any] = {
-            "sip": {"listen": [f"{kind}://127.0.0.1:{self.sip}" for kind in ("udp", "tcp")]},
+            "sip": {
+                "listen": [f"{kind}://127.0.0.1:{self.sip}" for kind in ("udp", "tcp")],
+                # Nobody outside is asked for names.
+                "resolver": {"servers": ["127.0.0.1"], "timeout": "1s"},
+            },
             "media": {"address": "127.0.0.1", "ports": self.media_range},
             "storage": {"directory": "var"},
             "http": {"listen": f"127.0.0.1:{self.http}", "token": TOKEN},
@@ -67,9 +71,7 @@ class Site:
             "limits": {"drain_timeout": "3s"},
             "dialplan": "dialplan.yaml",
         }
-        for name, section in sections.items():
-            base[name] = {**base[name], **section} if isinstance(base.get(name), dict) else section
-        return base
+        return _laid_over(base, sections)
 
     def write(self, settings: Config | str, plan: Config | str) -> Path:
         """Write both files (JSON is YAML) and return the configuration's path."""
@@ -79,6 +81,15 @@ class Site:
             place.write_text(content if isinstance(content, str) else json.dumps(content, indent=1))
             place.chmod(0o640)
         return path
+
+
+def _laid_over(base: Config, sections: Config) -> dict[str, Any]:
+    """Return `base` with `sections` in it; mappings are merged, everything else is replaced."""
+    merged = dict(base)
+    for name, section in sections.items():
+        both = isinstance(base.get(name), dict) and isinstance(section, dict)
+        merged[name] = _laid_over(base[name], section) if both else section
+    return merged
 
 
 class Server:

@@ -1,0 +1,100 @@
+"""The server and phones of `tests/peers`, in namespaces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.peers.support.baresip import Baresip
+from tests.peers.support.server import Server, Site
+from tests.peers.support.waiting import until
+from tests.system.support.namespaces import Machine
+
+__all__ = ["PlacedPhone", "PlacedServer", "PlacedSite", "secret_of", "serving_at"]
+
+SIP, TLS, HTTP, MEDIA = 5060, 5061, 8080, 20_000
+
+
+def secret_of(number: str) -> str:
+    """Return the password of an extension."""
+    return f"secret-of-{number}"
+
+
+class PlacedSite(Site):
+    """A server's files; it has a machine for itself, and with it the usual ports."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, sip=SIP, tls=TLS, http=HTTP, media=MEDIA, media_ports=200)
+
+    def office(self, listen: list[str], *numbers: str, **sections: Any) -> dict[str, Any]:
+        """Return a configuration that listens there and has these extensions."""
+        extensions = {number: {"password": secret_of(number)} for number in numbers}
+        sip = {"listen": listen, **sections.pop("sip", {})}
+        media = {"address": None, **sections.pop("media", {})}
+        return self.settings(sip=sip, media=media, extensions=extensions, **sections)
+
+
+class PlacedServer(Server):
+    """A server in a machine of its own; its HTTP side is on that machine's loopback."""
+
+    def __init__(self, site: Site, machine: Machine) -> None:
+        super().__init__(site)
+        self.machine = machine
+
+    def start(self) -> PlacedServer:
+        with self.machine.inside():
+            super().start()
+        return self
+
+    def api(self, path: str, method: str = "GET", body: Any = None) -> Any:
+        with self.machine.inside():
+            return super().api(path, method, body)
+
+    def source(self, number: str) -> str:
+        """Return where an extension's phone is registered from, ``udp:host:port``; empty if it is not."""
+        for one in self.api("/registrations")["registrations"]:
+            if one["aor"].partition(":")[2].partition("@")[0] == number:
+                return str(one["source"])
+        return ""
+
+    def moved(self, number: str, before: str) -> str:
+        """Wait until an extension's phone is registered from elsewhere than `before`, and return where."""
+        until(lambda: self.source(number) not in ("", before), lambda: f"move of {number} from {before}", 15)
+        return self.source(number)
+
+
+class PlacedPhone(Baresip):
+    """A phone in a machine."""
+
+    def __init__(self, folder: Path, machine: Machine, number: str, **options: Any) -> None:
+        with machine.inside():
+            super().__init__(folder, number, secret_of(number), SIP, **options)
+        self.machine = machine
+
+    def start(self) -> PlacedPhone:
+        with self.machine.inside():
+            super().start()
+        return self
+
+    def register(self) -> None:
+        """Register again now."""
+        self.command("uareg", "60")
+
+
+@contextmanager
+def serving_at(
+    machine: Machine, site: PlacedSite, settings: Mapping[str, Any], plan: Mapping[str, Any] | None = None
+) -> Iterator[PlacedServer]:
+    """Run a server; at the end it has to be idle, to stop well and to have logged nothing bad."""
+    if plan is None:
+        settings = {name: section for name, section in settings.items() if name != "dialplan"}
+    site.write(settings, plan or {})
+    server = PlacedServer(site, machine).start()
+    try:
+        yield server
+    except BaseException:
+        server.abandon()
+        raise
+    server.stop()
