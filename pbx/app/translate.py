@@ -175,6 +175,7 @@ def leg_settings(settings: Settings, trunk: Trunk | None = None) -> LegSettings:
         product=settings.sip.user_agent,
         domain=(settings.sip.domain or "") if trunk is None else "",
         keep_flow=trunk is None,
+        session_timers=timer.mode != "off",
         session_expires=round(timer.expires) if timer.mode == "offer" else 0,
         min_se=round(timer.min_expires),
         asserted_identity=trunk is not None and trunk.trust_identity,

@@ -12,7 +12,7 @@ from typing import Final
 from pbx.call.admission import Admission
 from pbx.call.events import Incoming
 from pbx.call.leg import InboundLeg, Leg, LegContext
-from pbx.call.leg.headers import ACCEPT, ALLOW, OPTION_TAGS, SUPPORTED
+from pbx.call.leg.headers import ACCEPT, ALLOW, capabilities, option_tags
 from pbx.call.registry import CallRegistry
 from pbx.errors import ParseError
 from pbx.sip.message import Request, Response, make_response
@@ -123,7 +123,8 @@ class Reception:
         """RFC 3261 §11.2: Allow, Accept, Supported. The same for every user part, so that nobody learns which
         extensions exist."""
         # RFC 3261 §8.2.2.3: an option tag that is not understood MUST be answered by a 420 with Unsupported.
-        unsupported = [tag for tag in (*request.require, *request.proxy_require) if tag not in OPTION_TAGS]
+        known = option_tags(self._context.settings)
+        unsupported = [tag for tag in (*request.require, *request.proxy_require) if tag not in known]
         status = 420 if unsupported else 503 if self._registry.draining else 200
         response = make_response(request, status, to_tag=self._context.ids.tag())
         if unsupported:
@@ -173,8 +174,6 @@ class Reception:
         self._stack.send_response(transaction, response)
 
     def _describe(self, response: Response) -> None:
-        response.headers.set("Allow", ALLOW)
-        response.headers.set("Accept", ACCEPT)
-        response.headers.set("Supported", SUPPORTED)
+        response.headers.extend((*capabilities(self._context.settings), ("Accept", ACCEPT)))
         if self._context.settings.product:
             response.headers.set("Server", self._context.settings.product)

@@ -363,3 +363,31 @@ class TestOnALeg:
         bench.told(events.HungUp)
         reply(bench.stack.take("BYE"), 200)
         bench.nothing_left(peer.leg)
+
+
+class TestOff:
+    """Session timers that are not to be: as if RFC 4028 did not exist."""
+
+    SETTINGS = LegSettings(session_timers=False, session_expires=0)
+
+    def test_a_client_that_asks_for_one_gets_none(self):
+        bench = Bench(self.SETTINGS)
+        peer = bench.inbound(Supported="timer", Session_Expires="30")
+        peer.answered()
+        assert peer.server.last.headers.get("Session-Expires") is None
+        assert peer.server.last.headers.get("Supported") == "100rel"
+        assert not peer.leg.timer.running
+
+    def test_a_client_that_requires_one_is_refused(self):
+        bench = Bench(self.SETTINGS)
+        peer = bench.inbound(Require="timer, 100rel")
+        assert (peer.server.last.status, peer.server.last.headers.get("Unsupported")) == (420, "timer")
+
+    def test_none_is_asked_for_and_none_is_taken(self):
+        bench = Bench(self.SETTINGS)
+        peer = bench.outbound()
+        assert peer.client.request.headers.get("Supported") == "100rel"
+        assert peer.client.request.headers.get("Session-Expires") is None
+        peer.answered(Session_Expires="90;refresher=uac")
+        assert not peer.leg.timer.running
+        assert "Supported" not in Bench(self.SETTINGS).outbound(late=True).client.request.headers

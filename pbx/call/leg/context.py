@@ -33,6 +33,8 @@ class LegSettings:
     """
     reliable_provisionals: bool = True
     """Offer 100rel (RFC 3262)."""
+    session_timers: bool = True
+    """Know session timers (RFC 4028) at all."""
     session_expires: int = 1800
     """The session interval we ask for, and the longest we grant (RFC 4028); 0 turns our own asking off."""
     min_se: int = 90

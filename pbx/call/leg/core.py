@@ -10,7 +10,7 @@ from pbx.call import commands
 from pbx.call.events import Event, HungUp, Rejected
 from pbx.call.leg.client import ClientRequest
 from pbx.call.leg.context import LegContext, LegSettings
-from pbx.call.leg.headers import ACCEPT, ALLOW, SUPPORTED
+from pbx.call.leg.headers import ACCEPT, capabilities, option_tags
 from pbx.call.leg.screening import check_required
 from pbx.call.leg.session_timer import SessionTimer
 from pbx.call.leg.table import Input, State, Table
@@ -41,8 +41,6 @@ _COMMANDS: dict[type, Input] = {
     commands.Inform: Input.INFORM,
 }
 _REQUESTS = (Input.INVITE, Input.UPDATE, Input.PRACK, Input.BYE, Input.INFO, Input.MESSAGE, Input.OPTIONS)
-
-_CAPABILITIES = ("Allow", ALLOW), ("Supported", SUPPORTED)
 
 _Method = Callable[..., None]
 
@@ -154,7 +152,7 @@ class LegCore(ABC):
                 self.context.count("request-out-of-order")
                 self.respond(transaction, 500)
             else:
-                check_required(request)
+                check_required(request, option_tags(self.settings))
                 if self.settings.keep_flow or usage.dialog.flow is not None:
                     usage.dialog.use_flow(transaction.flow, fallback=True)
                 self._row.requests.get(request.method, self._row.other_request)(self, usage, transaction)
@@ -285,7 +283,7 @@ class LegCore(ABC):
         flow = transaction.flow
         if flow is not self._contact_flow:
             contact = self.context.stack.contact_uri(flow)
-            self._dialog_headers = ("Contact", f"<{contact}>"), *_CAPABILITIES
+            self._dialog_headers = ("Contact", f"<{contact}>"), *capabilities(self.settings)
             self._contact_flow = flow
         return self._dialog_headers
 

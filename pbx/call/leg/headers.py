@@ -19,6 +19,7 @@ from pbx.sip.uri import Uri
 if TYPE_CHECKING:
     from pbx.call.commands import Dial
     from pbx.call.leg.base import Leg
+    from pbx.call.leg.context import LegSettings
     from pbx.sip.message import Message
     from pbx.sip.values import NameAddress
 
@@ -29,9 +30,11 @@ __all__ = [
     "OPTION_TAGS",
     "OURS",
     "SUPPORTED",
-    "SUPPORTED_LATE",
+    "capabilities",
+    "capabilities_late",
     "cause_of_cancel",
     "invite_headers",
+    "option_tags",
     "redirections_in",
     "reason_text_in",
     "retry_after_in",
@@ -45,9 +48,14 @@ OPTION_TAGS = frozenset((RELIABLE, TIMER))
 
 ALLOW = ", ".join(METHODS)
 SUPPORTED = f"{RELIABLE}, {TIMER}"
-SUPPORTED_LATE = TIMER
-"""In an INVITE without an offer. RFC 3262 §5 would have a reliable provisional response bring the offer, while the
-answer is not known until the caller has one; without 100rel the offer comes with the 2xx."""
+_CAPABILITIES = (
+    (("Allow", ALLOW), ("Supported", RELIABLE)),
+    (("Allow", ALLOW), ("Supported", SUPPORTED)),
+)
+_CAPABILITIES_LATE = (
+    (("Allow", ALLOW),),
+    (("Allow", ALLOW), ("Supported", TIMER)),
+)
 ACCEPT = "application/sdp"
 
 OURS = frozenset(
@@ -91,6 +99,26 @@ OURS = frozenset(
 leg."""
 
 _ANONYMOUS = str(ANONYMOUS)
+_WITHOUT_TIMER = OPTION_TAGS - {TIMER}
+
+
+def capabilities(settings: LegSettings) -> tuple[tuple[str, str], ...]:
+    """Return the headers that say what we can do."""
+    return _CAPABILITIES[settings.session_timers]
+
+
+def capabilities_late(settings: LegSettings) -> tuple[tuple[str, str], ...]:
+    """Return the headers of an INVITE without an offer, or of a re-INVITE: without 100rel.
+
+    RFC 3262 §5 would have a reliable provisional response bring the offer, while the answer is not known until the
+    caller has one; without 100rel the offer comes with the 2xx.
+    """
+    return _CAPABILITIES_LATE[settings.session_timers]
+
+
+def option_tags(settings: LegSettings) -> frozenset[str]:
+    """Return the extensions that a leg knows: what Require may ask for (RFC 3261 §8.2.2.3)."""
+    return OPTION_TAGS if settings.session_timers else _WITHOUT_TIMER
 
 
 def identity(party: Party, host: str) -> str:
@@ -116,8 +144,7 @@ def invite_headers(leg: Leg, dial: Dial, cseq: int) -> Headers:
             ("To", f"{quote(called.name)} <{to}>" if called.name else f"<{to}>"),
             ("Call-ID", leg.call_id),
             ("CSeq", f"{cseq} INVITE"),
-            ("Allow", ALLOW),
-            ("Supported", SUPPORTED if reliable else SUPPORTED_LATE),
+            *(capabilities(settings) if reliable else capabilities_late(settings)),
             *leg.timer.ask(),
         )
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pbx.call.events import Informed, Offered
 from pbx.call.leg.bodies import description_of
-from pbx.call.leg.headers import ACCEPT, ALLOW, SUPPORTED
+from pbx.call.leg.headers import ACCEPT, ALLOW, capabilities
 from pbx.call.leg.negotiation import Phase
 from pbx.errors import UsageError
 from pbx.sip.dialog import remote_target_of
@@ -199,7 +199,7 @@ def take_information(usage: InviteUsage, transaction: ServerTransaction) -> None
 
 def take_options(usage: InviteUsage, transaction: ServerTransaction) -> None:
     """Say what we can do (RFC 3261 §11.2)."""
-    usage.leg.respond(transaction, 200, (("Allow", ALLOW), ("Accept", ACCEPT), ("Supported", SUPPORTED)))
+    usage.leg.respond(transaction, 200, (*capabilities(usage.leg.settings), ("Accept", ACCEPT)))
 
 
 def take_unknown(usage: InviteUsage, transaction: ServerTransaction) -> None:

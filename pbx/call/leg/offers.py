@@ -12,7 +12,7 @@ from pbx.call.events import OfferAnswered
 from pbx.call.leg.authentication import credentials_in
 from pbx.call.leg.bodies import SDP, description_of
 from pbx.call.leg.client import ClientRequest
-from pbx.call.leg.headers import ALLOW, SUPPORTED_LATE, retry_after_in
+from pbx.call.leg.headers import capabilities_late, retry_after_in
 from pbx.call.leg.table import Input
 from pbx.cause import cause_named
 from pbx.errors import ParseError, ProtocolError
@@ -222,7 +222,7 @@ class OwnOffer:
         self._attempts += 1
         if self.body:
             usage.negotiation.send_offer(self.body)
-        supported = ("Allow", ALLOW), ("Supported", SUPPORTED_LATE)
+        supported = capabilities_late(leg.settings)
         timing = leg.timer.ask() if usage.dialog.confirmed else ()
         self._client = _OfferRequest(usage, self._method, self._done, supported + timing, self.body)
         self.on_its_way = True

@@ -8,6 +8,7 @@ from pbx.call import commands
 from pbx.call.events import OfferAnswered
 from pbx.call.leg.base import Leg
 from pbx.call.leg.bodies import description_of
+from pbx.call.leg.headers import option_tags
 from pbx.call.leg.in_dialog import take_offer
 from pbx.call.leg.negotiation import Phase, same_session
 from pbx.call.leg.reliability import ReliableProvisionals
@@ -72,7 +73,7 @@ class RingingLeg(Leg):
         self.local_tag = self.context.ids.tag()
         self.peer_flow = transaction.flow
         try:
-            offer = screen_invite(request)
+            offer = screen_invite(request, option_tags(self.settings))
             too_small = self.timer.too_small(request)
             if too_small:
                 raise Refusal("Session Interval Too Small", 422, too_small)

@@ -97,7 +97,7 @@ class SessionTimer:
             granted = session_expires_of(response)
         except ParseError:
             granted = None
-        if granted is None:
+        if granted is None or not self._settings.session_timers:
             # RFC 4028 §7.2: if the 2xx response did not contain a Session-Expires header field, there is no session
             # expiration.
             self.stop()
@@ -114,6 +114,8 @@ class SessionTimer:
         RFC 4028 §9: only a UAC that supports timers may be refused so; a proxy on the way may have put the header
         there. After this `grant` raises no more.
         """
+        if not self._settings.session_timers:
+            return ()
         asked = session_expires_of(request)
         min_se_of(request)
         minimum = max(SMALLEST_INTERVAL, self._settings.min_se)
@@ -126,6 +128,8 @@ class SessionTimer:
 
         Raises ParseError, unless `too_small` has read the request before.
         """
+        if not self._settings.session_timers:
+            return ()
         asked = session_expires_of(request)
         longest = self._settings.session_expires
         able = supports(request, TIMER)
