@@ -42,8 +42,11 @@ class CallObserver:
             tell(summary)
 
     def recording_changed(self, summary: Summary, recording: RecordingSummary) -> None:
-        """Have the JSON beside a recording written."""
+        """Have the JSON beside a recording written; and in the call's record, so that one closed after a crash names
+        its recordings."""
         self._sidecars.write(summary, recording)
+        if summary.ended_at is None:
+            self._put(record_of(summary))
         if recording.status == "failed":
             _log.error("recording-failed", call=summary.call, path=recording.path, reason=recording.failure)
 
