@@ -17,7 +17,7 @@ from pbx.media import events as media
 if TYPE_CHECKING:
     from pbx.call.call import Call
 
-__all__ = ["Fork", "ends_search", "worse"]
+__all__ = ["Fork", "as_told", "ends_search", "worse"]
 
 _TIMER = "ring"
 
@@ -62,6 +62,18 @@ def ends_search(target: str, cause: EndCause) -> bool:
         "number-incomplete",
         "media-refused",
     )
+
+
+def as_told(target: str, cause: EndCause) -> EndCause:
+    """Return a failure of `target` as the caller is told of it.
+
+    RFC 3261 §21.5.4: a client that receives a 503 SHOULD attempt to forward the request to an alternate server, and
+    SHOULD NOT forward any other requests to this one. A phone that is switched off is no reason for that: like one that
+    is not registered, it is temporarily unavailable.
+    """
+    if target.startswith("extension/") and cause.slug in ("unreachable", "callee-overloaded"):
+        return replace(cause, sip_status=480)
+    return cause
 
 
 @dataclass(slots=True)
@@ -151,7 +163,7 @@ class Fork:
         return tuple([target for target in group if target not in down])
 
     def _failed(self, target: str, cause: EndCause) -> None:
-        self._cause = worse(self._cause, cause)
+        self._cause = worse(self._cause, as_told(target, cause))
         self._call.summary.attempts.append(Attempt(target, cause.slug, cause.detail))
 
     def _timed_out(self) -> None:

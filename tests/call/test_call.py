@@ -9,7 +9,7 @@ from pbx.call import events
 from pbx.call.commands import AcceptOffer, Answer, DeclineOffer, Dial, HangUp, Inform, Offer, Progress, Reject
 from pbx.call.ports import CallSettings
 from pbx.call.registry import Limits
-from pbx.cause import cause_named, cause_of_status
+from pbx.cause import EndCause, cause_named, cause_of_status
 from pbx.dialplan.steps import (
     RECORDED,
     DialStep,
@@ -182,6 +182,27 @@ def test_the_last_trunk_is_tried_even_if_it_is_down(strategy: str) -> None:
     assert caller.last(Reject).cause.slug == "callee-overloaded"
     rig.assert_nothing_left()
     assert rig.ended[0].attempts[-1].target == "trunk/b"
+
+
+@pytest.mark.parametrize(
+    ("target", "failure", "status"),
+    [
+        ("extension/102", cause_named("unreachable"), 480),
+        ("extension/102", cause_of_status(503), 480),
+        ("extension/102", cause_named("no-ports"), 503),
+        ("trunk/a", cause_named("unreachable"), 503),
+    ],
+)
+def test_a_phone_out_of_reach_does_not_put_the_server_out_of_service(
+    target: str, failure: EndCause, status: int
+) -> None:
+    rig = Rig(plan=(DialStep(targets(target), "102"),), phones={target: 1})
+    caller = rig.incoming()
+    rig.tell(rig.leg(1), events.Rejected(rig.leg(1).id, failure, 0))
+    told = caller.last(Reject).cause
+    assert (told.slug, told.sip_status) == (failure.slug, status)
+    assert rig.ended[0].cause.slug == failure.slug
+    rig.assert_nothing_left()
 
 
 def test_declined_by_all_means_ends_the_others() -> None:
