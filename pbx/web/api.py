@@ -215,8 +215,9 @@ def _records_router(ports: Ports) -> APIRouter:
         """One call record."""
         return views.CallRecordView.of(find(call))
 
+    # An id has a slash in it, "c5f2/3".
     @router.get(
-        "/{call}/recordings/{recording}",
+        "/{call}/recordings/{recording:path}",
         response_class=FileResponse,
         responses=_UNKNOWN | {200: {"content": {"audio/wav": {}}}},
     )

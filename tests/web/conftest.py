@@ -163,7 +163,7 @@ class Site:
             "102",
             answered=started,
             legs=(LegRecord("extension/101", f"sip-{call}", round_trip=20.0), LegRecord("extension/102", "", mos=4.2)),
-            recordings=(RecordingRecord("r1", path, "complete", 1000, "ab"),) if path else (),
+            recordings=(RecordingRecord("c1/3", path, "complete", 1000, "ab"),) if path else (),
         )
         made = replace(made.ended_by(cause_named("answered-caller-hung-up"), started + timedelta(seconds=9)), **changes)
         self.store.records.put(made)

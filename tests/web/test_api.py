@@ -139,22 +139,22 @@ def test_recordings_are_served_whole_in_parts_and_while_they_run(site: Any) -> N
     site.record("whole", path=str(sound))
     site.record("running", path="2026/d.wav")
     (site.recordings / "2026" / "d.wav.part").write_bytes(b"RIFF so far")
-    response = site.get("/api/v1/call-records/whole/recordings/r1")
+    response = site.get("/api/v1/call-records/whole/recordings/c1/3")
     assert response.content == sound.read_bytes()
     assert response.headers["Content-Type"] == "audio/wav"
-    part = site.get("/api/v1/call-records/whole/recordings/r1", headers={"Range": "bytes=0-3"})
+    part = site.get("/api/v1/call-records/whole/recordings/c1/3", headers={"Range": "bytes=0-3"})
     assert (part.status_code, part.content) == (206, b"RIFF")
-    assert site.get("/api/v1/call-records/running/recordings/r1").content == b"RIFF so far"
-    assert site.get("/api/v1/call-records/whole/recordings/r2").status_code == 404
+    assert site.get("/api/v1/call-records/running/recordings/c1/3").content == b"RIFF so far"
+    assert site.get("/api/v1/call-records/whole/recordings/c1/4").status_code == 404
     sound.unlink()
-    assert site.get("/api/v1/call-records/whole/recordings/r1").status_code == 404
+    assert site.get("/api/v1/call-records/whole/recordings/c1/3").status_code == 404
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "../tandem.db", "link.wav", ".", ""])
 def test_nothing_outside_the_folder_of_recordings_is_served(site: Any, path: str) -> None:
     (site.recordings / "link.wav").symlink_to("/etc/passwd")
     site.record("evil", path=path or "x")
-    assert site.get("/api/v1/call-records/evil/recordings/r1").status_code == 404
+    assert site.get("/api/v1/call-records/evil/recordings/c1/3").status_code == 404
 
 
 def test_health_and_readiness(site: Any) -> None:
