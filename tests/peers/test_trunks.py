@@ -121,6 +121,8 @@ def test_caller_hangs_up(call: Call) -> None:
     assert (record["source"], record["destination"]) == ("trunk/customer", "trunk/carrier")
     assert record["caller"]["number"] == "+4930111"
     assert record["recordings"][0]["status"] == "complete"
+    sound = call.server.download(f"/call-records/{record['id']}/recordings/{record['recordings'][0]['id']}")
+    assert sound == call.server.recording(record)[0].read_bytes()
 
 
 def test_callee_hangs_up(call: Call) -> None:

@@ -153,6 +153,14 @@ class Server:
 
     def api(self, path: str, method: str = "GET", body: Any = None) -> Any:
         """Ask the API; return what it answers, parsed if it is JSON. urllib.error.HTTPError if it refuses."""
+        data, kind = self._ask(path, method, body)
+        return json.loads(data) if kind == "application/json" else data.decode()
+
+    def download(self, path: str) -> bytes:
+        """Return a file that the API gives."""
+        return self._ask(path)[0]
+
+    def _ask(self, path: str, method: str = "GET", body: Any = None) -> tuple[bytes, str]:
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.site.http}{path if path.startswith('/metrics') else '/api/v1' + path}",
             None if body is None else json.dumps(body).encode(),
@@ -160,10 +168,7 @@ class Server:
             method=method,
         )
         with urllib.request.urlopen(request, timeout=10) as response:
-            data = response.read()
-            if response.headers.get_content_type() == "application/json":
-                return json.loads(data)
-            return data.decode()
+            return response.read(), response.headers.get_content_type()
 
     def calls(self) -> list[dict[str, Any]]:
         """The running calls."""

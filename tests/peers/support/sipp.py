@@ -19,7 +19,7 @@ __all__ = ["Sipp", "scenario_text"]
 
 _PACKAGE = "sip-tester"
 SCENARIOS = Path(__file__).parents[1] / "scenarios"
-_DEFAULTS = {"HOLD": "200", "EXTRA": "", "NUMBER": "1000", "REASON": "Because", "RETRANS": ""}
+_DEFAULTS = {"HOLD": "200", "EXTRA": "", "NUMBER": "1000", "REASON": "Because", "RETRANS": "", "MEDIA": "[media_port]"}
 
 
 def scenario_text(name: str, words: Mapping[str, str]) -> str:
