@@ -155,7 +155,7 @@ class Sip(Section):
     """RFC 3261's T4, how long a message may linger in the network."""
     max_forwards: int = Field(default=70, ge=1, le=255)
     """Max-Forwards of the calls that begin here; others pass on theirs less one."""
-    keep_alive: Duration | None = 25.0
+    keep_alive: Annotated[Duration, Field(ge=1)] | None = 25.0
     """How often a phone behind NAT is sent a few bytes, so that its router keeps the way open; `null` never."""
     receive_buffer: Annotated[Size, Field(ge=4096, le=2**30)] = 4 * 1024 * 1024
     """Size of a UDP socket's receive buffer, so that a burst is not lost."""

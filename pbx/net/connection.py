@@ -350,7 +350,7 @@ class StreamConnection(TwistedProtocol):
         self.state = State.SILENT if self.target is None else State.OPEN
         self._since = self._heard = self._said = self._owner.seconds()
         self._wire.registerProducer(self, True)
-        self._owner.look_again(self, self._deadlines()[0][0])
+        self._owner.look_again(self, min(deadline for deadline, _, _ in self._deadlines()))
         self._owner.established(self)
 
     def _take(self, item: bytes) -> None:
