@@ -81,7 +81,7 @@ def record_of(summary: Summary) -> CallRecord:
         called=summary.called,
         number=summary.number,
         route=summary.route,
-        destination=summary.destination or (summary.attempts[-1].target if summary.attempts else ""),
+        destination=_destination(summary),
         answered=summary.answered_at,
         steps=tuple(summary.steps),
         attempts=tuple([AttemptRecord(one.target, one.outcome, one.detail) for one in summary.attempts]),
@@ -96,6 +96,16 @@ def record_of(summary: Summary) -> CallRecord:
     if summary.cause is not None and summary.ended_at is not None:
         return record.ended_by(summary.cause, summary.ended_at, summary.duration)
     return record
+
+
+def _destination(summary: Summary) -> str:
+    """Return the target that answered, or else the one rung last, or else the last one that could not be rung."""
+    if summary.destination:
+        return summary.destination
+    rung = list(summary.legs.values())[1:]  # the first leg is the caller's
+    if rung:
+        return rung[-1].target
+    return summary.attempts[-1].target if summary.attempts else ""
 
 
 def _leg(leg: LegSummary) -> LegRecord:
