@@ -15,6 +15,9 @@ _CAMEL = re.compile(r"(?<!^)(?=[A-Z])")
 _WIDTH = 12
 _ENDED_BY = {Who.US: "by us", Who.PEER: "by the peer", Who.NETWORK: "by the network"}
 
+_USUAL = ("answered-caller-hung-up", "answered-callee-hung-up")
+"""Who ended the call says it all."""
+
 
 def data_of(notice: Notice) -> dict[str, object]:
     """Return a notice as JSON: its name in ``event``, its fields beside it."""
@@ -108,9 +111,12 @@ def _file(done: str, path: str, seconds: float, failure: str) -> tuple[str, str]
 
 
 def _hung_up(notice: notices.HungUp) -> tuple[str, str]:
-    why = f"{notice.text} ({notice.detail})" if notice.detail else notice.text
+    # Our own server says the cause in words too.
+    new = notice.detail and notice.text.rstrip(".") not in notice.detail
+    why = f"{notice.text} ({notice.detail})" if new else notice.text
     if notice.answered:
-        return "hung up", f"{_ENDED_BY[notice.who]} after {notice.seconds:.1f} s: {why}"
+        after = f"{_ENDED_BY[notice.who]} after {notice.seconds:.1f} s"
+        return "hung up", f"{after}: {why}" if new or notice.cause not in _USUAL else after
     if notice.who is Who.US:
         return "hung up", "by us before an answer"
     return "failed", why

@@ -33,15 +33,16 @@ _PEER: Final = _WELL | {"cancelled", "answered-elsewhere"}
 
 
 class PhoneCall:
-    """Begins by `dial` or `take`; `over(well)` is called once, when nothing of its media is left.
+    """Begins by `dial` or `take`; `way` is our own numeric address and the peer's.
 
-    The leg may still have a BYE to finish then.
+    `over(well)` is called once, when nothing of its media is left. The leg may still have a BYE to finish then.
     """
 
     def __init__(
         self,
         beneath: Beneath,
         plan: Plan,
+        way: tuple[str, str],
         tell: Callable[[notices.Notice], None],
         over: Callable[[bool], None],
     ) -> None:
@@ -50,7 +51,7 @@ class PhoneCall:
         self._tell = tell
         self._over: Callable[[bool], None] | None = over
         self.id = beneath.context.ids.token(6)
-        self._voice = Voice(self.id, beneath, plan, tell, self._opened, self._fail)
+        self._voice = Voice(self.id, beneath, plan, way, tell, self._opened, self._fail)
         self._leg: Leg
         self._when_open: Callable[[], None] = lambda: None
         self._timers: list[Timer] = []
@@ -62,24 +63,22 @@ class PhoneCall:
 
     # -- beginnings
 
-    def dial(
-        self, destination: Destination, parties: tuple[commands.Party, commands.Party], way: tuple[str, str]
-    ) -> None:
-        """Call. `parties` are caller and called, `way` our own numeric address and the peer's."""
+    def dial(self, destination: Destination, caller: commands.Party, called: commands.Party) -> None:
+        """Call."""
         leg = self._leg = OutboundLeg(self.id, self._beneath.context, self.on_leg)
 
         def invite() -> None:
-            leg.handle(commands.Dial(leg.id, destination, *parties, self._voice.offer(), credentials=_CREDENTIALS))
+            leg.handle(
+                commands.Dial(leg.id, destination, caller, called, self._voice.offer(), credentials=_CREDENTIALS)
+            )
 
         self._when_open = invite
         self._limit()
-        self._voice.open(*way)
+        self._voice.open()
 
     def take(self, leg: InboundLeg) -> None:
         """Take a leg that has started and tells `on_leg`: ring, and answer when the plan says."""
         self._leg = leg
-        flow = leg.peer_flow
-        assert flow is not None, "a started leg knows where its INVITE came from"
         self._limit()
         try:
             if leg.offer is not None:
@@ -90,7 +89,7 @@ class PhoneCall:
         leg.handle(commands.Ring(leg.id))
         self._tell(notices.Ringing(here=True))
         self._when_open = lambda: self._answer(leg)
-        self._voice.open(flow.local[0], flow.remote[0])
+        self._voice.open()
         self._later(self._plan.answer_after, lambda: self._answer_now(leg))
 
     def hang_up(self) -> None:

@@ -44,8 +44,6 @@ __all__ = ["Machine"]
 _FIRST_PORT: Final = 10_000
 _LAST_PORT: Final = 19_999
 """Ports of audio: below those that the kernel gives away, and beside those of a server with its defaults."""
-_WINDOW: Final = 100
-"""Several phones of one machine seldom draw the same part of the range."""
 _NO_MEDIA_MILLISECONDS: Final = 10_000
 _NOWHERE: Final = {4: "192.0.2.1", 6: "2001:db8::1"}
 """Addresses of nobody (RFC 5737, RFC 3849): whether a family leads anywhere."""
@@ -94,9 +92,7 @@ class Machine:
         except BaseException:
             self.stop()
             raise
-        self.media = MediaSettings(
-            address="0.0.0.0", address6="::", codecs=codecs, no_media_timeout=_NO_MEDIA_MILLISECONDS
-        )
+        self.media = MediaSettings(codecs=codecs, no_media_timeout=_NO_MEDIA_MILLISECONDS)
         # A connection is what the server knows us by; over UDP the Contact says where it wants to be reached.
         keep = transport != "udp"
         product = f"Tandem-phone/{pbx.__version__}"
@@ -125,9 +121,7 @@ class Machine:
         return Resolver(TwistedDns(reactor), clock, settings, draw=lambda most: self.ids.number(32) % (most + 1))
 
     def _open_engine(self) -> Engine:
-        windows = (_LAST_PORT + 1 - _FIRST_PORT) // _WINDOW
-        first = _FIRST_PORT + self.ids.number(16) % windows * _WINDOW
-        engine = Engine(first, first + _WINDOW - 1, workers=1, writers=1, cache=16, backlog=16)
+        engine = Engine(_FIRST_PORT, _LAST_PORT, workers=1, writers=1, cache=16, backlog=16)
         self._undo.append(engine.close)
         return engine
 

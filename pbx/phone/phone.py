@@ -253,11 +253,10 @@ class Phone:
         self._take(Input.TROUBLE)
 
     def _invite(self, destination: Destination, way: tuple[str, str]) -> None:
-        call = self._call = PhoneCall(self._beneath, self._plan, self._tell, self._call_over)
+        call = self._call = PhoneCall(self._beneath, self._plan, way, self._tell, self._call_over)
         self._tell(notices.Calling(str(destination.uri)))
         self._take(Input.CALL)
-        called = Party(destination.uri.user or "")
-        call.dial(destination, (Party(self._line.user, self._line.name), called), way)
+        call.dial(destination, Party(self._line.user, self._line.name), Party(destination.uri.user or ""))
 
     def _invited(self, transaction: ServerTransaction, request: Request) -> None:
         """Take an INVITE from somebody who calls us."""
@@ -265,7 +264,9 @@ class Phone:
         if not wanted:
             self.door.refuse(transaction, 486)
             return
-        call = PhoneCall(self._beneath, self._plan, self._tell, self._call_over)
+        flow = transaction.flow
+        way = flow.local[0], flow.remote[0]
+        call = PhoneCall(self._beneath, self._plan, way, self._tell, self._call_over)
         leg = InboundLeg(call.id, self._beneath.context, call.on_leg)
         transaction.user = leg
         if not leg.start(transaction, request):
@@ -299,4 +300,5 @@ def _trouble(status: Status, line: Line) -> str:
         return f"{who}: the server cannot take the registration now ({said})"
     if status.trouble is Trouble.TIMEOUT:
         return f"{line.way} does not answer: is that the address of a SIP server, and is it running?"
-    return f"{line.way} cannot be reached: {status.detail}"
+    hint = "; --insecure takes it all the same" if "certificate" in status.detail else ""
+    return f"the server cannot be reached: {status.detail}{hint}"

@@ -21,6 +21,7 @@ class Beneath(Protocol):
     context: LegContext
     """What legs share; the stack is in it."""
     media: MediaSettings
+    """What holds for the media of every call; its address is that of the call's signalling."""
 
     def submit(self, command: Command) -> None:
         """Give the media engine a command."""

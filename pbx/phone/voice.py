@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from pbx.errors import EnvironmentFault
@@ -57,7 +57,8 @@ def _show(host: str, port: int) -> str:
 
 
 class Voice:
-    """`opened` is called once the ports are there, `failed(text)` when the call cannot go on.
+    """`way` is our own address and the peer's, both numeric; `opened` is called once the ports are there,
+    `failed(text)` when the call cannot go on.
 
     Descriptions are made and taken as `pbx.media.session` has it; every method but `agree` and `hear` may raise its
     NegotiationError.
@@ -68,6 +69,7 @@ class Voice:
         call: str,
         beneath: Beneath,
         plan: Plan,
+        way: tuple[str, str],
         tell: Callable[[notices.Notice], None],
         opened: Callable[[], None],
         failed: Callable[[str], None],
@@ -77,8 +79,10 @@ class Voice:
         self._tell = tell
         self._opened = opened
         self._failed = failed
-        self._session = MediaSession(call, beneath.media, beneath.context.ids)
-        self._open = False
+        self._way = way
+        # Audio goes by the address that signalling goes by, not by whatever the kernel prefers.
+        settings = replace(beneath.media, address=way[0], address6="")
+        self._session = MediaSession(call, settings, beneath.context.ids)
         self._play = ""
         """The id of the user's sound while it plays."""
         self._recording = self._scratch = ""
@@ -90,9 +94,9 @@ class Voice:
 
     # -- offer and answer
 
-    def open(self, local: str, peer: str) -> None:
-        """Ask for ports, for a peer whose signalling comes from `peer` to our address `local`, both numeric."""
-        self._open = True
+    def open(self) -> None:
+        """Ask for ports."""
+        local, peer = self._way
         self._session.open(_LEG, peer=peer, local=local)
         self.flush()
 
