@@ -244,7 +244,7 @@ class Engine:
 
     def _open(self, command: c.Open) -> int:
         if command.group not in self._groups:
-            self._groups[command.group] = (next(self._numbers), set())
+            self._groups[command.group] = (lib.engine_new_group(self._engine), set())
         group, members = self._groups[command.group]
         named = self._new(self._streams, command.stream, group, command.group)
         members.add(command.stream)

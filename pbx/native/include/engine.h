@@ -3,13 +3,13 @@
  *
  * The engine moves RTP on its own threads and knows no call, no signalling and no Python. A caller names everything by
  * numbers that it chooses itself and never uses twice: a *stream* is one RTP session of one leg (an even port for RTP and
- * the odd one above it for RTCP), a *group* is what may be connected to each other (a call), a *play* and a *recording*
- * are what their names say. 0 names nothing.
+ * the odd one above it for RTCP), a *play* and a *recording* are what their names say. A *group* is what may be connected
+ * to each other (a call); its number comes from `engine_new_group`. 0 names nothing.
  *
- * Commands only enqueue: they never block and never fail for what happens in the engine; they return 0, or -1 when memory
- * is exhausted. Commands of one group are carried out in the order given, by the one packet thread that owns the group
- * (number `group` modulo the number of threads), so nothing on the way of a packet takes a lock. What comes of a command
- * is told by an event. Any thread may give commands; one thread at a time may drain events.
+ * Commands only enqueue: they never block and never fail for what happens in the engine; they return 0, or a negative errno:
+ * -ENOMEM, -EINVAL for arguments that break this contract, -EPIPE after `engine_stop`. Commands of one group are carried out in the order given, by the one packet thread that the group was
+ * given to, so nothing on the way of a packet takes a lock. What comes of a command is told by an event. Any thread may
+ * give commands; one thread at a time may drain events.
  *
  * Times are milliseconds, addresses numeric text (IPv4 or IPv6), ports in host order. Strings are copied.
  *
@@ -132,6 +132,10 @@ int engine_drain(struct engine *engine, struct engine_event *events, int room);
 void engine_read_counters(struct engine *engine, struct engine_counters *counters);
 /* The names of the codecs that this build decodes and encodes, separated by spaces. */
 const char *engine_codec_names(void);
+
+/* The number of a new group, on the packet thread that should carry it: calls are kept on few threads while these have
+   room, because a thread that finds several packets at each waking spends less on each. */
+uint64_t engine_new_group(struct engine *engine);
 
 /* Streams. A connection goes both ways and ends earlier ones of both; a stream connected to itself is an echo. */
 int engine_open(struct engine *engine, uint64_t group, uint64_t stream, const char *address);

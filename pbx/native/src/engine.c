@@ -31,7 +31,7 @@ static const char *start(struct engine *engine) {
             return strerrordesc_np(errno);
         engine->worker_count++;
     }
-    return NULL;
+    return placement_init(engine) ? NULL : "out of memory";
 }
 
 struct engine *engine_create(const struct engine_options *options, char *text, int text_size) {
@@ -67,6 +67,7 @@ void engine_free(struct engine *engine) {
     engine_stop(engine);
     for (int i = 0; i < engine->worker_count; i++)
         worker_destroy(&engine->workers[i]);
+    placement_destroy(engine);
     ports_destroy(&engine->ports);
     outlet_destroy(&engine->outlet);
     free(engine->workers);

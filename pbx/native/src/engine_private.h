@@ -18,6 +18,20 @@ struct engine {
     bool stopped;
     int worker_count;
     struct worker *workers;
+    struct placement {           /* of new groups */
+        pthread_mutex_t lock;
+        uint64_t last_group;
+        uint64_t measured_at;
+        struct {
+            uint64_t used;       /* ns of CPU time at the last measurement */
+            double share;        /* of a core between the last two */
+            uint64_t given;      /* groups since */
+        } *loads;                /* of each worker */
+    } placement;
 };
+
+/* placement.c */
+bool placement_init(struct engine *engine);
+void placement_destroy(struct engine *engine);
 
 #endif

@@ -49,7 +49,7 @@ static void set_remote(uint64_t group, uint64_t stream, int port, unsigned seed)
 static void *call(void *argument) {
     unsigned seed = (unsigned)(uintptr_t)argument;
     while (!atomic_load(&over)) {
-        uint64_t group = atomic_fetch_add(&names, 1), a = atomic_fetch_add(&names, 4), b = a + 1, play = a + 2, tape = a + 3;
+        uint64_t group = engine_new_group(engine), a = atomic_fetch_add(&names, 4), b = a + 1, play = a + 2, tape = a + 3;
         char path[512];
         snprintf(path, sizeof path, "%s/%llu.wav", folder, (unsigned long long)tape);
         seed = seed * 1103515245u + 12345u;
