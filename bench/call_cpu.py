@@ -2,13 +2,13 @@
 
     python -m bench.call_cpu [--calls 3000] [--idle 3] [--rooms] [--engine] [--store] [--memory 1000]
 
-It is the server that `pbx serve` runs, with three of its doors replaced: the network is in memory, the engine answers
-at once (or is the real one, `--engine`), and call records are dropped (or written, `--store`). The clock is virtual, so
-finished transactions linger as they do at `--rate` calls a second. Each step of a call is timed by itself and the
-median of each counts, which keeps other programs on the machine out of the figure; the mean is printed beside it, since
-it has the garbage collector in it. A server sleeps between two messages, and wakes to cold caches and an untrained
-branch predictor: `--idle` sleeps so many milliseconds before each step, which doubles or triples every figure.
-`--rooms` samples where the time goes. The real thing is `bench/signalling.py`.
+It is the server that `pbx serve` runs, with three of its doors replaced: the UDP socket is in memory, the engine
+answers at once (or is the real one, `--engine`), and call records are dropped (or written, `--store`). The clock is
+virtual, so finished transactions linger as they do at `--rate` calls a second. Each step of a call is timed by itself
+and the median of each counts, which keeps other programs on the machine out of the figure; the mean is printed beside
+it, since it has the garbage collector in it. A server sleeps between two messages, and wakes to cold caches and an
+untrained branch predictor: `--idle` sleeps so many milliseconds before each step, which doubles or triples every
+figure. `--rooms` samples where the time goes. The real thing is `bench/signalling.py`.
 """
 
 from __future__ import annotations
@@ -28,17 +28,20 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import mean, median
 from types import FrameType
-from typing import Any
+from typing import Any, ClassVar
 
 from twisted.internet import asyncioreactor  # noqa: F401 - before anything chooses another reactor
 
 import pbx.app.server as server_module
+import pbx.net.network as network_module
 from bench.processes import usage
 from pbx.app.operation import Operation
+from pbx.app.run import settle_collector
 from pbx.loading import load_configured
 from pbx.media import commands as media_commands
 from pbx.media import events as media_events
-from pbx.net.transport import Address, Connecting, Listener, Sink
+from pbx.net.transport import Address, Listener, Sink
+from pbx.net.udp import UdpTransport
 from pbx.ops.logs import LogPipe, start_logging
 from pbx.sip.stack import Flow
 
@@ -92,50 +95,22 @@ class _Timer:
         self.call = None
 
 
-class MemoryNetwork:
-    """One UDP listener whose datagrams end in `sent` (`pbx.net.transport.Network`)."""
+class MemorySocket(UdpTransport):
+    """A UDP transport whose datagrams end in `sent`."""
 
-    def __init__(self) -> None:
-        self.sink: Sink
-        self.sent: list[tuple[Address, bytes]] = []
-        self.listening = ((Listener("udp", *OURS), OURS),)
+    sent: ClassVar[list[bytes]] = []
 
-    def start(self, sink: Sink) -> None:
+    def __init__(self, listener: Listener, *_: object) -> None:
+        self.listener, self.local, self._wildcard = listener, OURS, False
+
+    def start(self, reactor: object, sink: Sink) -> None:
         self.sink = sink
 
     def stop(self) -> None: ...
 
-    def offers(self, transport: str, host: str) -> bool:
-        return transport == "udp"
-
-    def listens(self, transport: str, host: str) -> bool:
-        return transport == "udp"
-
-    def connect(self, transport: str, remote: Address, name: str, waiting: Connecting) -> None:
-        waiting.connected(Flow("udp", OURS, remote))
-
     def send(self, flow: Flow, data: bytes) -> str:
-        self.sent.append((flow.remote, data))
+        self.sent.append(data)
         return ""
-
-    def alive(self, flow: Flow) -> bool:
-        return True
-
-    def sent_by(self, flow: Flow) -> Address:
-        return OURS
-
-    def sent_by_towards(self, transport: str, host: str) -> Address:
-        return OURS
-
-    def keep_alive(self, flow: Flow, interval: float) -> Callable[[], None]:
-        return lambda: None
-
-    def close(self, flow: Flow, detail: str) -> None: ...
-
-    def alias(self, flow: Flow, port: int) -> None: ...
-
-    def peer_names(self, flow: Flow) -> tuple[str, ...]:
-        return ()
 
 
 class InstantEngine:
@@ -184,16 +159,16 @@ class Bench:
             text = (ROOT / name).read_text().replace("../dialplans/", "").replace("../var", str(folder / "var"))
             text = text.replace("listen: 127.0.0.1:8080", "listen: null")
             (folder / Path(name).name).write_text(text)
-        self.clock, self.network, self.loop = VirtualClock(), MemoryNetwork(), _Loop()
-        replaced: dict[str, Any] = {
-            "LoopClock": lambda loop: self.clock,
-            "RealNetwork": lambda *_, **__: self.network,
-        }
+        self.clock, self.loop = VirtualClock(), _Loop()
+        replaced: list[tuple[Any, str, object]] = [
+            (server_module, "LoopClock", lambda loop: self.clock),
+            (network_module, "UdpTransport", MemorySocket),
+        ]
         if not options.engine:
-            replaced["Engine"] = InstantEngine
-        for name, value in replaced.items():
-            assert hasattr(server_module, name), name
-            setattr(server_module, name, value)
+            replaced.append((server_module, "Engine", InstantEngine))
+        for module, name, value in replaced:
+            assert hasattr(module, name), name
+            setattr(module, name, value)
         configured = load_configured(folder / "bridge.yaml", os.environ)
         self.server = server_module.Server(folder / "bridge.yaml", configured, _Nobody(), self.loop, os.environ)  # type: ignore[arg-type]
         if not options.store:
@@ -212,17 +187,17 @@ class Bench:
     def receive(self, step: str, source: Address, text: str, expected: int) -> list[str]:
         """Give the server a datagram; return what it sends, which must be `expected` messages."""
         data, flow = text.encode(), self._flows[source]
-        sent = self.network.sent
+        sent, sink = MemorySocket.sent, self.server.driver
         sent.clear()
         if self._idle:
             time.sleep(self._idle)
         start = time.perf_counter_ns()
-        self.network.sink.received(data, flow)
+        sink.received(data, flow)
         spent = time.perf_counter_ns() - start
         spent += self._turn(lambda: len(sent) >= expected)
         self.spent[step].append(spent / 1000)
         assert len(sent) == expected, (step, sent)
-        return [message.decode() for _, message in sent]
+        return [message.decode() for message in sent]
 
     def _turn(self, enough: Callable[[], bool]) -> int:
         """Let the engine's events be read; return the nanoseconds of it."""
@@ -425,8 +400,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, open(os.devnull, "w") as nowhere:
         stop_logging = start_logging("info", LogPipe("console", stream=nowhere))
         bench = Bench(Path(folder), options)
-        gc.collect()
-        gc.freeze()
+        settle_collector()
         try:
             measure(bench, options)
         finally:
