@@ -468,7 +468,7 @@ class Call:
         if self.state is State.ENDING and not self.legs and not self._waiting_media:
             self.state = State.ENDED
             self.summary.state = State.ENDED.value
-            self._timers.clear_all()
+            self._timers.stop()
             for leg in self.summary.legs.values():
                 leg.counts = self.session.counts(leg.leg)
                 leg.codec = self.session.codec_name(leg.leg)

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from pbx.errors import UsageError
 from pbx.sip.stack import Timer
 
 __all__ = ["Timers"]
 
 Later = Callable[[float, Callable[[], None]], Timer]
+
+
+def _nobody(name: str) -> None:
+    raise UsageError(f"timer {name} of a call that is over")
 
 
 class Timers:
@@ -37,6 +42,11 @@ class Timers:
         for timer in self._running.values():
             timer.cancel()
         self._running.clear()
+
+    def stop(self) -> None:
+        """Forget every timer, and who would have heard of it: no cycle is left for the garbage collector."""
+        self.clear_all()
+        self._due = _nobody
 
     def _fire(self, name: str) -> None:
         del self._running[name]
