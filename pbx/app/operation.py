@@ -115,6 +115,13 @@ class Operation:
         messages = MessageCounter()
         server.trace.subscribe(messages)
         watch_sip(metrics, messages, server.counters, lambda: server.layer.counters, self._dropped)
+        metrics.gauge(
+            "tandem_sip_transactions",
+            "SIP transactions, finished ones that linger among them, by side.",
+            lambda: {"client": server.layer.clients, "server": server.layer.servers},
+            "side",
+        )
+        metrics.gauge("tandem_sip_dialogs", "Legs that have a SIP dialog.", lambda: len(server.context.dialogs))
         metrics.counter("tandem_leg_events", "What legs did not expect.", lambda: server.leg_counters, "event")
         metrics.counter("tandem_faults", "Bugs of ours that ended a call.", lambda: server.observer.faults)
         metrics.gauge("tandem_trunk_calls_active", "Calls now, by trunk.", self._active_by_trunk, "trunk")

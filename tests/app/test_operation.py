@@ -87,7 +87,8 @@ def make_server(directory: Path, store: Store, http: Any) -> Any:
         authenticator=SimpleNamespace(counts={"wrong": 4}),
         trace=trace,
         counters=Counters(),
-        layer=SimpleNamespace(counters={"malformed_dropped": 2}),
+        layer=SimpleNamespace(counters={"malformed_dropped": 2}, clients=3, servers=4),
+        context=SimpleNamespace(dialogs=["leg"]),
         leg_counters={"late-answer": 1},
         guard=SimpleNamespace(dropped_banned=5, dropped_rate=6),
         directory=SimpleNamespace(
@@ -191,6 +192,8 @@ def check_metrics(text: str) -> None:
         ("tandem_sip_messages_total", "INVITE", "in"): 1,
         ("tandem_sip_dropped_total", "banned"): 5,
         ("tandem_sip_dropped_total", "malformed"): 2,
+        ("tandem_sip_transactions", "server"): 4,
+        ("tandem_sip_dialogs",): 1,
         ("tandem_trunk_calls_active", "carrier"): 1,
         ("tandem_trunk_calls_total", "carrier", "outbound-failed"): 1,
         ("tandem_media_ports", "free"): 10,
