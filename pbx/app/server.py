@@ -165,6 +165,7 @@ class Server:
             translate.registrar_settings(settings),
             self.ids,
             time,
+            canonical=lambda user, name: self.directory.number_of(user),
         )
         health = TrunkHealth(self.driver, self.ids, settings.sip.user_agent, _tell_health)
         self._undo.append(health.stop)

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, NamedTuple, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationInfo, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
 
 from pbx.config.secret import Secret, resolve_secret
 from pbx.units import parse_duration, parse_size, suggestion
@@ -35,6 +35,8 @@ __all__ = [
     "Networks",
     "PortRange",
     "PortRangeText",
+    "Positive",
+    "Seconds",
     "SecretText",
     "Section",
     "SipUriText",
@@ -296,6 +298,18 @@ def _read_duration(value: object) -> float:
     return float(value) if isinstance(value, int | float) else parse_duration(str(value))
 
 
+def _positive(value: float) -> float:
+    if value <= 0:
+        raise ValueError("it must be longer than nothing; write it like 5s")
+    return value
+
+
+def _a_second(value: float) -> float:
+    if value < 1:
+        raise ValueError("it must be 1s or more")
+    return value
+
+
 def _read_size(value: object) -> int:
     return value if isinstance(value, int) else parse_size(str(value))
 
@@ -312,6 +326,10 @@ SINGLE = BeforeValidator(_single)
 """Runs first of all: what is read from text needs a text."""
 
 Duration = Annotated[float, BeforeValidator(_read_duration), SINGLE, Kind("duration", "20s")]
+Positive = Annotated[Duration, AfterValidator(_positive)]
+"""A duration longer than nothing."""
+Seconds = Annotated[Duration, AfterValidator(_a_second)]
+"""A duration of a second at least."""
 Size = Annotated[int, BeforeValidator(_read_size), SINGLE, Kind("size", "4MiB")]
 Address = Annotated[str, AfterValidator(parse_address), Kind("address", "192.0.2.10")]
 ListenUriText = Annotated[
@@ -327,7 +345,9 @@ Identities = Annotated[
 ]
 SipUriText = Annotated[str, AfterValidator(parse_sip_uri), Kind("SIP URI", "sip:sip.example.com;transport=tcp")]
 CodecName = Annotated[str, AfterValidator(parse_codec), Kind("codec", "PCMA")]
-CodecNames = Annotated[tuple[CodecName, ...], BeforeValidator(as_list), Kind("list of codecs", "[opus, G722, PCMA]")]
+CodecNames = Annotated[
+    tuple[CodecName, ...], BeforeValidator(as_list), Field(min_length=1), Kind("list of codecs", "[opus, G722, PCMA]")
+]
 Words = Annotated[tuple[str, ...], BeforeValidator(as_list), Kind("list of texts", "[a, b]")]
 SecretText = Annotated[
     Secret, BeforeValidator(_read_secret), SINGLE, Kind("secret", "env:NAME, file:PATH or the text itself")

@@ -10,11 +10,11 @@ from pydantic import Field
 from pbx.config.kinds import (
     Address,
     CodecNames,
-    Duration,
     FilePaths,
     Networks,
     PortRange,
     PortRangeText,
+    Positive,
     Section,
 )
 
@@ -24,7 +24,7 @@ __all__ = ["Media", "Rtcp"]
 class Rtcp(Section):
     """Control packets beside the audio."""
 
-    interval: Duration = 5.0
+    interval: Positive = 5.0
     """How often reports are sent."""
     mux: Literal["off", "accept", "offer"] = "accept"
     """RTCP on the port of RTP (RFC 5761): `off` never, `accept` when the peer offers it, `offer` in our offers too."""
@@ -47,7 +47,7 @@ class Media(Section):
     """The codecs that are let through, best first. Left out, all are, in the order that the caller offers."""
     latch: bool = True
     """Whether the first address that sends valid audio becomes the peer's, for phones behind NAT."""
-    no_media_timeout: Duration | None = 300.0
+    no_media_timeout: Positive | None = 300.0
     """A call in which nobody sends audio for so long ends; `null` never. Calls on hold are left alone."""
     dscp: int = Field(default=46, ge=0, le=63)
     """DSCP of audio packets; 46 is EF."""

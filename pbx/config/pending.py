@@ -13,7 +13,6 @@ __all__ = ["PENDING", "pending_keys"]
 
 PENDING = (
     "media.rtcp.interval",
-    "trunks.*.health",
     "extensions.*.mailbox",
 )
 """Paths of keys; ``*`` stands for any name or place."""

@@ -22,6 +22,7 @@ from pbx.config.kinds import (
     ListenUri,
     Named,
     PortRange,
+    Positive,
     SecretText,
     Section,
 )
@@ -133,7 +134,7 @@ class Limits(Section):
 
     calls: int | None = Field(default=None, ge=0)
     """Calls at once; more are refused with 503. `null` for no limit."""
-    max_duration: Duration | None = 14_400.0
+    max_duration: Positive | None = 14_400.0
     """The longest that a call may last; `null` for no limit."""
     drain_timeout: Duration = 60.0
     """At SIGTERM, how long running calls may go on before they are hung up."""

@@ -43,6 +43,7 @@ def check_settings(settings: Settings, path: Path) -> Findings:
         *_certificates(settings),
         *_timers(settings),
         *_trunks(settings),
+        *_extensions(settings),
     ]
     warnings = [*_weak_secrets(settings, path), *_open_http(settings), *_sizes(settings)]
     return Findings(tuple(faults), tuple(warnings))
@@ -121,6 +122,16 @@ def _trunks(settings: Settings) -> Iterator[Finding]:
             yield Finding(("trunks", name, present), f"`{present}` is given without `{absent}`; give both, or neither")
         if trunk.caller == "own" and not trunk.caller_number:
             yield Finding(("trunks", name, "caller"), "`caller: own` needs a `caller_number`; add it")
+
+
+def _extensions(settings: Settings) -> Iterator[Finding]:
+    owners: dict[str, str] = {}
+    for number, extension in settings.extensions.items():
+        owner = owners.setdefault(extension.username or number, number)
+        if owner != number:
+            place = ("extensions", number, "username") if extension.username else ("extensions", number)
+            text = f"the phones of {number} and of {owner} have the same user name; give one of them another `username`"
+            yield Finding(place, text)
 
 
 def _weak_secrets(settings: Settings, path: Path) -> Iterator[Finding]:

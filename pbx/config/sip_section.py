@@ -15,6 +15,8 @@ from pbx.config.kinds import (
     ListenUri,
     ListenUriText,
     Networks,
+    Positive,
+    Seconds,
     Section,
     Size,
     Words,
@@ -74,11 +76,11 @@ class Tcp(Section):
     """Connections that are open at once from one address."""
     max_message: Annotated[Size, Field(ge=1024, le=2**30)] = 65_536
     """The largest message that is read, headers and body; a larger one closes the connection."""
-    idle_timeout: Duration = 3600.0
+    idle_timeout: Positive = 3600.0
     """A connection on which nothing comes for so long is closed."""
-    connect_timeout: Duration = 5.0
+    connect_timeout: Positive = 5.0
     """How long a connection of ours may take to open, before the next target is tried."""
-    handshake_timeout: Duration = 10.0
+    handshake_timeout: Positive = 10.0
     """How long a peer may take for the TLS handshake, and for its first message after it."""
 
 
@@ -94,7 +96,7 @@ class Digest(Section):
         Kind("list of algorithms", "[SHA-256, MD5]"),
     ] = ("SHA-256", "MD5")
     """The algorithms offered, best first."""
-    nonce_lifetime: Duration = 300.0
+    nonce_lifetime: Positive = 300.0
     """How long a nonce counts; after that the phone is given a new one without being asked for the password."""
 
 
@@ -103,7 +105,7 @@ class Resolver(Section):
 
     servers: Words = ()
     """Addresses of DNS servers; those of the machine if left out."""
-    timeout: Duration = 5.0
+    timeout: Positive = 5.0
     """How long to wait for an answer."""
     dead_for: Duration = 30.0
     """How long a target that did not reply is passed over while there are others."""
@@ -151,11 +153,11 @@ class Sip(Section):
     """RFC 3261's T1, an estimate of the round trip; the transaction timers follow from it."""
     t2: Duration = 4.0
     """RFC 3261's T2, the longest interval between retransmissions."""
-    t4: Duration = 5.0
+    t4: Positive = 5.0
     """RFC 3261's T4, how long a message may linger in the network."""
     max_forwards: int = Field(default=70, ge=1, le=255)
     """Max-Forwards of the calls that begin here; others pass on theirs less one."""
-    keep_alive: Annotated[Duration, Field(ge=1)] | None = 25.0
+    keep_alive: Seconds | None = 25.0
     """How often a phone behind NAT is sent a few bytes, so that its router keeps the way open; `null` never."""
     receive_buffer: Annotated[Size, Field(ge=4096, le=2**30)] = 4 * 1024 * 1024
     """Size of a UDP socket's receive buffer, so that a burst is not lost."""

@@ -8,17 +8,27 @@ from typing import Literal
 
 from pydantic import Field
 
-from pbx.config.kinds import CodecNames, Duration, Identities, Identity, SecretText, Section, SipUriText
+from pbx.config.kinds import (
+    CodecNames,
+    Identities,
+    Identity,
+    Positive,
+    Seconds,
+    SecretText,
+    Section,
+    SipUriText,
+)
 
 __all__ = ["Health", "Trunk"]
 
 
 class Health(Section):
-    """Whether a trunk is watched by OPTIONS."""
+    """Whether a trunk is watched by OPTIONS. One that is down is passed over in a list of targets, unless it is the
+    last one."""
 
-    interval: Duration | None = None
+    interval: Seconds | None = None
     """How often it is asked; `null` never."""
-    timeout: Duration = 5.0
+    timeout: Positive = 5.0
     """How long it may take to reply before it counts as down."""
 
 

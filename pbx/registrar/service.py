@@ -62,7 +62,8 @@ class RegistrarService:
 
     `authenticate` is `Authenticator.authenticate`; `allowance(user, name)` says how many contacts the authenticated
     user may have registered for the address-of-record whose user part is `name`, 0 if that is not its own; `wall` gives
-    seconds since the epoch, for Date.
+    seconds since the epoch, for Date; `canonical(user, name)` is the user part that bindings are kept under, where one
+    address-of-record has several names.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class RegistrarService:
         settings: RegistrarSettings,
         ids: Ids,
         wall: Callable[[], float],
+        canonical: Callable[[str, str], str] = lambda user, name: name,
     ) -> None:
         self._stack = stack
         self._location = location
@@ -81,6 +83,7 @@ class RegistrarService:
         self._allowance = allowance
         self._ids = ids
         self._wall = wall
+        self._canonical = canonical
         self._sweeping: Timer | None = None
         self._date = (0, "")
         self.settings = settings
@@ -128,10 +131,10 @@ class RegistrarService:
     def on_register(self, transaction: ServerTransaction, request: Request) -> None:
         """Take a REGISTER: answer it now, or have its authentication answer it."""
         try:
-            allowed = self._admit(transaction, request)
-            if allowed is None:
+            admitted = self._admit(transaction, request)
+            if admitted is None:
                 return
-            response = self._register(transaction, request, allowed)
+            response = self._register(transaction, request, *admitted)
         except ProtocolError as error:
             response = make_response(request, error.status, error.reason, to_tag=self._ids.tag())
             if isinstance(error, IntervalTooBriefError):
@@ -142,9 +145,9 @@ class RegistrarService:
         self.responses[response.status] = self.responses.get(response.status, 0) + 1
         self._stack.send_response(transaction, response)
 
-    def _admit(self, transaction: ServerTransaction, request: Request) -> int | None:
-        """Do steps 1 to 4 of RFC 3261 §10.3; return how many contacts there may be, None if the request has been
-        answered."""
+    def _admit(self, transaction: ServerTransaction, request: Request) -> tuple[str, int] | None:
+        """Do steps 1 to 4 of RFC 3261 §10.3; return the address-of-record and how many contacts it may have, None if
+        the request has been answered."""
         # Step 1. We are no proxy, so a request for another domain goes nowhere.
         if not request.uri.is_sip:
             raise ProtocolError("Unsupported URI Scheme", 416)
@@ -168,20 +171,18 @@ class RegistrarService:
         allowed = self._allowance(user, to.user)
         if not allowed:
             raise ProtocolError("Forbidden", 403)
-        return allowed
+        return self.aor_of(self._canonical(user, to.user)), allowed
 
     def _is_ours(self, host: str) -> bool:
         settings = self.settings
         return settings.any_domain or host == settings.domain or host in settings.aliases or _is_numeric(host)
 
-    def _register(self, transaction: ServerTransaction, request: Request, allowed: int) -> Response:
+    def _register(self, transaction: ServerTransaction, request: Request, aor: str, allowed: int) -> Response:
         """Do steps 5 to 8 of RFC 3261 §10.3."""
-        to = request.to.uri
         # Step 5: if the address-of-record is not valid for the domain in the Request-URI, the registrar MUST send a
         # 404.
-        if not self._is_ours(to.host):
+        if not self._is_ours(request.to.uri.host):
             raise ProtocolError("Not Found", 404)
-        aor = self.aor_of(to.user or "")
         known = self._location.bindings(aor)
         flows = False
         # Step 6. Without a Contact the bindings are only asked for.
