@@ -24,6 +24,7 @@ from pbx.ops.systemd import Notifier
 from pbx.ops.watches import MessageCounter, watch_calls, watch_registrar, watch_sip, watch_store
 from pbx.store.store import Store
 from pbx.store.writer import WriterState
+from pbx.trunks.health import Health as TrunkHealth
 from pbx.web.api import make_api
 from pbx.web.ports import Ports, Registration, TrunkState
 from pbx.web.security import Guard, ensure_token, is_loopback
@@ -128,6 +129,8 @@ class Operation:
         metrics.counter(
             "tandem_trunk_calls", "Calls that are over, by trunk and outcome.", self._by_trunk, "trunk", "kind"
         )
+        metrics.gauge("tandem_trunk_up", "Whether a trunk answers OPTIONS, for those asked.", self._trunks_up, "trunk")
+        metrics.gauge("tandem_trunk_round_trip_seconds", "How long its last answer took.", self._round_trips, "trunk")
         metrics.gauge("tandem_media_streams", "Streams that are open.", lambda: server.engine.counters().streams)
         metrics.gauge("tandem_media_ports", "Media ports, by state.", self._media_ports, "state")
         metrics.counter(
@@ -158,6 +161,16 @@ class Operation:
                 ("outbound-failed", counts.failed),
             )
         }
+
+    def _trunks_up(self) -> dict[str, float]:
+        return {
+            status.trunk: float(status.health is TrunkHealth.UP)
+            for status in self._server.directory.health
+            if status.health is not TrunkHealth.UNKNOWN
+        }
+
+    def _round_trips(self) -> dict[str, float]:
+        return {status.trunk: status.round_trip for status in self._server.directory.health if status.round_trip}
 
     def _media_ports(self) -> dict[str, float]:
         counters = self._server.engine.counters()
@@ -246,18 +259,26 @@ class Operation:
 
     def _trunks(self) -> list[TrunkState]:
         directory = self._server.directory
-        return [
-            TrunkState(
-                name=trunk.name,
-                address=str(trunk.address),
-                active=directory.occupancy.of(f"trunk/{trunk.name}"),
-                inbound=directory.trunks.counts[trunk.name].inbound,
-                outbound=directory.trunks.counts[trunk.name].outbound,
-                failed=directory.trunks.counts[trunk.name].failed,
-                max_calls=trunk.max_calls,
+        now = self._server.driver.now()
+        found = []
+        for trunk in directory.trunks:
+            counts, state = directory.trunks.counts[trunk.name], directory.health.of(trunk.name)
+            found.append(
+                TrunkState(
+                    name=trunk.name,
+                    address=str(trunk.address),
+                    active=directory.occupancy.of(f"trunk/{trunk.name}"),
+                    inbound=counts.inbound,
+                    outbound=counts.outbound,
+                    failed=counts.failed,
+                    max_calls=trunk.max_calls,
+                    health=state.health.value if state else "unwatched",
+                    health_for=now - state.since if state else None,
+                    round_trip=state.round_trip or None if state else None,
+                    detail=state.detail if state else "",
+                )
             )
-            for trunk in directory.trunks
-        ]
+        return found
 
     def _originate(self, source: str, number: str) -> str:
         _, _, name = source.partition("/")

@@ -155,6 +155,7 @@ def trunks(config: ConfigurationFile = None, as_json: Json = False) -> None:
         (
             one["name"],
             one["address"],
+            _health(one),
             one["active"] if one["max_calls"] is None else f"{one['active']} of {one['max_calls']}",
             one["inbound"],
             one["outbound"],
@@ -162,7 +163,16 @@ def trunks(config: ConfigurationFile = None, as_json: Json = False) -> None:
         )
         for one in found["trunks"]
     ]
-    _print_table(("trunk", "address", "calls", "in", "out", "failed"), rows, "no trunks")
+    _print_table(("trunk", "address", "state", "calls", "in", "out", "failed"), rows, "no trunks")
+
+
+def _health(trunk: dict[str, Any]) -> str:
+    """Say how a trunk stands: ``up, 12 ms`` or ``down for 0:03:20, no reply within 5 s``."""
+    if trunk["health"] == "up":
+        return f"up, {trunk['round_trip'] * 1000:.0f} ms"
+    if trunk["health"] == "down":
+        return f"down for {_span(trunk['health_for'])}, {trunk['detail']}"
+    return "" if trunk["health"] == "unwatched" else trunk["health"]
 
 
 def hangup(call: CallId, config: ConfigurationFile = None) -> None:

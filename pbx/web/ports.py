@@ -80,6 +80,14 @@ class TrunkState:
     outbound: int
     failed: int
     max_calls: int | None = None
+    health: str = "unwatched"
+    """``up``, ``down`` or ``unknown``, for a trunk that is asked whether it is there."""
+    health_for: float | None = None
+    """Seconds that it has been so."""
+    round_trip: float | None = None
+    """Seconds that its last reply took."""
+    detail: str = ""
+    """What it said when it was last asked, or why it said nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -302,6 +302,13 @@ class TrunkView(_View):
     outbound: int
     failed: int
     max_calls: int | None
+    health: str
+    """``up``, ``down``, ``unknown``, or ``unwatched`` for a trunk that is not asked."""
+    health_for: float | None
+    """Seconds that it has been so."""
+    round_trip: float | None
+    """Seconds that its last reply took."""
+    detail: str
 
     @classmethod
     def of(cls, trunk: TrunkState) -> TrunkView:

@@ -31,6 +31,7 @@ from pbx.registrar.location import Change, Location
 from pbx.sip.stack import Flow
 from pbx.sip.uri import Uri
 from pbx.store.store import Store
+from pbx.trunks.health import Health, TrunkStatus
 from pbx.trunks.table import Source, Trunk, TrunkTable
 
 FLOW = Flow("udp", ("192.0.2.201", 5060), ("203.0.113.9", 31337))
@@ -56,6 +57,19 @@ class Registry:
     def originate(self, *arguments: Any) -> str:
         self.originated.append(arguments)
         return "c9"
+
+
+class Watched:
+    """The health of trunks."""
+
+    def __init__(self) -> None:
+        self.status = TrunkStatus("carrier", Health.UP, 900.0, 0.25, "200 OK")
+
+    def of(self, trunk: str) -> TrunkStatus | None:
+        return self.status if trunk == "carrier" else None
+
+    def __iter__(self) -> Iterator[TrunkStatus]:
+        return iter([self.status, TrunkStatus("new")])
 
 
 class Timer:
@@ -94,6 +108,7 @@ def make_server(directory: Path, store: Store, http: Any) -> Any:
         directory=SimpleNamespace(
             trunks=trunks,
             occupancy=occupancy,
+            health=Watched(),
             extension_party=lambda name: Party("101", "Alice") if name == "101" else None,
         ),
         engine=SimpleNamespace(
@@ -156,6 +171,7 @@ def test_everything_is_published_and_answered(tmp_path: Path, store: Store) -> N
             assert (one["expires"], one["q"], one["behind_nat"]) == (60.0, 0.5, True)
             (trunk,) = (await client.get("/api/v1/trunks")).json()["trunks"]
             assert (trunk["active"], trunk["inbound"], trunk["outbound"], trunk["failed"]) == (1, 1, 2, 1)
+            assert (trunk["health"], trunk["health_for"], trunk["round_trip"]) == ("up", 100.0, 0.25)
             assert "INVITE" in (await client.get("/api/v1/calls/c1/trace")).text
             assert (await client.get("/api/v1/calls/c1/trace.pcap")).content[:4] == b"\xd4\xc3\xb2\xa1"
             made = await client.post("/api/v1/calls", json={"source": "extension/101", "number": "0301"})
@@ -196,6 +212,9 @@ def check_metrics(text: str) -> None:
         ("tandem_sip_dialogs",): 1,
         ("tandem_trunk_calls_active", "carrier"): 1,
         ("tandem_trunk_calls_total", "carrier", "outbound-failed"): 1,
+        ("tandem_trunk_up", "carrier"): 1,
+        ("tandem_trunk_up", "new"): None,
+        ("tandem_trunk_round_trip_seconds", "carrier"): 0.25,
         ("tandem_media_ports", "free"): 10,
         ("tandem_authentications_total", "wrong"): 4,
     }

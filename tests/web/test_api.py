@@ -106,6 +106,10 @@ def test_registrations_and_trunks(site: Any) -> None:
                 "outbound": 3,
                 "failed": 4,
                 "max_calls": None,
+                "health": "down",
+                "health_for": 200.0,
+                "round_trip": None,
+                "detail": "no reply within 5 s",
             }
         ]
     }
