@@ -38,7 +38,7 @@ from pbx.net.network import NetworkReactor, RealNetwork
 from pbx.net.tls import Tls
 from pbx.net.trace import Trace
 from pbx.registrar.authentication import Authenticator
-from pbx.registrar.location import Location
+from pbx.registrar.location import BindingChange, Location
 from pbx.registrar.service import RegistrarService
 from pbx.security.edge import EdgeGuard
 from pbx.sip.digest import DigestServer
@@ -200,6 +200,7 @@ class Server:
             observer=self.observer,
             settings=translate.call_settings(settings),
         )
+        self.location.subscribe(self._binding_changed)
         self.registry = CallRegistry(services, self._open_session, Limits(settings.limits.calls))
         admission = Admission(self.directory, self._authenticate, self._trunk_party)
         self.reception = Reception(self.context, admission, self.registry, self.registrar.on_register)
@@ -208,6 +209,11 @@ class Server:
 
     def _known(self, flow: Flow) -> bool:
         return self.directory.trunk_at(flow) is not None or self.location.has_flow(flow)
+
+    def _binding_changed(self, event: BindingChange) -> None:
+        binding = event.binding
+        if event.left is not None:
+            self.context.dialogs.moved(binding.contact.user or "", event.left, binding.flow)
 
     def _count(self, name: str) -> None:
         self.leg_counters[name] = self.leg_counters.get(name, 0) + 1

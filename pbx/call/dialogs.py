@@ -38,6 +38,9 @@ class DialogOwner(Protocol):
     def on_server_failure(self, transaction: ServerTransaction, failure: TransactionFailure) -> None:
         """Take that a final response of this leg could not be delivered."""
 
+    def on_move(self, user: str, before: Flow, now: Flow) -> None:
+        """Take that the phone whose contacts name `user` is reached over `now` and no more over `before`."""
+
 
 class DialogTable:
     """Dialogs by Call-ID, local tag and remote tag.
@@ -74,6 +77,14 @@ class DialogTable:
         if owner is None or not owner.owns(remote_tag):
             return None
         return owner
+
+    def moved(self, user: str, before: Flow, now: Flow) -> None:
+        """Take that a phone, whose contacts name `user`, registered over `now` and is no more reached over `before`.
+
+        Its calls go on: a NAT that gives it another port would else keep it from hearing a hold or a BYE.
+        """
+        for owner in self:
+            owner.on_move(user, before, now)
 
     def __len__(self) -> int:
         """Return how many legs have dialogs, or may still get one."""

@@ -41,6 +41,8 @@ class BindingChange:
 
     change: Change
     binding: Binding
+    left: Flow | None = None
+    """The way that led to the phone until it registered by another one: a NAT has moved it, or it connected anew."""
 
 
 class Keeper(Protocol):
@@ -52,6 +54,9 @@ class Keeper(Protocol):
     def delete(self, aor: str, slot: str) -> None:
         """Forget a binding. Returns at once."""
 
+
+_MOST_LOST = 10_000
+"""Phones whose connection is gone that are remembered until they come back."""
 
 Listener = Callable[[BindingChange], None]
 KeepAlive = Callable[[Flow], Callable[[], None]]
@@ -81,6 +86,7 @@ class Location:
         self._stop_keeping: dict[Flow, Callable[[], None]] = {}
         self._expiries: list[tuple[float, str, str]] = []
         self._listeners: list[Listener] = []
+        self._lost: dict[tuple[str, str], Flow] = {}
         self._count = 0
 
     # Reading
@@ -151,7 +157,9 @@ class Location:
             # Otherwise the entry that is there finds at its time that the binding lives longer.
             heapq.heappush(self._expiries, (binding.expires, binding.aor, binding.slot))
         self._keeper.put(binding.aor, binding.slot, StoredBinding(binding, self._epoch()))
-        self._tell(Change.REGISTERED if old is None else Change.REFRESHED, binding)
+        before = old.flow if old is not None else self._lost.pop((binding.aor, binding.slot), None)
+        left = before if before != binding.flow else None
+        self._tell(Change.REGISTERED if old is None else Change.REFRESHED, binding, left)
 
     def remove(self, binding: Binding, change: Change = Change.REMOVED) -> None:
         """Remove what is in this binding's slot; harmless if it is gone."""
@@ -185,6 +193,9 @@ class Location:
             binding = self._by_aor[aor][slot]
             lost = replace(binding, flow_lost=True)
             if lost.flow_only:
+                self._lost[aor, slot] = flow
+                if len(self._lost) > _MOST_LOST:
+                    del self._lost[next(iter(self._lost))]
                 self.remove(binding, Change.FLOW_LOST)
             else:
                 self._by_aor[aor][slot] = lost
@@ -220,9 +231,9 @@ class Location:
     def _epoch(self) -> float:
         return self._wall() - self._now()
 
-    def _tell(self, change: Change, binding: Binding) -> None:
+    def _tell(self, change: Change, binding: Binding, left: Flow | None = None) -> None:
         if self._listeners:
-            event = BindingChange(change, binding)
+            event = BindingChange(change, binding, left)
             for listener in self._listeners:
                 listener(event)
 

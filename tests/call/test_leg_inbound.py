@@ -1,5 +1,7 @@
 """The leg that a peer opens: RFC 3261 §8.2, §9.2, §13.3, §15, and the flows of RFC 3665 §3 seen from the callee."""
 
+from dataclasses import replace
+
 import pytest
 
 from pbx.call import commands, events
@@ -475,5 +477,18 @@ class TestInDialog:
         moved = type(peer.server.flow)("udp", ("192.0.2.1", 5060), ("203.0.113.50", 1025))
         peer.flow = moved
         peer.send("OPTIONS")
+        peer.do(commands.HangUp("in", DONE))
+        assert bench.stack.take("BYE").destination.flow == moved
+
+    def test_flow_follows_the_phone_s_registration(self):
+        bench = Bench(LegSettings(keep_flow=True))
+        peer = bench.inbound().answered()
+        before = peer.server.flow
+        moved = replace(before, remote=("203.0.113.50", 1025))
+        for user, left in (("bob", before), ("alice", moved)):
+            bench.context.dialogs.moved(user, left, replace(moved, remote=("203.0.113.99", 1)))
+        assert not bench.counts["dialog-moved"], "neither another phone's, nor one that is somewhere else"
+        bench.context.dialogs.moved("alice", before, moved)
+        assert bench.counts["dialog-moved"] == 1
         peer.do(commands.HangUp("in", DONE))
         assert bench.stack.take("BYE").destination.flow == moved

@@ -198,6 +198,18 @@ class TestAnswer:
         assert bench.stack.acks[0][1].flow == flow
         assert bench.stack.take("BYE").destination.flow == flow
 
+    def test_dialog_follows_the_phone_s_registration(self, bench):
+        flow = Flow("tcp", ("192.0.2.1", 5060), ("203.0.113.50", 1025), 4)
+        again = Flow("tcp", ("192.0.2.1", 5060), ("203.0.113.50", 1026), 5)
+        peer = bench.outbound(destination=Destination(Uri.parse("sip:bob@10.0.0.5"), flow=flow))
+        peer.respond(180)
+        bench.told(events.Ringing)
+        bench.context.dialogs.moved("bob", flow, again)
+        peer.answered()
+        hang_up(peer)
+        assert bench.stack.acks[0][1].flow == again
+        assert bench.stack.take("BYE").destination.flow == again
+
 
 class TestLateOffer:
     def test_answer_goes_into_the_ack(self, bench):

@@ -176,6 +176,29 @@ def test_a_connection_that_closes_takes_what_only_it_led_to(rig: Any) -> None:
     assert binding.destination().flow == again
 
 
+def test_who_comes_back_by_another_way_is_told_with_the_way_that_he_left(rig: Any) -> None:
+    def last() -> Any:
+        return rig.changes[-1].left
+
+    phone = rig.phone(flow=NATTED)
+    phone.register("<sip:bob@10.0.0.7>")
+    assert last() is None
+    phone.register("<sip:bob@10.0.0.7>")
+    assert last() is None
+    phone.flow = replace(NATTED, remote=("203.0.113.9", 31338))
+    phone.register("<sip:bob@10.0.0.7>")
+    assert last() == NATTED
+    # Over a connection, whose end removes the binding.
+    other = rig.phone("101", flow=NATTED_TLS)
+    other.register("<sip:101@10.0.0.7;transport=tls>")
+    rig.location.flow_closed(NATTED_TLS)
+    other.flow = replace(NATTED_TLS, connection=99)
+    other.register("<sip:101@10.0.0.7;transport=tls>")
+    assert last() == NATTED_TLS
+    other.register("<sip:101@10.0.0.7;transport=tls>")
+    assert last() is None
+
+
 def test_after_a_restart_phones_are_where_they_were(rig: Any, make_rig: Any) -> None:
     rig.phone("bob", flow=NATTED).register("<sip:bob@10.0.0.7>;q=0.5;x=1", headers="Path: <sip:p.example.com;lr>")
     rig.phone("101", flow=NATTED).register("<sip:101@10.0.0.7>")

@@ -70,6 +70,10 @@ class CallingLeg(Leg):
         """Return the dialog with that remote tag."""
         return self._usages.get(remote_tag)
 
+    def usages(self) -> tuple[InviteUsage, ...]:
+        """Return the dialogs."""
+        return tuple(self._usages.values())
+
     def usage_with_open_offer(self) -> InviteUsage | None:
         """Return the dialog whose peer waits for AcceptOffer or DeclineOffer; there is never more than one."""
         for usage in self._usages.values():

@@ -175,6 +175,19 @@ class LegCore(ABC):
         """Take that a final response of this leg could not be delivered, or was never given."""
         self.perform(Input.UNDELIVERED, transaction, failure)
 
+    def on_move(self, user: str, before: Flow, now: Flow) -> None:
+        """Take that the phone whose contacts name `user` is reached over `now` and no more over `before`."""
+        for usage in self.usages():
+            dialog = usage.dialog
+            # Two phones that a NAT has given each other's port are told apart by their names.
+            if dialog.flow == before and (dialog.target.user or "") == user:
+                dialog.use_flow(now, dialog.fallback)
+                self.context.count("dialog-moved")
+
+    def usages(self) -> tuple[InviteUsage, ...]:
+        """Return the dialogs."""
+        return () if self.usage is None else (self.usage,)
+
     @abstractmethod
     def usage_with(self, remote_tag: str) -> InviteUsage | None:
         """Return the dialog with that remote tag."""
