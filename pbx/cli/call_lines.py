@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Mapping
 from enum import Enum
+from typing import get_args
 
 from pbx.phone import notices
 from pbx.phone.notices import Notice, Who
 
-__all__ = ["data_of", "line_of"]
+__all__ = ["data_of", "line_of", "notice_of", "printable"]
 
 _CAMEL = re.compile(r"(?<!^)(?=[A-Z])")
 _WIDTH = 12
@@ -19,9 +21,13 @@ _USUAL = ("answered-caller-hung-up", "answered-callee-hung-up")
 """Who ended the call says it all."""
 
 
+def _name(kind: type) -> str:
+    return _CAMEL.sub("-", kind.__name__).lower()
+
+
 def data_of(notice: Notice) -> dict[str, object]:
     """Return a notice as JSON: its name in ``event``, its fields beside it."""
-    data: dict[str, object] = {"event": _CAMEL.sub("-", type(notice).__name__).lower()}
+    data: dict[str, object] = {"event": _name(type(notice))}
     for field in dataclasses.fields(notice):
         value = getattr(notice, field.name)
         data[field.name] = value.value if isinstance(value, Enum) else value
@@ -135,3 +141,18 @@ def _quality(notice: notices.Quality) -> str:
     if notice.remote_mos is not None:
         parts.append(f"the peer's MOS {notice.remote_mos:.1f} ({notice.remote_lost} lost)")
     return ", ".join(parts)
+
+
+def notice_of(data: Mapping[str, object]) -> Notice | None:
+    """Return the notice that `data_of` gave as JSON; None for what is none."""
+    kind = _KINDS.get(str(data.get("event")))
+    if kind is None:
+        return None
+    fields = {field.name: data[field.name] for field in dataclasses.fields(kind)}
+    if kind is notices.HungUp:
+        fields["who"] = Who(fields["who"])
+    made: Notice = kind(**fields)
+    return made
+
+
+_KINDS: dict[str, type] = {_name(kind): kind for kind in get_args(Notice)}

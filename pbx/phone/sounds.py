@@ -8,11 +8,13 @@ from __future__ import annotations
 import math
 import wave
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
+from operator import mul
 from pathlib import Path
 from typing import Final
 
-__all__ = ["Sound", "melody", "read_wav", "share_of_tone", "tone", "write_silence", "write_wav"]
+__all__ = ["Sound", "at_rate", "likeness", "melody", "read_wav", "share_of_tone", "tone", "write_silence", "write_wav"]
 
 _LOUDNESS: Final = 8000
 """Peak of a tone: 12 dB below full scale."""
@@ -103,3 +105,48 @@ def share_of_tone(samples: Sequence[int], rate: int, frequency: float) -> float:
         before, last = last, sample + turn * last - before
     power = before * before + last * last - turn * before * last
     return min(1.0, 2 * power / (count * energy))
+
+
+def likeness(original: Sequence[int], heard: Sequence[int], rate: int) -> tuple[float, float]:
+    """Return how much of what was `heard` is the `original`, -1 to 1, and where it begins in it, in seconds.
+
+    The normalised cross-correlation of the samples at the delay that fits best: 1 for a copy at any loudness, near 0
+    for something else. The delay is found by the loudness of hundredths of a second first, and then to the sample.
+    """
+    frame = max(1, rate // 100)
+    sounds, noises = _loudness(original, frame), _loudness(heard, frame)
+    furthest = max(0, len(noises) - len(sounds) // 2)
+    coarse = _best(sounds, noises, range(-len(sounds) // 4, furthest + 1))[1] * frame
+    found, delay = _best(original, heard, range(coarse - 2 * frame, coarse + 2 * frame + 1))
+    return found, delay / rate
+
+
+def _loudness(samples: Sequence[int], frame: int) -> list[float]:
+    powers = list(accumulate(map(mul, samples, samples), initial=0))
+    return [math.sqrt((powers[at + frame] - powers[at]) / frame) for at in range(0, len(samples) - frame + 1, frame)]
+
+
+def _best(original: Sequence[float], heard: Sequence[float], delays: Iterable[int]) -> tuple[float, int]:
+    """Return the best correlation and its delay.
+
+    That of a part is worth as much less as it is shorter than the original, so that no snippet of it wins.
+    """
+    ours = list(accumulate(map(mul, original, original), initial=0.0))
+    theirs = list(accumulate(map(mul, heard, heard), initial=0.0))
+    best = 0.0, 0
+    for delay in delays:
+        skipped, start = max(0, -delay), max(0, delay)
+        count = min(len(original) - skipped, len(heard) - start)
+        if count <= 0:
+            continue
+        power = (ours[skipped + count] - ours[skipped]) * (theirs[start + count] - theirs[start])
+        if power > 0:
+            product = sum(map(mul, original[skipped : skipped + count], heard[start : start + count]))
+            best = max(best, (product / math.sqrt(power) * count / len(original), delay))
+    return best
+
+
+def at_rate(sound: Sequence[int], rate: int, wanted: int) -> array[int]:
+    """Return samples at a rate that divides theirs: means of neighbours."""
+    step = rate // wanted
+    return array("h", [sum(sound[at : at + step]) // step for at in range(0, len(sound) - step + 1, step)])

@@ -1,0 +1,5 @@
+"""``python -m pbx`` is the command ``pbx``."""
+
+from pbx.cli.main import main
+
+main()
