@@ -3,41 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import structlog
 
 from pbx.app.sidecars import SidecarWriter
 from pbx.call.summary import LegSummary, RecordingSummary, Summary
+from pbx.call.table import State
 from pbx.store.call_records import AttemptRecord, CallRecord, LegRecord, RecordingRecord
 
 __all__ = ["CallObserver", "record_of"]
 
-_log = structlog.get_logger("pbx.call")
+_TOGETHER = 0.25
+"""Seconds."""
+_ENDED = State.ENDED.value
 
 
 class CallObserver:
-    """Implements `pbx.call.ports.Observer`. `put` takes records and returns at once; `listeners` hear of ends too."""
+    """Implements `pbx.call.ports.Observer`. `put` takes records and returns at once.
 
-    def __init__(self, put: Callable[[CallRecord], None], sidecars: SidecarWriter) -> None:
+    Records are made a quarter of a second later, all together: whatever happens to a call within that time is written
+    down once. `later` is the stack's.
+    """
+
+    def __init__(
+        self,
+        put: Callable[[CallRecord], None],
+        sidecars: SidecarWriter,
+        later: Callable[[float, Callable[[], None]], object],
+    ) -> None:
         self._put = put
         self._sidecars = sidecars
+        self._later = later
+        self._changed: dict[str, Summary] = {}
+        self._log = structlog.get_logger("pbx.call").bind()
         self.on_ended: list[Callable[[Summary], None]] = []
         self.on_answered: list[Callable[[Summary], None]] = []
         self.on_started: list[Callable[[Summary], None]] = []
         self.faults = 0
 
     def call_started(self, summary: Summary) -> None:
-        """Write the open record of a call that has come in."""
-        self._put(record_of(summary))
-        _log.info("call", call=summary.call, source=summary.source, called=summary.called, route=summary.route)
+        """Have the open record of a call written that has come in."""
+        self._write(summary)
+        self._log.info("call", call=summary.call, source=summary.source, called=summary.called, route=summary.route)
         for tell in self.on_started:
             tell(summary)
 
     def call_answered(self, summary: Summary) -> None:
-        """Write that somebody talks, so that a record closed after a crash knows it."""
-        self._put(record_of(summary))
-        _log.info("answered", call=summary.call, destination=summary.destination)
+        """Have it written that somebody talks, so that a record closed after a crash knows it."""
+        self._write(summary)
+        self._log.info("answered", call=summary.call, destination=summary.destination)
         for tell in self.on_answered:
             tell(summary)
 
@@ -45,16 +59,15 @@ class CallObserver:
         """Have the JSON beside a recording written; and in the call's record, so that one closed after a crash names
         its recordings."""
         self._sidecars.write(summary, recording)
-        if summary.ended_at is None:
-            self._put(record_of(summary))
+        self._write(summary)
         if recording.status == "failed":
-            _log.error("recording-failed", call=summary.call, path=recording.path, reason=recording.failure)
+            self._log.error("recording-failed", call=summary.call, path=recording.path, reason=recording.failure)
 
     def call_ended(self, summary: Summary) -> None:
-        """Write the whole record."""
-        self._put(record_of(summary))
+        """Have the whole record written."""
+        self._write(summary)
         cause = summary.cause
-        _log.info(
+        self._log.info(
             "ended",
             call=summary.call,
             cause=cause.slug if cause else "",
@@ -67,22 +80,41 @@ class CallObserver:
     def fault(self, call: str, error: BaseException) -> None:
         """Log our own bug, loudly."""
         self.faults += 1
-        _log.error("fault", call=call, exc_info=error)
+        self._log.error("fault", call=call, exc_info=error)
+
+    def _write(self, summary: Summary) -> None:
+        if not self._changed:
+            self._later(_TOGETHER, self.flush)
+        self._changed[summary.call] = summary
+
+    def flush(self) -> None:
+        """Put the records of all calls that have changed."""
+        changed, self._changed = self._changed, {}
+        for summary in changed.values():
+            self._put(record_of(summary))
 
 
 def record_of(summary: Summary) -> CallRecord:
     """Return the record of a call as it stands."""
-    record = CallRecord(
+    cause = summary.cause if summary.state == _ENDED else None
+    return CallRecord(
         id=summary.call,
         started=summary.started_at,
         source=summary.source,
         caller=summary.caller.number,
-        caller_name=summary.caller.name,
         called=summary.called,
+        caller_name=summary.caller.name,
         number=summary.number,
         route=summary.route,
         destination=_destination(summary),
         answered=summary.answered_at,
+        ended=None if cause is None else summary.ended_at,
+        duration=0.0 if cause is None else summary.duration,
+        cause="" if cause is None else cause.slug,
+        cause_text="" if cause is None else cause.text,
+        cause_detail="" if cause is None else cause.detail,
+        blame="" if cause is None else cause.blame.value,
+        sip_status=0 if cause is None else cause.sip_status,
         steps=tuple(summary.steps),
         attempts=tuple([AttemptRecord(one.target, one.outcome, one.detail) for one in summary.attempts]),
         legs=tuple([_leg(one) for one in summary.legs.values()]),
@@ -93,9 +125,6 @@ def record_of(summary: Summary) -> CallRecord:
             ]
         ),
     )
-    if summary.cause is not None and summary.ended_at is not None:
-        return record.ended_by(summary.cause, summary.ended_at, summary.duration)
-    return record
 
 
 def _destination(summary: Summary) -> str:
@@ -109,17 +138,21 @@ def _destination(summary: Summary) -> str:
 
 
 def _leg(leg: LegSummary) -> LegRecord:
-    record = LegRecord(leg.target, leg.sip_call_id, leg.remote, leg.codec, cause=leg.cause.slug if leg.cause else "")
+    cause = leg.cause.slug if leg.cause else ""
     counts = leg.counts
     if counts is None:
-        return record
+        return LegRecord(leg.target, leg.sip_call_id, leg.remote, leg.codec, cause=cause)
     mos = leg.quality.mos if leg.quality is not None else None
-    return replace(
-        record,
-        received_packets=counts.received_packets,
-        sent_packets=counts.sent_packets,
-        lost=counts.lost,
-        jitter=round(counts.jitter, 2),
-        round_trip=round(counts.round_trip, 2),
-        mos=-1.0 if mos is None else round(mos, 2),
+    return LegRecord(
+        leg.target,
+        leg.sip_call_id,
+        leg.remote,
+        leg.codec,
+        counts.received_packets,
+        counts.sent_packets,
+        counts.lost,
+        round(counts.jitter, 2),
+        round(counts.round_trip, 2),
+        -1.0 if mos is None else round(mos, 2),
+        cause,
     )

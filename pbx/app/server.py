@@ -183,7 +183,8 @@ class Server:
         )
         sidecars = SidecarWriter()
         self._undo.append(sidecars.stop)
-        self.observer = CallObserver(self.store.records.put, sidecars)
+        self.observer = CallObserver(self.store.records.put, sidecars, self.driver.later)
+        self._undo.append(self.observer.flush)
         self.sounds = SoundFolders(settings.media.sounds)
         services = Services(
             now=self.driver.now,

@@ -6,13 +6,12 @@ elsewhere. The library's own logging, Twisted's and Python's warnings come the s
 
 from __future__ import annotations
 
-import json
 import logging
-import queue
 import sys
 import threading
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,13 +22,15 @@ import structlog
 from structlog.typing import EventDict
 from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogPublisher
 
+from pbx.ops.lines import renderer
 from pbx.ops.redaction import Redactor
 
 __all__ = ["LogPipe", "start_logging"]
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 _MOST_WAITING = 20_000
-_STOP: dict[str, Any] = {}
+_GATHER = 0.1
+"""Seconds that a line waits for others."""
 
 # Libraries that say at info what nobody asked for; with level debug they are heard.
 _QUIET = ("alembic", "asyncio", "httpx", "httpcore", "sqlalchemy", "uvicorn")
@@ -53,8 +54,10 @@ class LogPipe:
         if file is not None:
             self._stream = _open(file)
         self._redactor = Redactor(secrets)
-        self._render = _render_json if form == "json" else _console(self._stream)
-        self._queue: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self._render = renderer(form, self._stream)
+        self._waiting: deque[dict[str, Any]] = deque()
+        self._something = threading.Event()
+        self._stopping = threading.Event()
         self._reopen = False
         self.dropped = 0
         """Lines lost because they came faster than they could be written."""
@@ -67,10 +70,13 @@ class LogPipe:
     def put(self, event: dict[str, Any]) -> None:
         """Have a line written: ``event``, ``level``, ``logger``, ``timestamp`` (seconds since the epoch), and
         fields."""
-        if self._queue.qsize() >= _MOST_WAITING:
+        waiting = self._waiting
+        if len(waiting) >= _MOST_WAITING:
             self.dropped += 1
             return
-        self._queue.put(event)
+        waiting.append(event)
+        if not self._something.is_set():
+            self._something.set()
 
     def learn_secrets(self, secrets: Iterable[str]) -> None:
         """Keep these out of the log from now on."""
@@ -82,37 +88,47 @@ class LogPipe:
 
     def stop(self, timeout: float = 5.0) -> None:
         """Write what waits and end the thread."""
-        if self._thread.is_alive():
-            self._queue.put(_STOP)
-            self._thread.join(timeout)
+        self._stopping.set()
+        self._something.set()
+        self._thread.join(timeout)
         if self._file is not None:
             self._stream.close()
 
     def _run(self) -> None:
-        while (event := self._queue.get()) is not _STOP:
-            self._write(event)
-            if self._queue.empty():
-                self._tell_dropped()
-        self._tell_dropped()
+        while True:
+            self._something.wait()
+            # What is said together is written together. Waking up for each line would cost more than writing it, most
+            # of it to the reactor, which has to give up the interpreter meanwhile.
+            stopping = self._stopping.wait(_GATHER)
+            self._something.clear()
+            self._write()
+            if stopping:
+                return
 
-    def _tell_dropped(self) -> None:
+    def _write(self) -> None:
+        """Write what waits."""
+        waiting, lines = self._waiting, []
+        while waiting:
+            try:
+                lines.append(self._line(waiting.popleft()))
+            except Exception:  # noqa: BLE001 - whatever value cannot be told, the log goes on
+                self.failures += 1
         lost = self.dropped - self._told
         if lost:
             self._told += lost
-            self._write({"event": "log-lines-dropped", "level": "warning", "timestamp": time.time(), "lines": lost})
-
-    def _write(self, event: dict[str, Any]) -> None:
+            told = {"event": "log-lines-dropped", "level": "warning", "timestamp": time.time(), "lines": lost}
+            lines.append(self._line(told))
+        lines.append("")
         try:
             if self._reopen:
                 self._reopen = False
                 fresh = _open(self._file) if self._file is not None else self._stream
                 self._stream, old = fresh, self._stream
                 old.close()
-            self._stream.write(self._line(event) + "\n")
-            if self._queue.empty():
-                self._stream.flush()
+            self._stream.write("\n".join(lines))
+            self._stream.flush()
         except (OSError, ValueError):
-            self.failures += 1
+            self.failures += len(lines) - 1
 
     def _line(self, event: dict[str, Any]) -> str:
         exception = event.pop("exc_info", None)
@@ -130,23 +146,6 @@ def _open(path: Path) -> TextIO:
     return path.open("a", encoding="utf-8", errors="backslashreplace")
 
 
-def _render_json(fields: dict[str, Any]) -> str:
-    first = {name: fields.pop(name) for name in ("timestamp", "level", "logger", "event") if name in fields}
-    return json.dumps(first | fields, default=str)
-
-
-def _console(stream: TextIO) -> Callable[[dict[str, Any]], str]:
-    render = structlog.dev.ConsoleRenderer(
-        colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback, pad_event_to=24
-    )
-
-    def line(fields: dict[str, Any]) -> str:
-        fields["timestamp"] = fields["timestamp"][11:23]
-        return str(render(None, "", fields))
-
-    return line
-
-
 class _PipeLogger:
     """What structlog's loggers write to."""
 
@@ -161,16 +160,11 @@ class _PipeLogger:
     debug = info = warning = error = critical = exception = msg
 
 
-def _stamp(_logger: Any, level: str, event: EventDict) -> EventDict:
+def _finish(_logger: Any, level: str, event: EventDict) -> EventDict:
     event["level"] = "error" if level == "exception" else level
     event["timestamp"] = time.time()
-    return event
-
-
-def _keep_exception(_logger: Any, _level: str, event: EventDict) -> EventDict:
-    found = event.get("exc_info")
-    if found:
-        event["exc_info"] = _exception(found)
+    if "exc_info" in event:
+        event["exc_info"] = _exception(event["exc_info"]) if event["exc_info"] else None
     return event
 
 
@@ -231,7 +225,7 @@ def start_logging(
     it."""
     threshold = _LEVELS[level]
     structlog.configure(
-        processors=[structlog.contextvars.merge_contextvars, _stamp, _keep_exception],
+        processors=[_finish],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
         logger_factory=lambda name="pbx", *_: _PipeLogger(pipe, name),
         cache_logger_on_first_use=False,
