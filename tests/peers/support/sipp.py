@@ -92,6 +92,8 @@ class Sipp:
         """Start it; a callee listens when this returns."""
         self._child = Child(self._command, self.folder)
         until(lambda: ports.taken(self.port) or not self.child.running, lambda: f"start of SIPp: {self.child.tail()}")
+        # A caller may be done already.
+        assert self.child.running or self.child.process.returncode == 0, f"SIPp: {self.child.tail()}\n{self.story()}"
         return self
 
     @property
