@@ -42,8 +42,7 @@ void tape_free(struct tape *tape) {
         decoder_free(tape->lines[i].decoder);
     if (tape->fd >= 0)
         close(tape->fd);
-    free(atomic_load(&tape->spare));
-    free(tape->window);
+    free(tape->kept);
     free(tape->path);
     free(tape->part);
     free(tape);
@@ -135,7 +134,7 @@ static void write_window(struct tape *tape, size_t count) {
         fail(tape, "the file has reached the length that a WAV file can have");
         return;
     }
-    if (!write_at(tape, tape->window, count * frame_size(tape), offset_of(tape, tape->written)))
+    if (!write_at(tape, tape->window->frames, count * frame_size(tape), offset_of(tape, tape->written)))
         return;
     if (tape->written + (int64_t)count > tape->length) {
         tape->length = tape->written + (int64_t)count;
@@ -145,35 +144,63 @@ static void write_window(struct tape *tape, size_t count) {
 
 /* Writes what lies before a position; silence that no sample was laid on needs no writing. */
 static void advance(struct tape *tape, int64_t to) {
+    struct tape_window *window = tape->window;
     if (to <= tape->written)
         return;
-    size_t count = tape->window_length;
+    size_t count = window->length;
     if ((int64_t)count > to - tape->written)
         count = (size_t)(to - tape->written);
     if (count > 0) {
         write_window(tape, count);
-        tape->window_length -= count;
-        memmove(tape->window, tape->window + count * tape->channels, tape->window_length * frame_size(tape));
+        window->length -= count;
+        memmove(window->frames, window->frames + count * tape->channels, window->length * frame_size(tape));
     }
     tape->written = to;
 }
 
-static bool widen_window(struct tape *tape, size_t length) {
-    if (length > tape->window_room) {
-        size_t room = length + length / 2;
-        int16_t *window = realloc(tape->window, room * frame_size(tape));
-        if (window == NULL) {
+/* Makes the window at least so long, with silence. */
+static bool widen(struct tape *tape, size_t length) {
+    struct tape_window *window = tape->window;
+    if (length > window->room) {
+        int16_t *frames = realloc(window->frames, 2 * length * 2 * sizeof *frames);
+        if (frames == NULL) {
             fail(tape, "out of memory");
             return false;
         }
-        tape->window = window;
-        tape->window_room = room;
+        window->frames = frames;
+        window->room = 2 * length;
     }
-    if (length > tape->window_length) {
-        memset(tape->window + tape->window_length * tape->channels, 0, (length - tape->window_length) * frame_size(tape));
-        tape->window_length = length;
+    if (length > window->length) {
+        memset(window->frames + window->length * tape->channels, 0, (length - window->length) * frame_size(tape));
+        window->length = length;
     }
     return true;
+}
+
+/* Borrows a writer's window: there are many recordings, and each keeps only what may still change. */
+static void borrow(struct tape *tape, struct tape_window *window) {
+    tape->window = window;
+    window->length = 0;
+    if (!tape->failed && tape->kept_length > 0 && widen(tape, tape->kept_length))
+        memcpy(window->frames, tape->kept, tape->kept_length * frame_size(tape));
+}
+
+static void give_back(struct tape *tape) {
+    size_t length = tape->failed ? 0 : tape->window->length;
+    if (length > tape->kept_room) {
+        free(tape->kept);
+        tape->kept_room = length + tape->rate / 50;
+        tape->kept = malloc(tape->kept_room * frame_size(tape));
+        if (tape->kept == NULL) {
+            tape->kept_room = 0;
+            fail(tape, "out of memory");
+            length = 0;
+        }
+    }
+    if (length > 0)
+        memcpy(tape->kept, tape->window->frames, length * frame_size(tape));
+    tape->kept_length = length;
+    tape->window = NULL;
 }
 
 /* A packet that came too late for the window: its side is changed in the file. */
@@ -213,9 +240,9 @@ void tape_lay(struct tape *tape, unsigned side, int64_t position, const int16_t 
     if (tape->failed || count == 0)
         return;
     size_t from = (size_t)(position - tape->written);
-    if (!widen_window(tape, from + count))
+    if (!widen(tape, from + count))
         return;
-    int16_t *to = tape->window + from * tape->channels + side;
+    int16_t *to = tape->window->frames + from * tape->channels + side;
     for (size_t i = 0; i < count; i++, to += tape->channels)
         *to = samples[i];
 }
@@ -264,26 +291,29 @@ static void end(struct tape *tape, uint64_t at) {
     }
 }
 
-bool tape_take(struct tape *tape, const struct tape_block *block) {
+static void lay_out(struct tape *tape, const struct tape_block *block, int64_t hold) {
     const struct tape_packet *sorted[TAPE_BLOCK / sizeof(struct tape_packet)];
-    int64_t hold = (int64_t)HOLD_MILLISECONDS * tape->rate / 1000;
-    if (!tape->failed && (tape->fd >= 0 || open_file(tape)) && block->used > 0) {
-        /* A long silence before this block must not widen the window. */
-        const struct tape_packet *first = (const struct tape_packet *)(const void *)block->data;
-        advance(tape, position_at(tape, first->arrival) - hold);
-        for (unsigned side = 0; side < tape->channels; side++) {
-            size_t count = sort_side(block, side, sorted, sizeof sorted / sizeof *sorted);
-            for (size_t i = 0; i < count && !tape->failed; i++)
-                line_place(tape, &tape->lines[side], sorted[i]);
-        }
+    /* A long silence before this block must not widen the window. */
+    const struct tape_packet *first = (const struct tape_packet *)(const void *)block->data;
+    advance(tape, position_at(tape, first->arrival) - hold);
+    for (unsigned side = 0; side < tape->channels; side++) {
+        size_t count = sort_side(block, side, sorted, sizeof sorted / sizeof *sorted);
+        for (size_t i = 0; i < count && !tape->failed; i++)
+            line_place(tape, &tape->lines[side], sorted[i]);
     }
+}
+
+bool tape_take(struct tape *tape, const struct tape_block *block, struct tape_window *window) {
+    int64_t hold = (int64_t)HOLD_MILLISECONDS * tape->rate / 1000;
+    borrow(tape, window);
+    if (!tape->failed && (tape->fd >= 0 || open_file(tape)) && block->used > 0)
+        lay_out(tape, block, hold);
     if (!tape->failed)
         advance(tape, position_at(tape, block->until) - hold);
-    if (block->end == TAPE_GOES_ON)
-        return false;
-    if (!tape->failed)
+    if (!tape->failed && block->end == TAPE_ENDS)
         end(tape, block->until);
     if (!tape->failed && block->failure != NULL)
         fail(tape, block->failure);
-    return true;
+    give_back(tape);
+    return block->end == TAPE_ENDS;
 }

@@ -18,7 +18,7 @@
 struct engine;
 struct worker;
 
-enum { TAPE_BLOCK = 8192 - 64 }; /* octets of packets in a block */
+enum { TAPE_BLOCK = 6144 - 64 }; /* octets of packets in a block: a quarter second of G.711, both sides, and some */
 
 struct tape_packet { /* followed by the payload, and padded to eight octets */
     uint64_t arrival;            /* ns */
@@ -57,6 +57,11 @@ struct line { /* one side on the line of time; positions are samples of the file
     unsigned counted;            /* packets that this was seen over */
 };
 
+struct tape_window { /* a writer's, lent to one tape after the other */
+    int16_t *frames;
+    size_t length, room;
+};
+
 struct tape {
     /* Fixed. */
     struct engine *engine;
@@ -66,7 +71,6 @@ struct tape {
     uint32_t rate;               /* Hz */
     unsigned channels;
     uint64_t start;              /* ns */
-    _Atomic(struct tape_block *) spare; /* to be used again by the packet thread */
 
     /* Of the writer. */
     int fd;                      /* -1 before it is opened and after it failed */
@@ -74,8 +78,9 @@ struct tape {
     struct line lines[2];
     int64_t written;             /* what lies before is in the file or is silence */
     int64_t length;              /* of the sound in the file */
-    int16_t *window;             /* what lies from `written` on, interleaved */
-    size_t window_length, window_room;
+    int16_t *kept;               /* what lies from `written` on, interleaved: what may still change between two blocks */
+    size_t kept_length, kept_room;
+    struct tape_window *window;  /* the same while a block is worked on */
     int64_t gaps;                /* samples of silence where packets were missing, both sides */
 
     /* Of the finisher. */
@@ -87,7 +92,7 @@ struct tape *tape_new(struct worker *worker, uint64_t id, const char *path, uint
 void tape_free(struct tape *tape);
 
 /* The writer's part: carries a block out. True when the tape is over, and the file shall be finished. */
-bool tape_take(struct tape *tape, const struct tape_block *block);
+bool tape_take(struct tape *tape, const struct tape_block *block, struct tape_window *window);
 /* The finisher's part: on disk for certain, under its own name; tells the caller. Frees the tape. */
 void tape_finish(struct tape *tape);
 

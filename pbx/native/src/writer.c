@@ -6,17 +6,29 @@
 
 #include "thread.h"
 
-struct tape_block *block_new(struct writers *writers, struct tape *tape, bool must) {
-    struct tape_block *block = atomic_exchange_explicit(&tape->spare, NULL, memory_order_acquire);
-    if (block == NULL) {
-        if (!must && atomic_load_explicit(&writers->backlog, memory_order_relaxed) > writers->backlog_limit)
-            return NULL;
-        while ((block = malloc(sizeof *block)) == NULL && must)
-            usleep(1000);
-        if (block == NULL)
-            return NULL;
-        atomic_fetch_add_explicit(&writers->backlog, sizeof *block, memory_order_relaxed);
+/* Blocks kept for use again, at most; what is in use at once is some of each thread's turn. */
+#define SPARE_BLOCKS 256
+
+static struct tape_block *take_spare(struct writers *writers) {
+    pthread_mutex_lock(&writers->spare.lock);
+    struct tape_block *block = writers->spare.blocks;
+    if (block != NULL) {
+        writers->spare.blocks = block->next;
+        writers->spare.count--;
     }
+    pthread_mutex_unlock(&writers->spare.lock);
+    return block;
+}
+
+struct tape_block *block_new(struct writers *writers, struct tape *tape, bool must) {
+    if (!must && atomic_load_explicit(&writers->backlog, memory_order_relaxed) > writers->backlog_limit)
+        return NULL;
+    struct tape_block *block = take_spare(writers);
+    while (block == NULL && (block = malloc(sizeof *block)) == NULL && must)
+        usleep(1000);
+    if (block == NULL)
+        return NULL;
+    atomic_fetch_add_explicit(&writers->backlog, sizeof *block, memory_order_relaxed);
     block->next = NULL;
     block->tape = tape;
     block->end = TAPE_GOES_ON;
@@ -26,8 +38,17 @@ struct tape_block *block_new(struct writers *writers, struct tape *tape, bool mu
 }
 
 static void block_free(struct writers *writers, struct tape_block *block) {
-    free(block);
     atomic_fetch_sub_explicit(&writers->backlog, sizeof *block, memory_order_relaxed);
+    pthread_mutex_lock(&writers->spare.lock);
+    bool kept = writers->spare.count < SPARE_BLOCKS;
+    if (kept) {
+        block->next = writers->spare.blocks;
+        writers->spare.blocks = block;
+        writers->spare.count++;
+    }
+    pthread_mutex_unlock(&writers->spare.lock);
+    if (!kept)
+        free(block);
 }
 
 void block_put(struct writers *writers, struct tape_block *block) {
@@ -42,9 +63,6 @@ void block_put(struct writers *writers, struct tape_block *block) {
 }
 
 static void give_to_finisher(struct writers *writers, struct tape *tape) {
-    struct tape_block *spare = atomic_exchange(&tape->spare, NULL);
-    if (spare != NULL)
-        block_free(writers, spare);
     tape->next = NULL;
     pthread_mutex_lock(&writers->finisher.lock);
     *writers->finisher.last = tape;
@@ -55,6 +73,7 @@ static void give_to_finisher(struct writers *writers, struct tape *tape) {
 
 static void *write_blocks(void *argument) {
     struct writer *writer = argument;
+    struct tape_window window = {0};
     thread_lower_priority();
     pthread_mutex_lock(&writer->lock);
     while (writer->blocks != NULL || !writer->stopping) {
@@ -69,17 +88,15 @@ static void *write_blocks(void *argument) {
         for (struct tape_block *next; block != NULL; block = next) {
             next = block->next;
             struct tape *tape = block->tape;
-            bool over = tape_take(tape, block);
-            /* One block a tape is kept for use again. */
-            block = atomic_exchange_explicit(&tape->spare, block, memory_order_acq_rel);
-            if (block != NULL)
-                block_free(writer->all, block);
+            bool over = tape_take(tape, block, &window);
+            block_free(writer->all, block);
             if (over)
                 give_to_finisher(writer->all, tape);
         }
         pthread_mutex_lock(&writer->lock);
     }
     pthread_mutex_unlock(&writer->lock);
+    free(window.frames);
     return NULL;
 }
 
@@ -118,6 +135,7 @@ bool writers_start(struct writers *writers, int count, uint64_t backlog_limit) {
     writers->writers = calloc((size_t)count, sizeof *writers->writers);
     if (writers->writers == NULL)
         return false;
+    pthread_mutex_init(&writers->spare.lock, NULL);
     pthread_mutex_init(&writers->finisher.lock, NULL);
     pthread_cond_init(&writers->finisher.wake, NULL);
     writers->finisher.last = &writers->finisher.tapes;
@@ -148,6 +166,8 @@ void writers_stop(struct writers *writers) {
     }
     if (writers->finisher.started)
         stop(writers->finisher.thread, &writers->finisher.lock, &writers->finisher.wake, &writers->finisher.stopping);
+    for (struct tape_block *block; writers->writers != NULL && (block = take_spare(writers)) != NULL;)
+        free(block);
     free(writers->writers);
     *writers = (struct writers){0};
 }

@@ -30,6 +30,11 @@ struct writers {
         bool started, stopping;
         struct tape *tapes, **last;
     } finisher;
+    struct {
+        pthread_mutex_t lock;
+        struct tape_block *blocks; /* to be used again */
+        unsigned count;
+    } spare;
     atomic_uint_fast64_t backlog; /* octets of blocks on their way */
     uint64_t backlog_limit;
 };

@@ -90,6 +90,7 @@ static double simulate(const char *folder, const char *name, double seconds, str
     qsort(sent, (size_t)delivered, sizeof *sent, by_arrival);
 
     struct tape_block *block = calloc(1, sizeof *block);
+    struct tape_window window = {0};
     double handed = 0.25;
     for (long i = 0; i <= delivered; i++) {
         double at = i < delivered ? sent[i].at : time + 1;
@@ -98,7 +99,7 @@ static double simulate(const char *folder, const char *name, double seconds, str
             bool full = block->used + size > TAPE_BLOCK;
             block->until = tape->start + (uint64_t)((full ? at : handed) * 1e9);
             block->end = i == delivered && !full && handed + 0.25 > at ? TAPE_ENDS : TAPE_GOES_ON;
-            tape_take(tape, block);
+            tape_take(tape, block, &window);
             if (!full)
                 handed += 0.25;
             block->used = 0;
@@ -148,6 +149,7 @@ static double simulate(const char *folder, const char *name, double seconds, str
     free(frames);
     free(sent);
     free(block);
+    free(window.frames);
     remove(path);
     strcat(path, ".part");
     remove(path);
