@@ -4,6 +4,7 @@ worth."""
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,7 +105,7 @@ def test_nothing_is_left_of_many_calls(server: Server, tmp_path: Path) -> None:
                 callee.end()
         samples.append(sample(server))
     story = "\n".join(map(str, samples))
-    print(story)
+    sys.stdout.write(f"{story}\n")
     first, last = samples[0], samples[-1]
     assert (last.transactions, last.dialogs, last.streams) == (0, 0, 0), story
     assert last.descriptors <= first.descriptors, story
