@@ -18,10 +18,11 @@ from twisted.internet import asyncioreactor
 from pbx.config.schema import Settings
 from pbx.errors import ConfigurationError, EnvironmentFault
 from pbx.loading import Configured, load_configured
-from pbx.ops.logs import LogPipe, start_logging
+from pbx.ops.logs import LogPipe, set_level, start_logging
 
 if TYPE_CHECKING:
     from pbx.app.operation import Operation
+    from pbx.app.reload import Loaded, Reloader
     from pbx.app.server import Server
     from pbx.net.network import NetworkReactor
 
@@ -111,6 +112,7 @@ class _Process:
         self._pipe = pipe
         self._server: Server | None = None
         self._operation: Operation | None = None
+        self._reloader: Reloader | None = None
         self._stopping = False
         self._status = 0
 
@@ -139,11 +141,13 @@ class _Process:
         # one.
 
         from pbx.app.operation import Operation
+        from pbx.app.reload import Reloader
         from pbx.app.server import Server
 
         network_reactor = cast("NetworkReactor", _reactor())
         self._server = Server(self._path, self._configured, network_reactor, self._loop, self._environ)
         self._operation = Operation(self._server, self._loop, self._environ)
+        self._reloader = Reloader(self._loop, self._load, self._server.apply)
         self._server.start()
         self._operation.start()
         settle_collector()
@@ -160,17 +164,35 @@ class _Process:
         server.drain(lambda: self._finish(0))
 
     def _wants_reload(self) -> None:
-        server, operation = self._server, self._operation
-        if server is None or operation is None or self._stopping:
+        operation, reloader = self._operation, self._reloader
+        if operation is None or reloader is None or self._stopping:
             return
-        operation.reloading()
         self._pipe.reopen()
-        server.reload()
-        self._pipe.learn_secrets(_secrets(server.settings))
-        operation.reloaded()
+        operation.reloading()
+        reloader.request(self._reloaded)
+
+    def _load(self) -> Loaded:
+        """Runs in the reloader's thread."""
+        assert self._server is not None
+        loaded = self._server.load()
+        # Before anything of it is in force, and so can be logged.
+        self._pipe.learn_secrets(_secrets(loaded.configured.settings))
+        return loaded
+
+    def _reloaded(self, taken: bool) -> None:
+        server, operation, reloader = self._server, self._operation, self._reloader
+        if server is None or operation is None or reloader is None:
+            return
+        if taken:
+            set_level(server.settings.log.level, self._pipe)
+        if not reloader.busy and not self._stopping:
+            operation.reloaded()
 
     def _finish(self, status: int) -> None:
         self._status = status
+        reloader, self._reloader = self._reloader, None
+        if reloader is not None:
+            reloader.stop()
         operation, self._operation = self._operation, None
         if operation is not None:
             operation.stop()

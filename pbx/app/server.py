@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from time import time
@@ -14,6 +15,7 @@ import structlog
 from pbx.app import translate
 from pbx.app.directory import Directory, party_of_trunk_call
 from pbx.app.observer import CallObserver
+from pbx.app.reload import Loaded, hold_back
 from pbx.app.sidecars import SidecarWriter
 from pbx.app.sounds import SoundFolders
 from pbx.call.admission import Admission
@@ -23,7 +25,6 @@ from pbx.call.leg import LegContext, OutboundLeg
 from pbx.call.ports import Candidate, Services
 from pbx.call.reception import Reception
 from pbx.call.registry import CallRegistry, Limits
-from pbx.errors import ConfigurationError, EnvironmentFault
 from pbx.ids import Ids
 from pbx.loading import Configured, load_configured
 from pbx.media.engine import Engine
@@ -35,7 +36,7 @@ from pbx.net.counters import Counters
 from pbx.net.dns import make_resolver
 from pbx.net.driver import Driver
 from pbx.net.network import NetworkReactor, RealNetwork
-from pbx.net.tls import Tls
+from pbx.net.tls import Tls, TlsState
 from pbx.net.trace import Trace
 from pbx.registrar.authentication import Authenticator
 from pbx.registrar.location import BindingChange, Location
@@ -263,36 +264,35 @@ class Server:
     def _engine_ready(self) -> None:
         self.registry.on_media(self.engine.drain())
 
-    def reload(self) -> tuple[str, ...]:
-        """Read the files again and put them in force; running calls do not notice. Return the faults that kept it from
-        happening.
+    def load(self) -> Loaded:
+        """Read the files again; to be given to `apply`. May run in another thread.
 
-        What is bound at start (listeners, ports, database) stays until a restart.
+        Raises ConfigurationError and EnvironmentFault for what is wrong with them.
         """
-        try:
-            configured = load_configured(self.path, self._environ)
-            if self.network.tls is not None:
-                self.network.tls.reload()
-        except (ConfigurationError, EnvironmentFault) as error:
-            faults = error.faults if isinstance(error, ConfigurationError) else (str(error),)
-            for fault in faults:
-                _log.error("reload-refused", fault=fault)
-            return faults
-        self.settings = configured.settings
-        self.dialplan = configured.dialplan
-        self.directory.replace(configured.settings)
+        configured = load_configured(self.path, self._environ)
+        settings, held = hold_back(self.settings, configured.settings)
+        rules, tls = translate.tls(settings), self.network.tls
+        change: Tls | TlsState | None = None
+        if rules is not None:
+            change = Tls(rules) if tls is None else tls.prepare(rules)
+        return Loaded(replace(configured, settings=settings), held, change)
+
+    def apply(self, loaded: Loaded) -> None:
+        """Put what was loaded in force; running calls do not notice."""
+        settings = loaded.configured.settings
+        self.settings, self.dialplan = settings, loaded.configured.dialplan
+        if isinstance(loaded.tls, Tls):
+            self.network.use_tls(loaded.tls)
+        elif loaded.tls is not None and self.network.tls is not None:
+            self.network.tls.take(loaded.tls)
+        self.trace.limit(settings.sip.trace.calls, settings.sip.trace.messages)
+        self.directory.replace(settings)
         self.directory.watch()
-        self.context.settings = translate.leg_settings(configured.settings)
-        self._media_settings = translate.media_settings(configured.settings, self.network.local_towards)
-        self.registrar.settings = translate.registrar_settings(configured.settings)
-        self.registry.reconfigure(
-            translate.call_settings(configured.settings), Limits(configured.settings.limits.calls)
-        )
-        self.sounds = SoundFolders(configured.settings.media.sounds)
-        for warning in configured.warnings:
-            _log.warning("configuration", warning=str(warning))
-        _log.info("reloaded", routes=len(configured.dialplan.routes))
-        return ()
+        self.context.settings = translate.leg_settings(settings)
+        self._media_settings = translate.media_settings(settings, self.network.local_towards)
+        self.registrar.settings = translate.registrar_settings(settings)
+        self.registry.reconfigure(translate.call_settings(settings), Limits(settings.limits.calls))
+        self.sounds = SoundFolders(settings.media.sounds)
 
     def drain(self, done: Callable[[], None]) -> None:
         """Take no new calls, let the running ones finish up to `limits.drain_timeout`, then end them; call `done` when

@@ -25,7 +25,9 @@ from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, global
 from pbx.ops.lines import renderer
 from pbx.ops.redaction import Redactor
 
-__all__ = ["LogPipe", "start_logging"]
+__all__ = ["Level", "LogPipe", "set_level", "start_logging"]
+
+Level = Literal["debug", "info", "warning", "error"]
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 _MOST_WAITING = 20_000
@@ -59,6 +61,8 @@ class LogPipe:
         self._something = threading.Event()
         self._stopping = threading.Event()
         self._reopen = False
+        self.threshold = logging.INFO
+        """The least level that is written, by Python's numbers; `set_level` changes it."""
         self.dropped = 0
         """Lines lost because they came faster than they could be written."""
         self._told = 0
@@ -196,8 +200,9 @@ class _LibraryHandler(logging.Handler):
         self._put(event)
 
 
-def _twisted_observer(pipe: LogPipe, threshold: int) -> ILogObserver:
+def _twisted_observer(pipe: LogPipe) -> ILogObserver:
     def observe(event: LogEvent) -> None:
+        threshold = pipe.threshold
         level = event.get("log_level", LogLevel.info)
         name = "error" if level is LogLevel.critical else "warning" if level is LogLevel.warn else level.name
         # Twisted tells of every listener and resolver at info; so do we, in our own words.
@@ -217,29 +222,30 @@ def _twisted_observer(pipe: LogPipe, threshold: int) -> ILogObserver:
     return cast("ILogObserver", observe)
 
 
-def start_logging(
-    level: Literal["debug", "info", "warning", "error"],
-    pipe: LogPipe,
-) -> Callable[[], None]:
+def set_level(level: Level, pipe: LogPipe) -> None:
+    """Log from `level` on; for a process whose logging was started."""
+    threshold = pipe.threshold = _LEVELS[level]
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(threshold))
+    logging.getLogger().setLevel(threshold)
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(logging.DEBUG if threshold == logging.DEBUG else logging.WARNING)
+
+
+def start_logging(level: Level, pipe: LogPipe) -> Callable[[], None]:
     """Send everything that is logged in this process, from `level` on, to `pipe`; return what undoes that and stops
     it."""
-    threshold = _LEVELS[level]
     structlog.configure(
         processors=[_finish],
-        wrapper_class=structlog.make_filtering_bound_logger(threshold),
         logger_factory=lambda name="pbx", *_: _PipeLogger(pipe, name),
         cache_logger_on_first_use=False,
     )
     handler = _LibraryHandler(pipe)
     root = logging.getLogger()
-    quiet = [logging.getLogger(name) for name in _QUIET]
-    before = [(logger, logger.level) for logger in (root, *quiet)]
+    before = [(logger, logger.level) for logger in (root, *map(logging.getLogger, _QUIET))]
     root.addHandler(handler)
-    root.setLevel(threshold)
     logging.captureWarnings(True)
-    for logger in quiet:
-        logger.setLevel(logging.DEBUG if threshold == logging.DEBUG else logging.WARNING)
-    observer = _twisted_observer(pipe, threshold)
+    set_level(level, pipe)
+    observer = _twisted_observer(pipe)
     globalLogPublisher.addObserver(observer)
 
     def stop() -> None:
