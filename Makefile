@@ -3,11 +3,13 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+BENCH_VENV := .venv-bench
 NATIVE := $(wildcard pbx/native/include/*.h pbx/native/src/*.c pbx/native/src/*.h pbx/native/build.py)
 
 # What the build needs, what a spoken greeting needs, and what the tests call against.
 BUILD_PACKAGES := gcc pkg-config libc6-dev libopus-dev libspandsp-dev libspeexdsp-dev
 SOUND_PACKAGES := asterisk-core-sounds-en-wav
+BENCH_PACKAGES := rtpengine-daemon sip-tester
 TEST_PACKAGES := sip-tester baresip-core linphone-cli iproute2 nftables clang tshark postgresql
 
 .PHONY: help setup run demo test lint bench clean test-packages
@@ -47,10 +49,17 @@ lint: setup
 test: setup test-packages lint
 	$(BIN)/python -m pytest
 
-bench: setup
-	@scripts/debian-packages.sh optional rtpengine-daemon sip-tester
-	$(BIN)/python bench/run.py
+# `make bench ARGS=--help` says what can be chosen; `ARGS=--write` puts the table into docs/performance.md.
+bench: setup $(BENCH_VENV)/.ready
+	@scripts/debian-packages.sh optional $(BENCH_PACKAGES)
+	$(BIN)/python -m bench.run $(ARGS)
+
+# sippy, which Tandem is measured beside, has a place of its own: nothing of it gets into Tandem's.
+$(BENCH_VENV)/.ready:
+	@$(PYTHON) -m venv $(BENCH_VENV)
+	@if $(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check sippy==2.5.0; then touch $@; \
+	else echo "bench: sippy could not be installed; measuring without it" >&2; fi
 
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(BENCH_VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find pbx -name '*.so' -delete

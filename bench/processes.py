@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,18 +107,12 @@ def lines_of(log: Path, most: int = 20) -> str:
 
 @contextmanager
 def running(
-    command: Sequence[str], log: Path, cwd: Path | None = None, environ: Mapping[str, str] | None = None
+    command: Sequence[str], log: Path, cwd: Path | None = None, stdin: Path = Path(os.devnull)
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a process in the background, its output in `log`; ended by SIGTERM, or SIGKILL after ten seconds."""
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            cwd=cwd,
-            env={**os.environ, **(environ or {})},
-        )
+    """Run a process in the background, its input from `stdin`, its output in `log`; ended by SIGTERM, or SIGKILL after
+    ten seconds."""
+    with log.open("wb") as output, stdin.open("rb") as given:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, stdin=given, cwd=cwd)
         try:
             yield process
         finally:

@@ -13,6 +13,7 @@ from bench.processes import LOOPBACK, free_range, running
 
 __all__ = ["Calls", "callee", "calling", "percentile", "results"]
 
+_ANSWER = Path(__file__).with_name("uas.xml")
 _PATIENCE = 20
 """Seconds beyond the time that the calls themselves take."""
 
@@ -36,7 +37,7 @@ def percentile(values: list[float], share: float) -> float:
 def callee(folder: Path, port: int) -> Iterator[None]:
     """Answer every call that comes to a port."""
     media, _ = free_range(8)
-    command = ["sipp", "-sn", "uas", "-i", LOOPBACK, "-p", str(port), "-mp", str(media), "-nostdin"]
+    command = ["sipp", "-sf", str(_ANSWER), "-i", LOOPBACK, "-p", str(port), "-mp", str(media), "-nostdin"]
     with running(command, folder / f"uas-{port}.log", cwd=folder):
         yield
 
