@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from pbx.app.reload import Reloader
 from pbx.app.server import Server
 from pbx.loading import load_configured
 from pbx.sip.digest import Credential
@@ -78,6 +79,7 @@ class Pbx:
         configured = load_configured(self.path, self._environ)
         self.server = Server(self.path, configured, cast("NetworkReactor", world.reactor), world.loop, self._environ)
         self.server.start()
+        self.reloader = Reloader(world.loop, self.server.load, self.server.apply)
 
     def write(self, text: str, plan: str = "") -> None:
         """Write configuration and dialplan."""
@@ -89,6 +91,14 @@ class Pbx:
         self.path.write_text("\n".join(lines) + "\n")
         self.path.chmod(0o600)
 
+    def reload(self, text: str, plan: str = "") -> bool:
+        """Write other files and have them put in force; return whether they were."""
+        self.write(text, plan)
+        told: list[bool] = []
+        self.reloader.request(told.append)
+        self.world.until(lambda: told)
+        return told[0]
+
     def address(self, transport: str = "udp", place: int = 0) -> Address:
         """Return where it listens."""
         found = [bound for listener, bound in self.server.network.listening if listener.transport == transport]
@@ -96,6 +106,7 @@ class Pbx:
 
     def stop(self) -> None:
         """End it."""
+        self.reloader.stop()
         self.server.stop()
         self.world.run(0.02)
 
