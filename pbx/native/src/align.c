@@ -27,7 +27,7 @@ static int64_t samples_of(const struct tape *tape, int64_t milliseconds) {
 }
 
 static int64_t arrival_position(const struct tape *tape, const struct tape_packet *packet) {
-    return (int64_t)clock_units(packet->arrival - tape->start, tape->rate);
+    return tape_position(tape, packet->arrival);
 }
 
 static void anchor(struct line *line, uint32_t timestamp, int64_t position) {

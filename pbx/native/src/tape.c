@@ -8,7 +8,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "clock.h"
 #include "engine_private.h"
 #include "wav.h"
 
@@ -272,12 +271,8 @@ static size_t sort_side(const struct tape_block *block, unsigned side, const str
     return count;
 }
 
-static int64_t position_at(const struct tape *tape, uint64_t time) {
-    return time <= tape->start ? 0 : (int64_t)clock_units(time - tape->start, tape->rate);
-}
-
 static void end(struct tape *tape, uint64_t at) {
-    int64_t last = position_at(tape, at);
+    int64_t last = tape_position(tape, at);
     for (unsigned side = 0; side < tape->channels; side++)
         if (tape->lines[side].end > last)
             last = tape->lines[side].end;
@@ -295,7 +290,7 @@ static void lay_out(struct tape *tape, const struct tape_block *block, int64_t h
     const struct tape_packet *sorted[TAPE_BLOCK / sizeof(struct tape_packet)];
     /* A long silence before this block must not widen the window. */
     const struct tape_packet *first = (const struct tape_packet *)(const void *)block->data;
-    advance(tape, position_at(tape, first->arrival) - hold);
+    advance(tape, tape_position(tape, first->arrival) - hold);
     for (unsigned side = 0; side < tape->channels; side++) {
         size_t count = sort_side(block, side, sorted, sizeof sorted / sizeof *sorted);
         for (size_t i = 0; i < count && !tape->failed; i++)
@@ -309,7 +304,7 @@ bool tape_take(struct tape *tape, const struct tape_block *block, struct tape_wi
     if (!tape->failed && (tape->fd >= 0 || open_file(tape)) && block->used > 0)
         lay_out(tape, block, hold);
     if (!tape->failed)
-        advance(tape, position_at(tape, block->until) - hold);
+        advance(tape, tape_position(tape, block->until) - hold);
     if (!tape->failed && block->end == TAPE_ENDS)
         end(tape, block->until);
     if (!tape->failed && block->failure != NULL)

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "../include/engine.h"
+#include "clock.h"
 #include "codec.h"
 
 struct engine;
@@ -86,6 +87,11 @@ struct tape {
     /* Of the finisher. */
     struct tape *next;
 };
+
+/* Where a moment lies. A packet may have arrived before the start: it was held back until its source had proven itself. */
+static inline int64_t tape_position(const struct tape *tape, uint64_t time) {
+    return time <= tape->start ? 0 : (int64_t)clock_units(time - tape->start, tape->rate);
+}
 
 /* NULL when memory is exhausted. */
 struct tape *tape_new(struct worker *worker, uint64_t id, const char *path, uint32_t rate, unsigned channels);
