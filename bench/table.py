@@ -41,10 +41,7 @@ def number(value: float, unit: str = "") -> str:
     """Return a figure with three significant digits; n/a if there is none."""
     if math.isnan(value):
         return "n/a"
-    if abs(value) >= 100 or value == 0:
-        text = f"{value:,.0f}"
-    else:
-        text = f"{value:.{max(0, 2 - math.floor(math.log10(abs(value))))}f}"
+    text = f"{value:,.0f}" if abs(value) >= 99.95 or value == 0 else f"{value:#.3g}"
     return f"{text} {unit}".rstrip()
 
 
