@@ -21,8 +21,8 @@ _UNLIKE: Final = 0.3
 _LEAST_MOS: Final = 4.0
 _MOST_LOSS: Final = 1.0
 """Percent."""
-_RATE: Final = 4000
-"""What sounds are compared at: all of a voice that matters, at a quarter of the work."""
+_RATE: Final = 8000
+"""What the phones' sounds have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +126,7 @@ def _alike(what: str, samples: array[int], rate: int, name: str, other: str, pla
     from pbx.phone.sounds import at_rate, likeness, read_wav
 
     heard = at_rate(samples, rate, _RATE)
-    found = []
-    for one in (name, other):
-        sound = read_wav(played[one])
-        found.append(likeness(at_rate(sound.channels[0], sound.rate, _RATE), heard, _RATE)[0])
-    mine, theirs = found
+    mine, theirs = (likeness(read_wav(played[one]).channels[0], heard, _RATE)[0] for one in (name, other))
     return [
         Claim(
             f"{what} {name} and not {other}",

@@ -27,8 +27,8 @@ __all__ = ["Outcome", "Phone", "Stage", "make_sounds"]
 
 _SPEECH: Final = ("hello-world", "queue-thankyou", "vm-goodbye")
 _PAUSE: Final = 0.25
-_MELODY: Final = (523.25, 587.33, 659.25, 783.99, 1046.5, 783.99, 659.25, 587.33)
-_SECOND_MELODY: Final = (329.63, 392.0, 440.0, 493.88, 440.0, 392.0, 349.23, 392.0)
+_MELODY: Final = (261.63, 293.66, 329.63, 392.0, 523.25, 392.0, 329.63, 293.66)
+_SECOND_MELODY: Final = (440.0, 493.88, 554.37, 587.33, 659.25, 587.33, 554.37, 493.88)
 _NOTE: Final = 0.35
 _RATE: Final = 8000
 _ALICE, _BOB = "101", "102"

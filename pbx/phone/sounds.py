@@ -14,10 +14,22 @@ from operator import mul
 from pathlib import Path
 from typing import Final
 
-__all__ = ["Sound", "at_rate", "likeness", "melody", "read_wav", "share_of_tone", "tone", "write_silence", "write_wav"]
+__all__ = [
+    "Sound",
+    "at_rate",
+    "likeness",
+    "melody",
+    "read_wav",
+    "share_of_tone",
+    "tone",
+    "write_silence",
+    "write_wav",
+]
 
 _LOUDNESS: Final = 8000
 """Peak of a tone: 12 dB below full scale."""
+_QUIET: Final = 0.05
+"""Half a second whose loudest hundredth is softer than this, beside the loudest of all, says nothing."""
 _RAMP: Final = 0.01
 """Seconds in which a tone rises and falls, so that it does not click."""
 
@@ -110,15 +122,23 @@ def share_of_tone(samples: Sequence[int], rate: int, frequency: float) -> float:
 def likeness(original: Sequence[int], heard: Sequence[int], rate: int) -> tuple[float, float]:
     """Return how much of what was `heard` is the `original`, -1 to 1, and where it begins in it, in seconds.
 
-    The normalised cross-correlation of the samples at the delay that fits best: 1 for a copy at any loudness, near 0
-    for something else. The delay is found by the loudness of hundredths of a second first, and then to the sample.
+    The mean of the normalised cross-correlations of each half second of the original that is not silent, at the delay
+    where it fits best: 1 for a copy at any loudness, near 0 for something else. The delay is found by the loudness of
+    hundredths of a second first; each half second may then lie a little off it, as clocks drift and packets jitter.
     """
-    frame = max(1, rate // 100)
-    sounds, noises = _loudness(original, frame), _loudness(heard, frame)
-    furthest = max(0, len(noises) - len(sounds) // 2)
-    coarse = _best(sounds, noises, range(-len(sounds) // 4, furthest + 1))[1] * frame
-    found, delay = _best(original, heard, range(coarse - 2 * frame, coarse + 2 * frame + 1))
-    return found, delay / rate
+    frame, piece, reach = rate // 100, rate // 2, rate // 50
+    outline, noise = _loudness(original, frame), _loudness(heard, frame)
+    furthest = max(0, len(noise) - len(outline) // 2)
+    delay = _best(outline, noise, range(-len(outline) // 4, furthest + 1))[1] * frame
+    loudest = max(outline, default=0.0)
+    found = []
+    for start in range(0, len(original) - piece + 1, piece):
+        if max(outline[start // frame : (start + piece) // frame]) < _QUIET * loudest:
+            continue
+        first = delay + start - reach
+        there = heard[max(0, first) : max(0, first + piece + 2 * reach)]
+        found.append(_best(original[start : start + piece], there, range(2 * reach + 1))[0])
+    return sum(found) / len(found) if found else 0.0, delay / rate
 
 
 def _loudness(samples: Sequence[int], frame: int) -> list[float]:
@@ -147,6 +167,8 @@ def _best(original: Sequence[float], heard: Sequence[float], delays: Iterable[in
 
 
 def at_rate(sound: Sequence[int], rate: int, wanted: int) -> array[int]:
-    """Return samples at a rate that divides theirs: means of neighbours."""
+    """Return samples at a rate that divides theirs: means of neighbours. Raises ValueError if it does not."""
+    if rate % wanted:
+        raise ValueError(f"{rate} Hz is no multiple of {wanted} Hz")
     step = rate // wanted
     return array("h", [sum(sound[at : at + step]) // step for at in range(0, len(sound) - step + 1, step)])
