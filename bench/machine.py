@@ -47,8 +47,10 @@ def _processor() -> str:
 
 def _commit() -> str:
     commit = _output(["git", "rev-parse", "--short", "HEAD"]).strip()
+    if not commit.isalnum():
+        return "no commit"
     changed = _output(["git", "status", "--porcelain", "--untracked-files=no", "--", "pbx"]).strip()
-    return f"{commit or 'no commit'}{' with changes' if changed else ''}"
+    return f"commit {commit}{' with changes' if changed else ''}"
 
 
 def _sippy(program: Path) -> str:
