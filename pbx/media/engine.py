@@ -294,36 +294,27 @@ class Engine:
             raise UsageError(f"{command} connects streams of two groups")
         return lib.engine_connect(self._engine, left.group, left.number, right.number)
 
-    def _disconnect(self, command: c.Disconnect) -> int:
-        stream = self._streams.get(command.stream)
+    def _on(self, name: str, carry_out: Callable[..., int], *arguments: object) -> int:
+        """Give a command that is of one stream alone."""
+        stream = self._streams.get(name)
         if stream is None:
-            return self._no_such_stream(command.stream)
-        return lib.engine_disconnect(self._engine, stream.group, stream.number)
+            return self._no_such_stream(name)
+        return carry_out(self._engine, stream.group, stream.number, *arguments)
+
+    def _disconnect(self, command: c.Disconnect) -> int:
+        return self._on(command.stream, lib.engine_disconnect)
 
     def _mute(self, command: c.Mute) -> int:
-        stream = self._streams.get(command.stream)
-        if stream is None:
-            return self._no_such_stream(command.stream)
-        return lib.engine_mute(self._engine, stream.group, stream.number, command.receive, command.send)
+        return self._on(command.stream, lib.engine_mute, command.receive, command.send)
 
     def _send_digits(self, command: c.SendDigits) -> int:
-        stream = self._streams.get(command.stream)
-        if stream is None:
-            return self._no_such_stream(command.stream)
-        digits = command.digits.encode()
-        return lib.engine_send_digits(self._engine, stream.group, stream.number, digits, command.duration)
+        return self._on(command.stream, lib.engine_send_digits, command.digits.encode(), command.duration)
 
     def _query(self, command: c.Query) -> int:
-        stream = self._streams.get(command.stream)
-        if stream is None:
-            return self._no_such_stream(command.stream)
-        return lib.engine_query(self._engine, stream.group, stream.number)
+        return self._on(command.stream, lib.engine_query)
 
     def _close(self, command: c.Close) -> int:
-        stream = self._streams.get(command.stream)
-        if stream is None:
-            return self._no_such_stream(command.stream)
-        return lib.engine_close(self._engine, stream.group, stream.number)
+        return self._on(command.stream, lib.engine_close)
 
     def _play(self, command: c.Play) -> int:
         stream = self._streams.get(command.stream)
