@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import Enum
+from typing import NamedTuple
 
 from pbx.errors import NegotiationError, UsageError
 from pbx.sdp.codecs import PayloadFormat, same_codec
@@ -76,6 +77,14 @@ TABLE: dict[State, dict[Input, State | None]] = {
 }
 
 
+class _Said(NamedTuple):
+    """What our description in the last completed exchange held."""
+
+    codecs: tuple[PayloadFormat, ...]
+    direction: Direction
+    rtcp_mux: bool
+
+
 class MediaLeg:
     """One leg's negotiation. A method that raises has changed nothing."""
 
@@ -91,6 +100,7 @@ class MediaLeg:
         "_offered_direction",
         "_offered_mux",
         "_packet_time",
+        "_said",
         "_sent",
         "_session_id",
         "_version",
@@ -130,6 +140,7 @@ class MediaLeg:
         self._session_id = session_id
         self._version = 0
         self._sent: SessionDescription | None = None
+        self._said: _Said | None = None
         self._layout: tuple[MediaDescription, ...] = ()
         self._index = -1
         self._history: dict[int, tuple[str, int, int]] = {}
@@ -222,24 +233,38 @@ class MediaLeg:
         offer = self._offer
         if offer is None:
             raise UsageError(f"leg {self.name}: an answer to no offer")
+        self._take_answer(answer, offer, _Said(self._offered_codecs, self._offered_direction, self._offered_mux))
+        self.given = self._offered_direction
+        self._layout = offer.media
+        self._answered = True
+        self._exchange, self.state = Input.RECEIVE_ANSWER, state
+
+    def follow(self, answer: SessionDescription) -> None:
+        """Take the peer's answer to our last agreed description, which the leg has offered again of its own accord.
+
+        That is a refresh of the session (RFC 4028 §7.4), or our answer that has changed since the peer had it reliably.
+        Raises NegotiationError if it is no answer.
+        """
+        sent, said = self._sent, self._said
+        if self.state is not State.STABLE or sent is None or said is None:
+            raise UsageError(f"leg {self.name}: an answer to no offer")
+        self._take_answer(answer, sent, said)
+
+    def _take_answer(self, answer: SessionDescription, offer: SessionDescription, said: _Said) -> None:
         check_answer(answer, offer, self._index)
-        view = read_media(answer, self._index, self._offered_codecs)
+        view = read_media(answer, self._index, said.codecs)
         self._check_address(view)
-        agreed = answer_codecs(self._offered_codecs, view.codecs)
-        asked = self._offered_direction
-        self._settle(view, agreed, _numbers_to_peer(agreed, view.codecs))
+        agreed = answer_codecs(said.codecs, view.codecs)
+        asked = said.direction
+        self._settle(view, agreed, _numbers_to_peer(agreed, view.codecs), said)
         self.send = asked.sends and view.direction.receives
         self.receive = asked.receives and view.direction.sends
-        self.rtcp_mux = self._offered_mux and view.rtcp_mux
+        self.rtcp_mux = said.rtcp_mux and view.rtcp_mux
         # Where we did not ask, the answer cannot tell what the peer would want (RFC 3264 §6.1): the older wish stands.
         self.wish = direction_for(
             view.direction.sends if asked.receives else self.wish.sends,
             view.direction.receives if asked.sends else self.wish.receives,
         )
-        self.given = asked
-        self._layout = offer.media
-        self._answered = True
-        self._exchange, self.state = Input.RECEIVE_ANSWER, state
 
     # -- we speak
 
@@ -293,7 +318,8 @@ class MediaLeg:
         answer = self._publish(local, tuple(sections))
         if self.remote is None or not self._same_while_held(view):
             self.wish = view.direction
-        self._settle(view, agreed, tuple([same_codec(codec, view.codecs) or codec for codec in agreed]))
+        to_peer = tuple([same_codec(codec, view.codecs) or codec for codec in agreed])
+        self._settle(view, agreed, to_peer, _Said(agreed, direction, local.rtcp_mux))
         self.send, self.receive = direction.sends, direction.receives
         self.rtcp_mux = local.rtcp_mux
         self.given = given
@@ -350,8 +376,10 @@ class MediaLeg:
         self._sent = describe(self._session_id, self._version, local.address, sections)
         return self._sent
 
-    def _settle(self, view: RemoteMedia, agreed: tuple[PayloadFormat, ...], to_peer: tuple[PayloadFormat, ...]) -> None:
-        self.remote, self.agreed, self.to_peer = view, agreed, to_peer
+    def _settle(
+        self, view: RemoteMedia, agreed: tuple[PayloadFormat, ...], to_peer: tuple[PayloadFormat, ...], said: _Said
+    ) -> None:
+        self.remote, self.agreed, self.to_peer, self._said = view, agreed, to_peer, said
         for codec in agreed:
             self._history.setdefault(codec.payload_type, codec.key)
 

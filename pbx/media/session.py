@@ -175,6 +175,25 @@ class MediaSession:
             media.receive_answer(sdp)
             self._tell_remote(media, repeated)
 
+    def take_answer(self, leg: str, sdp: SessionDescription) -> None:
+        """Take a leg's answer to our pending offer, or else to the session as it stands.
+
+        That, its signalling has offered again: as a refresh, or since our answer changed after the peer had it.
+
+        Raises NegotiationError if it is no answer.
+        """
+        media = self._leg(leg)
+        repeated = media.state is State.STABLE
+        if repeated:
+            media.follow(sdp)
+        else:
+            media.receive_answer(sdp)
+        self._tell_remote(media, repeated)
+
+    def awaits_answer(self, leg: str) -> bool:
+        """Return whether an offer of ours to a leg is open."""
+        return self._leg(leg).state is State.LOCAL_OFFER
+
     def concerns_other(self, leg: str, sdp: SessionDescription) -> bool:
         """Return whether an offer of a leg asks for what the other side must agree to: another direction or codec.
 

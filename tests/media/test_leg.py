@@ -94,3 +94,39 @@ def test_after_a_rollback_no_answer_is_repeated(pending: State) -> None:
     leg.roll_back()
     leg.receive_answer(sdp(port=9000))
     assert leg.remote is settled
+
+
+@pytest.mark.parametrize("exchange", [Input.SEND_ANSWER, Input.RECEIVE_ANSWER])
+@pytest.mark.parametrize("rolled_back", [False, True])
+def test_a_session_that_is_offered_again_is_followed(exchange: Input, rolled_back: bool) -> None:
+    leg = leg_in(State.STABLE, exchange)
+    if rolled_back:
+        leg.make_offer((PayloadFormat(8, "PCMA", 8000),), Direction.SENDONLY, rtcp_mux=False)
+        leg.roll_back()
+    leg.follow(sdp(port=9000))
+    assert leg.remote is not None
+    assert (leg.remote.port, leg.send, leg.receive) == (9000, True, True)
+    assert [codec.name for codec in leg.agreed] == ["PCMU"]
+    leg.follow(sdp("a=recvonly", port=9000))
+    assert (leg.send, leg.receive, leg.wish) == (True, False, Direction.RECVONLY)
+    assert leg.state is State.STABLE
+
+
+def test_an_answer_that_is_said_again_may_still_be_said_otherwise() -> None:
+    leg = leg_in(State.STABLE, Input.SEND_ANSWER)
+    leg.follow(sdp(port=9000))
+    leg.make_answer((PCMU,), Direction.SENDONLY, rtcp_mux=False)
+    assert (leg.send, leg.receive) == (True, False)
+
+
+def test_nothing_is_followed_that_is_no_answer() -> None:
+    leg = leg_in(State.STABLE, Input.SEND_ANSWER)
+    settled = leg.remote
+    with pytest.raises(NegotiationError):
+        leg.follow(sdp(formats="8"))
+    assert leg.remote is settled
+    for state in (State.LOCAL_OFFER, State.REMOTE_OFFER):
+        with pytest.raises(UsageError):
+            leg_in(state, Input.SEND_ANSWER).follow(sdp())
+    with pytest.raises(UsageError):
+        leg_in(State.STABLE, None).follow(sdp())
