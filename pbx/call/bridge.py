@@ -96,7 +96,10 @@ class Bridge:
         call, session, pending = self._call, self._call.session, self._pending
         asked = pending is not None and item.leg == pending.asked
         try:
-            session.set_remote(item.leg, item.sdp, offer=item.is_offer)
+            if item.is_offer:
+                session.set_remote(item.leg, item.sdp, offer=True)
+            else:
+                session.take_answer(item.leg, item.sdp)
             if pending is None or not asked:
                 # Nobody asked: a refresh of the session told something new of this side alone.
                 return

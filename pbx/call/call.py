@@ -16,6 +16,7 @@ from pbx.call.bridge import Bridge
 from pbx.call.events import (
     Answered,
     HungUp,
+    OfferAnswered,
     Offered,
     Rejected,
 )
@@ -354,6 +355,20 @@ class Call:
             return
         self.command(commands.AcceptOffer(self.caller, sdp))
 
+    def _take_answer(self, item: Item) -> None:
+        assert isinstance(item, OfferAnswered)
+        if item.leg == self.caller:
+            awaited = self.session.awaits_answer(self.caller)
+            try:
+                self.session.take_answer(self.caller, item.sdp)
+            except NegotiationError as error:
+                # An answer cannot be refused (RFC 3264 §6). One that only says again what was agreed changes nothing.
+                if awaited:
+                    self.end(cause_named("media-unacceptable", error.reason))
+                    return
+        if self._runner is not None:
+            self._runner.take(item)
+
     def _decline(self, item: Item) -> None:
         assert isinstance(item, Offered)
         self.command(commands.DeclineOffer(item.leg, 491))
@@ -481,6 +496,7 @@ _ACTIONS: dict[Action, Callable[[Call, Item], None]] = {
     Action.START: Call._start,
     Action.BRIDGE: Call._relay,
     Action.ANSWER_OURSELVES: Call._answer_offer,
+    Action.TAKE_ANSWER: Call._take_answer,
     Action.DECLINE: Call._decline,
     Action.BEGIN: Call._begin,
     Action.END: Call._end_by,

@@ -125,7 +125,7 @@ class Fork:
         elif isinstance(item, (Rejected, HungUp)):
             self._gone(item)
         elif isinstance(item, OfferAnswered):
-            pass  # a caller's answer to our offer belongs to `talk`, which is reached before it can come
+            self._caller_answered()
         elif getattr(item, "name", "") == _TIMER:
             self._timed_out()
 
@@ -193,7 +193,17 @@ class Fork:
             return
         if isinstance(item, media.Closed):
             self._lost(branch, cause_named("no-ports", item.reason))
-            return
+        elif not call.session.awaits_answer(call.caller):
+            self._dial(branch)
+
+    def _caller_answered(self) -> None:
+        """Dial what had to wait until the caller, whose INVITE had no description, answered the offer in our 2xx."""
+        for branch in list(self._branches.values()):
+            if not branch.dialled and self._call.session.ready(branch.leg):
+                self._dial(branch)
+
+    def _dial(self, branch: _Branch) -> None:
+        call = self._call
         try:
             offer = None
             if not call.late_offer or not call.answer_is_due:

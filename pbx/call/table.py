@@ -60,6 +60,7 @@ class Action(Enum):
 
     START = "run the first step"
     STEP = "hand it to the running step"
+    TAKE_ANSWER = "take the caller's answer to our offer, and tell the running step"
     BRIDGE = "relay it to the other leg"
     ANSWER_OURSELVES = "answer the offer ourselves"
     DECLINE = "decline the offer for now (491)"
@@ -91,7 +92,7 @@ _STEPPING = {
     Input.CALLEE_ANSWERED: Action.STEP,
     Input.CALLEE_GONE: Action.STEP,
     Input.CALLEE_OFFERED: Action.DECLINE,
-    Input.OFFER_ANSWERED: Action.STEP,
+    Input.OFFER_ANSWERED: Action.TAKE_ANSWER,
     Input.OFFER_DECLINED: Action.IGNORE,
     Input.OFFER_WITHDRAWN: Action.IGNORE,
     Input.INFORMED: Action.IGNORE,

@@ -12,6 +12,7 @@ from pbx.call.registry import Limits
 from pbx.cause import EndCause, cause_named, cause_of_status
 from pbx.dialplan.steps import (
     RECORDED,
+    AnswerStep,
     DialStep,
     EchoStep,
     PlayStep,
@@ -327,6 +328,80 @@ def test_an_answer_that_nobody_asked_for_moves_the_audio() -> None:
     rig.tell(callee, events.OfferAnswered(callee.id, phone_sdp(6666, "0 101", version=2)))
     assert rig.asked(engine.SetRemote)[-1].port == 6666
     rig.registry.end_all()
+    rig.assert_nothing_left()
+
+
+def test_a_caller_who_answers_what_it_was_answered_moves_the_audio_and_keeps_the_call() -> None:
+    # Its leg has offered our answer again: as a refresh of the session, or since another phone than the early one won.
+    rig = office()
+    caller = rig.incoming()
+    rig.answer(rig.leg(1))
+    rig.tell(caller, events.OfferAnswered(caller.id, phone_sdp(4444, "0 101", version=2)))
+    assert rig.asked(engine.SetRemote)[-1].port == 4444
+    rig.tell(caller, events.OfferAnswered(caller.id, phone_sdp(4444, "0 101", version=2)))
+    rig.registry.end_all()
+    rig.assert_nothing_left()
+
+
+def test_another_phone_than_the_early_one_wins_with_another_codec() -> None:
+    rig = Rig(plan=(DialStep(targets("extension/102"), "102"),), phones={"extension/102": 2})
+    caller = rig.incoming()
+    early, winner = rig.leg(1), rig.leg(2)
+    rig.tell(early, events.Progressing(early.id, phone_sdp(6000, "0 101")))
+    assert caller.last(Progress).sdp.media[0].formats[0] == "0"
+    rig.answer(winner, phone_sdp(7000, "8 101"))
+    assert caller.last(Answer).sdp.media[0].formats[0] == "8"
+    rig.tell(caller, events.OfferAnswered(caller.id, phone_sdp(4000, "8 101", version=2)))
+    heard = {command.stream: command.codecs[0].name for command in rig.asked(engine.SetRemote)}
+    assert heard["c0/1"] == "PCMA"
+    rig.registry.end_all()
+    rig.assert_nothing_left()
+
+
+def test_an_early_answer_that_changed_is_followed_before_the_call_is_answered() -> None:
+    rig = office()
+    caller = rig.incoming()
+    callee = rig.leg(1)
+    rig.tell(callee, events.Progressing(callee.id, phone_sdp(6000, "0 101")))
+    rig.tell(caller, events.OfferAnswered(caller.id, phone_sdp(4444, "0 101", version=2)))
+    assert rig.asked(engine.SetRemote)[-1].port == 4444
+    rig.tell(caller, events.OfferAnswered(caller.id, phone_sdp(4444, "9", version=3)))  # no answer to what was said
+    rig.answer(callee)
+    rig.registry.end_all()
+    rig.assert_nothing_left()
+
+
+@pytest.mark.parametrize("answer", ["0 101", "9"])
+def test_a_late_offer_to_the_server_itself_is_heard_once_it_is_answered(answer: str) -> None:
+    rig = Rig(plan=(EchoStep(),))
+    caller = rig.incoming(late=True)
+    assert caller.last(Answer).sdp.media[0].formats
+    assert not rig.asked(engine.SetRemote)
+    rig.tell(caller, events.OfferAnswered(caller.id, phone_sdp(4000, answer)))
+    (remote,) = rig.asked(engine.SetRemote)
+    assert (remote.port, remote.send, remote.receive) == (4000, True, True)
+    rig.registry.end_all()
+    rig.assert_nothing_left()
+
+
+def test_an_answer_that_shares_no_codec_with_our_late_offer_ends_the_call() -> None:
+    rig = Rig(plan=(EchoStep(),))
+    caller = rig.incoming(late=True)
+    rig.tell(caller, events.OfferAnswered(caller.id, phone_sdp(4000, "18")))
+    assert caller.last(HangUp).cause.slug == "media-unacceptable"
+    rig.assert_nothing_left()
+
+
+def test_who_is_dialled_after_a_late_offer_waits_for_its_answer() -> None:
+    rig = Rig(plan=(AnswerStep(), DialStep(targets("extension/102"), "102")), phones={"extension/102": 1})
+    caller = rig.incoming(late=True)
+    callee = rig.leg(1)
+    assert not callee.heard
+    rig.tell(caller, events.OfferAnswered(caller.id, phone_sdp(4000, "8 101")))
+    assert callee.last(Dial).offer.media[0].formats == ("8", "101")
+    rig.answer(callee, phone_sdp(6000, "8 101"))
+    assert len(rig.asked(engine.Connect)) == 1
+    rig.tell(caller, events.HungUp(caller.id, cause_named("answered-caller-hung-up")))
     rig.assert_nothing_left()
 
 
