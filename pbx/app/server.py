@@ -124,7 +124,7 @@ class Server:
         )
         self.network = network
         self._undo.append(network.stop)
-        self.layer = TransactionLayer(self.ids, translate.layer_settings(settings))
+        self.layer = TransactionLayer(self.ids, replace(translate.layer_settings(settings), exempt=self._known))
         self.guard: EdgeGuard[Flow] = EdgeGuard(self._known)
         names = settings.sip.resolver
         self.driver = Driver(

@@ -239,7 +239,7 @@ class TransactionLayer:
                 context.counters["requests_merged"] += 1
                 self._answer(request, reply, 482)
                 return
-            if len(context.servers) >= context.settings.most_servers:
+            if len(context.servers) >= context.settings.most_servers and not self._exempt(flow):
                 context.counters["requests_overload"] += 1
                 self._answer(request, reply, 503, headers=(("Retry-After", _OVERLOAD_RETRY),))
                 return
@@ -247,6 +247,10 @@ class TransactionLayer:
         machine.transaction = ServerTransaction(request, flow, machine)
         machine.enter(context)
         step(context, machine, Input.BEGIN, request)
+
+    def _exempt(self, flow: Flow) -> bool:
+        exempt = self._context.settings.exempt
+        return exempt is not None and exempt(flow)
 
     def _repeated(self, request: Request, reply: Flow, machine: ServerMachine) -> None:
         context = self._context

@@ -54,6 +54,9 @@ class LayerSettings:
     """Answer over UDP to where a request came from even if it asked for another port and no NAT can be seen."""
     most_servers: int = 50_000
     """Server transactions at once, finished ones among them; above it new requests outside dialogs get 503."""
+    exempt: Callable[[Flow], bool] | None = None
+    """Whether that limit does not hold for what comes over a flow: a flood of strangers must not shut out those who are
+    known."""
 
 
 M = TypeVar("M", bound="Machine")

@@ -359,6 +359,16 @@ def test_too_many_transactions_get_503():
     assert len(ear.requests) == 3, "what belongs to a call is still served"
 
 
+def test_those_who_are_known_are_served_whatever_strangers_do():
+    ear = Ear(LayerSettings(most_servers=1, exempt=lambda flow: flow is TCP))
+    hear(ear, request("OPTIONS", branch="z9hG4bK1", call_id="1"))
+    hear(ear, request("OPTIONS", branch="z9hG4bK2", call_id="2"), TCP)
+    assert len(ear.requests) == 2
+    hear(ear, request("OPTIONS", branch="z9hG4bK3", call_id="3"))
+    assert len(ear.requests) == 2
+    assert status(ear) == 503
+
+
 def test_responses_that_rfc_4320_forbids_are_not_sent():
     ear = Ear()
     hear(ear, request("OPTIONS"))
