@@ -34,11 +34,13 @@ class Usage:
 
 
 def usage(pid: int) -> Usage:
-    """Return what a process has used so far, and holds now."""
+    """Return what a process has used so far, and holds now. RuntimeError if it has ended."""
     # What clock_getcpuclockid(3) returns for a process; /proc/PID/stat counts only in ticks of 10 ms.
     cpu = time.clock_gettime((~pid << 3) | 2)
     at = time.monotonic()
     status = Path(f"/proc/{pid}/status").read_text()
+    if "VmRSS:" not in status:
+        raise RuntimeError(f"process {pid} has ended")
     return Usage(
         at,
         cpu,

@@ -97,9 +97,8 @@ class _Bench:
     @contextmanager
     def loop(self) -> Iterator[tuple[int, Ports]]:
         """Forward by the bare loop."""
-        first, last = free_range(2 * len(self.media) + 100)
-        free = iter(range(first, last))
-        server = [(next(free), next(free)) for _ in self.media]
+        free = free_ports(2 * len(self.media))
+        server = list(zip(free[::2], free[1::2], strict=True))
         path, log = self.write_calls(server), self.folder / "loop.log"
         with running([str(self.folder / "bare_loop"), str(path)], log) as process:
             wait_for(lambda: "ready" in log.read_text(), 10, "the bare loop's start", process)
