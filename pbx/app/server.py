@@ -106,7 +106,13 @@ class Server:
 
     def _open_engine(self) -> Engine:
         media = self.settings.media
-        return Engine(media.ports.first, media.ports.last, workers=media.threads or 0, traffic_class=media.dscp << 2)
+        return Engine(
+            media.ports.first,
+            media.ports.last,
+            workers=media.threads or 0,
+            traffic_class=media.dscp << 2,
+            report_interval=round(media.rtcp.interval * 1000),
+        )
 
     def _build_sip(self, reactor: NetworkReactor) -> None:
         settings, clock = self.settings, self.clock

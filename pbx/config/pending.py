@@ -11,10 +11,7 @@ from pbx.positions import Entry, Fault, MappingNode, Node, SequenceNode
 
 __all__ = ["PENDING", "pending_keys"]
 
-PENDING = (
-    "media.rtcp.interval",
-    "extensions.*.mailbox",
-)
+PENDING = ("extensions.*.mailbox",)
 """Paths of keys; ``*`` stands for any name or place."""
 
 

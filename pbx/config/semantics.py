@@ -17,6 +17,7 @@ __all__ = ["Finding", "Findings", "Loc", "check_settings"]
 _PORTS_PER_CALL = 4
 _SHORTEST_PASSWORD = 8
 _LEAST_SESSION = 90.0
+_LEAST_REPORTS = 0.1
 
 Loc = tuple[int | str, ...]
 
@@ -101,6 +102,8 @@ def _timers(settings: Settings) -> Iterator[Finding]:
     if timer.expires < timer.min_expires:
         text = "sip.session_timer.expires must not be shorter than min_expires"
         yield Finding(("sip", "session_timer", "expires"), text)
+    if settings.media.rtcp.interval < _LEAST_REPORTS:
+        yield Finding(("media", "rtcp", "interval"), "media.rtcp.interval must be 100ms or more; 5s is usual")
     if not 0 < registrar.min_expires <= registrar.default_expires <= registrar.max_expires:
         text = "registrar: min_expires must not be longer than default_expires, nor that longer than max_expires"
         yield Finding(("registrar", "min_expires"), text)

@@ -105,8 +105,9 @@ class Engine:
 
     `first_port` to `last_port` is the range of RTP and RTCP ports, both inclusive; `drain` the milliseconds that a
     closed pair is not used again; `workers` the number of packet threads (0: one for each core); `writers` that of
-    recording threads (0: one for every four cores); `traffic_class` the IP TOS octet of media; `cache` the MiB kept of
-    prepared sounds; `backlog` the MiB of recorded packets that may wait for a slow disk.
+    recording threads (0: one for every four cores); `traffic_class` the IP TOS octet of media; `report_interval` the
+    milliseconds between two RTCP reports of a stream, on average; `cache` the MiB kept of prepared sounds; `backlog`
+    the MiB of recorded packets that may wait for a slow disk.
 
     Raises EnvironmentFault when the machine cannot run it.
     """
@@ -120,13 +121,14 @@ class Engine:
         workers: int = 0,
         writers: int = 0,
         traffic_class: int = 0xB8,
+        report_interval: int = 5000,
         cache: int = 64,
         backlog: int = 64,
     ) -> None:
         options = ffi.new("struct engine_options *")
         options.first_port, options.last_port = first_port, last_port
         options.drain, options.workers, options.writers = drain, workers, writers
-        options.traffic_class = traffic_class
+        options.traffic_class, options.report_interval = traffic_class, report_interval
         options.cache_mebibytes, options.backlog_mebibytes = cache, backlog
         fault = ffi.new("char[]", 160)
         self._engine = lib.engine_create(options, fault, 160)

@@ -294,6 +294,17 @@ def test_rtcp_on_the_port_of_rtp(serve: Serve, phone: Connect, mode: str, offere
     assert called(line, "600", sdp(extra="a=rtcp-mux\r\n")).body.count(b"a=rtcp-mux") == answered
 
 
+def test_reports_are_sent_as_often_as_told(serve: Serve, phone: Connect, audio) -> None:
+    counts = []
+    for interval in ("200ms", "60s"):
+        _, line = callers(serve, phone, f"rtcp: {{interval: {interval}}}")
+        one = audio()
+        one.talk(called(line, "600", sdp(one.port)), 60)
+        counts.append(one.reports)
+    assert 2 <= counts[0] <= 12
+    assert counts[1] == 0
+
+
 def test_threads_move_packets(serve: Serve, phone: Connect) -> None:
     def threads() -> int:
         return len(list(Path("/proc/self/task").iterdir()))

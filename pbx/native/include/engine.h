@@ -36,6 +36,7 @@ struct engine_options {
     int workers;                /* packet threads; 0: one for each core */
     int writers;                /* threads that write recordings; 0: one for every four cores, at least one */
     int traffic_class;          /* the IP TOS octet of what is sent: 184 is DSCP EF */
+    int report_interval;        /* between two RTCP reports of a stream, on average; 0: 5000 */
     int cache_mebibytes;        /* for sounds prepared for playing */
     int backlog_mebibytes;      /* for recorded packets that the disk has not taken yet; what comes beyond is a gap */
 };

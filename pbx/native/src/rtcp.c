@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "clock.h"
+#include "engine_private.h"
 #include "packet.h"
 #include "random.h"
 
@@ -12,7 +13,10 @@ enum { TYPE_SR = 200, TYPE_RR = 201, TYPE_SDES = 202, TYPE_BYE = 203 };
 enum { HEADER = 4, SENDER_INFO = 20, REPORT_BLOCK = 24, SDES_CNAME = 1, CNAME_LENGTH = 16 };
 
 /* RFC 3550 6.2: the least interval, randomised to between half and one and a half of it; half as long at first. */
-#define INTERVAL_MILLISECONDS 5000u
+static uint32_t interval(const struct stream *stream) {
+    int milliseconds = stream->worker->engine->options.report_interval;
+    return milliseconds > 0 ? (uint32_t)milliseconds : 5000;
+}
 
 static void set_header(uint8_t *at, unsigned count, uint8_t type, size_t length) {
     at[0] = (uint8_t)(0x80 | count);
@@ -102,7 +106,7 @@ static void report_due(struct timer *timer, uint64_t now) {
     struct stream *stream = CONTAINER_OF(timer, struct stream, report.timer);
     if (can_report(stream))
         send_report(stream->worker, stream, false);
-    uint64_t wait = INTERVAL_MILLISECONDS / 2 + random_32() % INTERVAL_MILLISECONDS;
+    uint64_t wait = interval(stream) / 2 + random_32() % interval(stream);
     timer_set(&stream->worker->timers, timer, now + wait * MILLISECOND);
 }
 
@@ -110,7 +114,7 @@ void rtcp_start(struct stream *stream) {
     struct report *report = &stream->report;
     snprintf(report->cname, sizeof report->cname, "%08x%08x", random_32(), random_32());
     report->timer.fire = report_due;
-    uint64_t wait = INTERVAL_MILLISECONDS / 4 + random_32() % (INTERVAL_MILLISECONDS / 2);
+    uint64_t wait = interval(stream) / 4 + random_32() % (interval(stream) / 2 + 1);
     timer_set(&stream->worker->timers, &report->timer, stream->worker->now + wait * MILLISECOND);
 }
 
