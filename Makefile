@@ -10,7 +10,7 @@ NATIVE := $(wildcard pbx/native/include/*.h pbx/native/src/*.c pbx/native/src/*.
 BUILD_PACKAGES := gcc pkg-config libc6-dev libopus-dev libspandsp-dev libspeexdsp-dev
 SOUND_PACKAGES := asterisk-core-sounds-en-wav
 BENCH_PACKAGES := rtpengine-daemon sip-tester
-TEST_PACKAGES := sip-tester baresip-core linphone-cli iproute2 nftables clang tshark postgresql
+TEST_PACKAGES := sip-tester baresip-core linphone-cli iproute2 nftables conntrack clang tshark postgresql
 
 .PHONY: help setup run demo test lint bench clean test-packages
 

@@ -78,8 +78,10 @@ class Baresip:
         name: str = "",
         host: str = "127.0.0.1",
         server: str = "127.0.0.1",
+        interval: int = 60,
     ) -> None:
-        """Make one at the address `host`; `server` is where it registers. IPv6 addresses without brackets."""
+        """Make one at the address `host`; `server` is where it registers, every `interval` seconds. IPv6 addresses
+        without brackets."""
         self._program = program("baresip", _PACKAGE)
         (folder / "rec").mkdir(parents=True)
         self.folder = folder
@@ -112,8 +114,8 @@ class Baresip:
         way = "" if transport == "udp" else f";transport={transport}"
         mode = "auto" if answers else "manual"
         (folder / "accounts").write_text(
-            f'"{name or number}" <sip:{number}@{self.server}:{port}{way}>;auth_user={user or number};auth_pass={password};'
-            f"regint=60;audio_codecs={codecs};answermode={mode}\n"
+            f'"{name or number}" <sip:{number}@{self.server}:{port}{way}>;auth_user={user or number};'
+            f"auth_pass={password};regint={interval};audio_codecs={codecs};answermode={mode}\n"
         )
         (folder / "contacts").write_text("")
         self.events: list[dict[str, Any]] = []

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping as Pairs
 from enum import Enum
 
 from tests.system.support.namespaces import Lab, Machine
 
 __all__ = ["Mapping", "Router"]
+
+INSIDE, OUTSIDE = "inside", "outside"
 
 
 class Mapping(Enum):
@@ -19,10 +22,7 @@ class Mapping(Enum):
 
 
 class Router(Machine):
-    """A router between a network inside and one outside, such as a home's.
-
-    It forgets a UDP mapping over which nothing came or went for `udp_timeout` seconds.
-    """
+    """A router between a network inside and one outside."""
 
     @classmethod
     def between(
@@ -32,41 +32,59 @@ class Router(Machine):
         inside: tuple[str, str],
         outside: tuple[str, str],
         mapping: Mapping,
-        udp_timeout: int = 8,
+        udp_timeout: int = 30,
     ) -> Router:
-        """Make one; `inside` and `outside` are a network and the router's address on it, with its prefix."""
+        """Make one as homes have it. `inside` and `outside` are a network and the router's address on it.
+
+        It forgets a UDP mapping over which nothing came or went for `udp_timeout` seconds.
+        """
         router = lab.add(cls(name))
-        lab.connect(router, inside[0], inside[1], interface="inside")
-        lab.connect(router, outside[0], outside[1], interface="outside")
+        lab.connect(router, inside[0], inside[1], interface=INSIDE)
+        lab.connect(router, outside[0], outside[1], interface=OUTSIDE)
         router.set(
             net__ipv4__ip_forward=1,
             net__netfilter__nf_conntrack_udp_timeout=udp_timeout,
             net__netfilter__nf_conntrack_udp_timeout_stream=udp_timeout,
         )
-        router.translate(mapping.value)
+        router.translate(mapping)
         return router
 
-    def translate(self, rule: str, incoming: str = "") -> None:
-        """Have an nftables rule for what goes outside, and perhaps one for what comes from there; nothing else passes
-        inward."""
+    @classmethod
+    def one_to_one(cls, lab: Lab, name: str, inside: tuple[str, str], outside: tuple[str, Pairs[str, str]]) -> Router:
+        """Make one that maps each of its addresses outside (with its prefix) to a machine inside, and back."""
+        router = lab.add(cls(name))
+        lab.connect(router, inside[0], inside[1], interface=INSIDE)
+        lab.connect(router, outside[0], *outside[1], interface=OUTSIDE)
+        router.set(net__ipv4__ip_forward=1)
+        pairs = [(public.partition("/")[0], private) for public, private in outside[1].items()]
+        router._load(
+            "\n".join(f'oifname "{OUTSIDE}" ip saddr {private} snat to {public}' for public, private in pairs),
+            "\n".join(f'iifname "{OUTSIDE}" ip daddr {public} dnat to {private}' for public, private in pairs),
+            "",
+        )
+        return router
+
+    def translate(self, mapping: Mapping) -> None:
+        """Choose ports like this from now on. What is mapped stays as it is; see `forget`."""
+        self._load(f'oifname "{OUTSIDE}" {mapping.value}', "", f'iifname "{OUTSIDE}" ct state new drop')
+
+    def _load(self, outgoing: str, incoming: str, passing: str) -> None:
         self.run(
-            "nft",
-            "-f",
-            "-",
+            *("nft", "-f", "-"),
             text=f"""
             flush ruleset
-            table ip home {{
+            table ip translation {{
                 chain outgoing {{
                     type nat hook postrouting priority srcnat
-                    oifname "outside" {rule}
+                    {outgoing}
                 }}
                 chain incoming {{
                     type nat hook prerouting priority dstnat
-                    {incoming and f'iifname "outside" {incoming}'}
+                    {incoming}
                 }}
                 chain passing {{
                     type filter hook forward priority filter
-                    iifname "outside" ct state new {"" if incoming else "drop"}{"accept" if incoming else ""}
+                    {passing}
                 }}
             }}
             """,

@@ -12,9 +12,20 @@ from tests.peers.support.server import Server, Site
 from tests.peers.support.waiting import until
 from tests.system.support.namespaces import Machine
 
-__all__ = ["PlacedPhone", "PlacedServer", "PlacedSite", "secret_of", "serving_at"]
+__all__ = ["RECORDED", "PlacedPhone", "PlacedServer", "PlacedSite", "secret_of", "serving_at"]
 
 SIP, TLS, HTTP, MEDIA = 5060, 5061, 8080, 20_000
+
+RECORDED = {
+    "routes": [
+        {
+            "name": "extensions",
+            "when": {"from": "extension", "number": "1XX"},
+            "do": [{"dial": "extension/{number}", "record": True}],
+        }
+    ]
+}
+"""A plan in which extensions call each other, and every call is recorded."""
 
 
 def secret_of(number: str) -> str:
@@ -77,10 +88,6 @@ class PlacedPhone(Baresip):
         with self.machine.inside():
             super().start()
         return self
-
-    def register(self) -> None:
-        """Register again now."""
-        self.command("uareg", "60")
 
 
 @contextmanager

@@ -58,8 +58,12 @@ def assert_only_tone(phone: PlacedPhone, hertz: int) -> None:
 
 def recorded(server: PlacedServer, record: dict[str, Any]) -> tuple[list[int], list[int]]:
     """Return the tones on the caller's and on the callee's side of a recording, in order, silence left out."""
-    path, sidecar = server.recording(record)
-    assert sidecar["status"] == "complete"
+    # The JSON beside it is written by itself, perhaps after the record.
+    until(
+        lambda: server.recording(record)[1]["status"] == "complete",
+        lambda: f"complete recording: {server.recording(record)[1]}",
+    )
+    path, _ = server.recording(record)
     rate, sides = channels(path)
     left, right = ([s.hertz for s in spells(side, rate) if s.hertz != SILENCE] for side in sides)
     return left, right
