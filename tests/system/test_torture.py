@@ -104,7 +104,7 @@ def collect(sent: list[Sent], seconds: float) -> None:
                 data = b""
             one = owners[made]
             if data:
-                one.answers += [part for part in data.replace(b"\r\n\r\nSIP/2.0", b"\r\n\r\n\0SIP/2.0").split(b"\0")]
+                one.answers += data.replace(b"\r\n\r\nSIP/2.0", b"\r\n\r\n\0SIP/2.0").split(b"\0")
             elif made.type == socket.SOCK_STREAM:
                 one.closed = True
                 del owners[made]
