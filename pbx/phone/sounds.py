@@ -28,6 +28,8 @@ __all__ = [
 
 _LOUDNESS: Final = 8000
 """Peak of a tone: 12 dB below full scale."""
+_COARSE: Final = 4
+"""How many samples make one where a place is looked for roughly."""
 _QUIET: Final = 0.05
 """Half a second whose loudest hundredth is softer than this, beside the loudest of all, says nothing."""
 _RAMP: Final = 0.01
@@ -126,19 +128,25 @@ def likeness(original: Sequence[int], heard: Sequence[int], rate: int) -> tuple[
     where it fits best: 1 for a copy at any loudness, near 0 for something else. The delay is found by the loudness of
     hundredths of a second first; each half second may then lie a little off it, as clocks drift and packets jitter.
     """
-    frame, piece, reach = rate // 100, rate // 2, rate // 50
+    frame, piece = rate // 100, rate // 2
     outline, noise = _loudness(original, frame), _loudness(heard, frame)
     furthest = max(0, len(noise) - len(outline) // 2)
     delay = _best(outline, noise, range(-len(outline) // 4, furthest + 1))[1] * frame
     loudest = max(outline, default=0.0)
-    found = []
-    for start in range(0, len(original) - piece + 1, piece):
-        if max(outline[start // frame : (start + piece) // frame]) < _QUIET * loudest:
-            continue
-        first = delay + start - reach
-        there = heard[max(0, first) : max(0, first + piece + 2 * reach)]
-        found.append(_best(original[start : start + piece], there, range(2 * reach + 1))[0])
+    found = [
+        _best_near(original[start : start + piece], heard, delay + start, 2 * frame)
+        for start in range(0, len(original) - piece + 1, piece)
+        if max(outline[start // frame : (start + piece) // frame]) > _QUIET * loudest
+    ]
     return sum(found) / len(found) if found else 0.0, delay / rate
+
+
+def _best_near(piece: Sequence[int], heard: Sequence[int], place: int, reach: int) -> float:
+    """Return the best correlation of a piece within `reach` samples of a place: looked for roughly, then exactly."""
+    first = max(0, place - reach)
+    there = heard[first : max(first, place + len(piece) + reach)]
+    rough = _best(at_rate(piece, _COARSE, 1), at_rate(there, _COARSE, 1), range(2 * reach // _COARSE + 1))[1] * _COARSE
+    return _best(piece, there, range(max(0, rough - _COARSE), rough + _COARSE + 1))[0]
 
 
 def _loudness(samples: Sequence[int], frame: int) -> list[float]:
