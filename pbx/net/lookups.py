@@ -25,6 +25,10 @@ COUNTERS: Final = {
 }
 """Every counter of DNS and what it counts."""
 
+_SHORTER: Final = 0.5
+"""The part of its time that DNS gets while an older answer stands by: one call may make three questions, one after the
+other, and is given the older answers before its own patience ends."""
+
 Outcome = Answer | DnsFailure
 Key = tuple[str, str]
 
@@ -61,6 +65,8 @@ class _Known:
     """Until when it is given without asking."""
     end: float
     """Until when it may stand in for an answer that DNS fails to give."""
+    failing: bool = False
+    """Whether it does, since DNS failed when it was asked last."""
 
 
 @dataclass(slots=True)
@@ -97,10 +103,19 @@ class Lookups:
     def find(self, name: str, kind: str, done: Callable[[Outcome], None]) -> None:
         """Give `done` the records of `name`, at once if they are known."""
         key = (name, kind)
+        now = self._clock.seconds()
         known = self._known.get(key)
-        if known is not None and known.until > self._clock.seconds():
+        if known is not None and known.until > now:
             self.counters["dns_cached"] += 1
             done(known.outcome)
+            return
+        if known is not None and known.failing and known.end > now:
+            # RFC 8767 §5: a recursive resolver that cannot refresh its data may answer with stale data right away while
+            # it goes on trying.
+            if key not in self._asked and len(self._asked) < self._settings.outstanding:
+                self._ask(key, _Asked([]))
+            self.counters["dns_stale"] += 1
+            done(self._known[key].outcome)
             return
         asked = self._asked.get(key)
         if asked is not None:
@@ -111,12 +126,21 @@ class Lookups:
             self.counters["dns_refused"] += 1
             done(self._instead(key, DnsFailure("too many questions to DNS are under way")))
             return
+        self._ask(key, _Asked([done]))
+
+    def _ask(self, key: Key, asked: _Asked) -> None:
         self.counters["dns_asked"] += 1
-        self._asked[key] = asked = _Asked([done])
+        self._asked[key] = asked
+        name, kind = key
         self._dns.lookup(name, kind, partial(self._answered, key, asked))
         if self._asked.get(key) is asked:
             late = DnsFailure(f"DNS did not answer in time for {name}")
-            asked.timer = self._clock.later(self._settings.question, partial(self._answered, key, asked, late))
+            patience = self._settings.question * (_SHORTER if self._stands_by(key) else 1.0)
+            asked.timer = self._clock.later(patience, partial(self._answered, key, asked, late))
+
+    def _stands_by(self, key: Key) -> bool:
+        known = self._known.get(key)
+        return known is not None and known.end > self._clock.seconds() and isinstance(known.outcome, Answer)
 
     def _answered(self, key: Key, asked: _Asked, outcome: Outcome) -> None:
         if self._asked.get(key) is not asked:
@@ -144,10 +168,11 @@ class Lookups:
     def _instead(self, key: Key, failure: DnsFailure) -> Outcome:
         """Return an old answer that may stand in for a failure, else the failure; either is given for a while."""
         now = self._clock.seconds()
-        known = self._known.get(key)
-        if known is not None and known.end > now and isinstance(known.outcome, Answer):
+        if self._stands_by(key):
+            known = self._known[key]
             self.counters["dns_stale"] += 1
             known.until = now + self._settings.failure
+            known.failing = True
             return known.outcome
         self._store(key, _Known(failure, now + self._settings.failure, now))
         return failure

@@ -370,6 +370,26 @@ def test_when_dns_fails_an_older_answer_stands_in():
     assert "broken" in bench.why("sip:example.com:5060")
 
 
+def test_when_dns_falls_silent_older_answers_come_in_time_and_then_at_once():
+    bench = Bench(EXAMPLE)
+    before = bench.targets("sip:example.com")
+    bench.zone.hold = True
+    bench.clock.advance(TTL)
+    bench.ask("sip:example.com")
+    bench.clock.advance(3.0)
+    assert [target[:3] for target in bench.results[-1][0]] == before, "three questions, half the usual time for each"
+    assert len(bench.results) == 2
+    bench.clock.advance(60)
+    assert bench.targets("sip:example.com") == before, "nobody waits for a DNS that failed last time"
+    assert bench.resolver.lookups.outstanding, "but it is asked"
+    # It is back, with other answers.
+    bench.zone.records = {("example.com", "NAPTR"): [], ("example.com", "A"): ["192.0.2.99"]}
+    bench.zone.hold = False
+    bench.zone.release()
+    assert bench.targets("sip:example.com") == [("udp", "192.0.2.99", 5060)]
+    assert bench.clock.calls == []
+
+
 def test_a_failure_is_remembered_shortly():
     bench = Bench(EXAMPLE)
     bench.zone.broken.add(("example.com", "A"))
