@@ -118,15 +118,16 @@ class _Process:
 
     def run(self) -> int:
         """Run the reactor until the server has stopped."""
-        reactor = _reactor()
-        reactor.callWhenRunning(self._start)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self._loop.add_signal_handler(number, self._wants_stop)
-        self._loop.add_signal_handler(signal.SIGHUP, self._wants_reload)
-        reactor.run(installSignalHandlers=False)
+        # From the loop, not from Twisted's start: uvloop hears of no signal before it runs, so one that came between
+        # would wait for the next.
+        self._loop.call_soon(self._start)
+        _reactor().run(installSignalHandlers=False)
         return self._status
 
     def _start(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self._wants_stop)
+        self._loop.add_signal_handler(signal.SIGHUP, self._wants_reload)
         try:
             self._begin()
         except EnvironmentFault as error:
@@ -209,7 +210,6 @@ class _Reactor(Protocol):
 
     running: bool
 
-    def callWhenRunning(self, call: Callable[[], None]) -> None: ...  # noqa: N802
     def run(self, *, installSignalHandlers: bool) -> None: ...  # noqa: N803
     def stop(self) -> None: ...
 
