@@ -219,8 +219,12 @@ class Operation:
     # -- the HTTP API
 
     def _token(self) -> str:
-        token = self._server.settings.http.token
-        return token.reveal() if token is not None else self._made_token
+        settings = self._server.settings
+        if settings.http.token is not None:
+            return settings.http.token.reveal()
+        if not self._made_token:  # a reload has taken the configured one away
+            self._made_token = ensure_token(settings.storage.directory)
+        return self._made_token
 
     def _ports(self) -> Ports:
         server = self._server

@@ -6,70 +6,16 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
 
 import structlog
-from pydantic import BaseModel
 
-from pbx.config.schema import Settings
 from pbx.errors import ConfigurationError, EnvironmentFault
 from pbx.loading import Configured
 from pbx.net.tls import Tls, TlsState
 
-__all__ = ["RESTART", "Loaded", "Reloader", "hold_back"]
-
-S = TypeVar("S", bound=BaseModel)
+__all__ = ["Loaded", "Reloader"]
 
 _log = structlog.get_logger("pbx")
-
-RESTART = (
-    "sip.listen",
-    "sip.domain",
-    "sip.external_address",
-    "sip.local_networks",
-    "sip.t1",
-    "sip.t2",
-    "sip.t4",
-    "sip.keep_alive",
-    "sip.receive_buffer",
-    "sip.dscp",
-    "sip.digest",
-    "sip.tcp",
-    "sip.resolver",
-    "media.ports",
-    "media.threads",
-    "media.dscp",
-    "media.rtcp.interval",
-    "storage.directory",
-    "storage.database",
-    "storage.recordings",
-    "http.listen",
-    "http.certificate",
-    "http.key",
-    "log.format",
-    "log.file",
-)
-"""What a server takes up when it starts and holds until its end: ports, files, threads, and what they are made with."""
-
-
-def hold_back(running: Settings, fresh: Settings) -> tuple[Settings, tuple[str, ...]]:
-    """Return `fresh` with everything that only a restart can change as it is in `running`, and the keys that differ."""
-    held = tuple([key for key in RESTART if _value(running, key) != _value(fresh, key)])
-    for key in held:
-        fresh = _with(fresh, key.split("."), _value(running, key))
-    return fresh, held
-
-
-def _value(settings: BaseModel, key: str) -> object:
-    found: object = settings
-    for part in key.split("."):
-        found = getattr(found, part)
-    return found
-
-
-def _with(section: S, parts: list[str], value: object) -> S:
-    first, *rest = parts
-    return section.model_copy(update={first: _with(getattr(section, first), rest, value) if rest else value})
 
 
 @dataclass(frozen=True, slots=True)

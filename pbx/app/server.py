@@ -15,7 +15,7 @@ import structlog
 from pbx.app import translate
 from pbx.app.directory import Directory, party_of_trunk_call
 from pbx.app.observer import CallObserver
-from pbx.app.reload import Loaded, hold_back
+from pbx.app.reload import Loaded
 from pbx.app.sidecars import SidecarWriter
 from pbx.app.sounds import SoundFolders
 from pbx.call.admission import Admission
@@ -25,6 +25,7 @@ from pbx.call.leg import LegContext, OutboundLeg
 from pbx.call.ports import Candidate, Services
 from pbx.call.reception import Reception
 from pbx.call.registry import CallRegistry, Limits
+from pbx.config.restart import hold_back
 from pbx.ids import Ids
 from pbx.loading import Configured, load_configured
 from pbx.media.engine import Engine

@@ -46,7 +46,9 @@ def listeners(settings: Settings) -> list[Listener]:
     """Return what is listened on."""
     found = []
     for one in settings.sip.listen:
-        external = one.external_address or settings.sip.external_address
+        external = one.external_address or settings.sip.external_address or ""
+        if (":" in external) != (":" in one.uri.address):
+            external = ""
         inside = one.local_networks
         found.append(
             Listener(
@@ -188,7 +190,7 @@ def registrar_settings(settings: Settings) -> RegistrarSettings:
     """Return what the registrar is responsible for."""
     one = settings.registrar
     return RegistrarSettings(
-        domain=settings.sip.domain or "tandem",
+        domain=(settings.sip.domain or "tandem").lower(),
         aliases=frozenset(alias.lower() for alias in settings.sip.aliases),
         any_domain=settings.sip.domain is None,
         limits=RegistrarLimits(

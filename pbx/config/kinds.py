@@ -43,6 +43,8 @@ __all__ = [
     "Size",
     "Words",
     "as_list",
+    "parse_address",
+    "parse_host_port",
 ]
 
 T = TypeVar("T")

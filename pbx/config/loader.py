@@ -100,7 +100,7 @@ def _validate(plain: Plain, root: Node, context: Context, faults: list[Fault], l
             details = error.errors(include_url=False, include_input=False)
         for detail in details:
             fault = _fault(detail, root)
-            if fault not in faults and not (detail["type"] == "missing" and detail["loc"] in left_out):
+            if fault not in faults and detail["loc"] not in left_out:
                 faults.append(fault)
         left_out.update(tuple(detail["loc"]) for detail in details)
         pruned = [_prune(plain, detail) for detail in details]

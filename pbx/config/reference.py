@@ -20,6 +20,7 @@ from pydantic.fields import FieldInfo
 
 from pbx.config.kinds import Kind, Section
 from pbx.config.pending import PENDING
+from pbx.config.restart import RESTART
 from pbx.config.schema import Settings
 from pbx.config.sip_section import LOCAL_NETWORKS
 from pbx.units import duration_text, size_text
@@ -51,7 +52,8 @@ dialplan: dialplan.yaml
   holds it as its only line, and is refused if everybody can read it (`chmod 600`). No secret is printed or logged.
 
 `SIGHUP` reads the file and the dialplan again. If either has a fault, or one of the dialplan's tests fails, that is
-said and the running ones stay.
+said and the running ones stay. Running calls do not notice. What is marked *at a restart* stays until then, and the log
+names the keys that have changed so.
 
 <!-- Written by `python -m pbx.config.reference`; a test keeps it in step. Edit the docstrings of pbx/config. -->
 """
@@ -75,10 +77,10 @@ def _section(path: str, section: type[Section]) -> Iterator[str]:
             inner.append((_place_of(where, name), nested[0]))
         if nested and not documents.get(name):
             continue
-        meaning = documents[name] + _pending(where)
+        meaning = documents[name] + _note(where)
         rows.append(f"| `{name}` | {_type(field)} | {_default(field)} | {meaning} |")
     if path:
-        note = _pending(path)
+        note = _note(path)
         level = "##" if path.count(".") == 0 or path in ("trunks.NAME", "extensions.NUMBER") else "###"
         yield f"\n{level} `{path}`\n\n{inspect.cleandoc(section.__doc__ or '')}{note}\n"
     elif rows:
@@ -90,8 +92,10 @@ def _section(path: str, section: type[Section]) -> Iterator[str]:
         yield from _section(where, nested_section)
 
 
-def _pending(where: str) -> str:
-    """Return a note for a key that the server does not heed yet."""
+def _note(where: str) -> str:
+    """Return a note for a key that the server does not heed yet, or only when it starts."""
+    if where.removesuffix("[…]") in RESTART:
+        return " *At a restart.*"
     path = where.replace("[…]", ".*").replace("trunks.NAME", "trunks.*").replace("extensions.NUMBER", "extensions.*")
     return " *Has no effect yet.*" if path in PENDING else ""
 

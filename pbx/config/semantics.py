@@ -59,6 +59,9 @@ def _listeners(settings: Settings) -> Iterator[Finding]:
             text = f"sip.listen: {uri} and {taken[key]} are the same port; remove one, or change its port"
             yield Finding(("sip", "listen", place), text)
         taken[key] = str(uri)
+        if listener.external_address and (":" in listener.external_address) != (":" in uri.address):
+            text = f"{uri} cannot be reached at {listener.external_address}, an address of the other kind of IP"
+            yield Finding(("sip", "listen", place, "external_address"), text)
         if uri.transport == "udp" and settings.media.ports.first <= uri.port <= settings.media.ports.last:
             text = f"sip.listen: {uri} lies within the ports of audio ({settings.media.ports}); move one of them"
             yield Finding(("sip", "listen", place), text)

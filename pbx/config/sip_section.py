@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_network
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from pbx.config.kinds import (
     Address,
@@ -21,6 +21,8 @@ from pbx.config.kinds import (
     Size,
     Words,
     as_list,
+    parse_address,
+    parse_host_port,
 )
 
 __all__ = ["LOCAL_NETWORKS", "Digest", "Listener", "Resolver", "SessionTimer", "Sip", "Tcp", "Trace"]
@@ -71,9 +73,9 @@ class Tcp(Section):
     """Limits of TCP and TLS connections."""
 
     max_connections: int = Field(default=10_000, ge=1, le=1_000_000)
-    """Connections that are open at once."""
+    """Connections that are open at once, TCP and TLS each; those that we open count apart."""
     max_connections_per_address: int = Field(default=500, ge=1, le=1_000_000)
-    """Connections that are open at once from one address."""
+    """Those of them that come from one address."""
     max_message: Annotated[Size, Field(ge=1024, le=2**30)] = 65_536
     """The largest message that is read, headers and body; a larger one closes the connection."""
     idle_timeout: Positive = 3600.0
@@ -100,11 +102,21 @@ class Digest(Section):
     """How long a nonce counts; after that the phone is given a new one without being asked for the password."""
 
 
+def _name_server(text: str) -> str:
+    try:
+        return parse_address(text)
+    except ValueError:
+        return str(parse_host_port(text))
+
+
+NameServer = Annotated[str, AfterValidator(_name_server)]
+
+
 class Resolver(Section):
     """How peers' names are resolved (RFC 3263)."""
 
-    servers: Words = ()
-    """Addresses of DNS servers; those of the machine if left out."""
+    servers: Annotated[tuple[NameServer, ...], BeforeValidator(as_list), Kind("list of addresses", "[192.0.2.53]")] = ()
+    """Addresses of DNS servers, with a port where it is not 53; those of the machine if left out."""
     timeout: Positive = 5.0
     """How long to wait for an answer."""
     dead_for: Duration = 30.0
@@ -140,7 +152,8 @@ class Sip(Section):
     user_agent: str = "Tandem"
     """What User-Agent and Server say; empty to say nothing."""
     external_address: Address | None = None
-    """The address by which the outside reaches us, where a router with NAT stands between."""
+    """The address by which the outside reaches us, where a router with NAT stands between: for listeners of its
+    family."""
     local_networks: Networks = LOCAL_NETWORKS
     """Networks whose hosts reach us without that router, and are told the address listened on."""
     certificate: FilePath | None = None

@@ -113,6 +113,9 @@ def test_the_api_listens_where_and_for_whom_it_is_told(serve: Serve, world: Worl
     assert (ask(world, url), ask(world, url, "wrong"), ask(world, url, "sesame-open")) == (401, 401, 200)
     assert pbx.reload(text % "another-word")
     assert (ask(world, url, "sesame-open"), ask(world, url, "another-word")) == (401, 200)
+    assert pbx.reload("http: {listen: 127.0.0.2:0}\n")
+    assert ask(world, url, "another-word") == 401
+    assert ask(world, url, (pbx.folder / "var" / "api-token").read_text().strip()) == 200
     operation.stop()
 
 

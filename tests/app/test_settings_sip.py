@@ -67,7 +67,7 @@ def test_what_we_call_ourselves(serve: Serve, phone: Connect) -> None:
 
 
 def test_our_domain_and_its_aliases(serve: Serve, phone: Connect) -> None:
-    pbx = serve(sip("domain: pbx.example, aliases: [Old.example, sip.old.example]") + PHONES)
+    pbx = serve(sip("domain: PBX.example, aliases: [Old.example, sip.old.example]") + PHONES)
     alice, bob = phone(pbx, "101", "wonderland"), phone(pbx, "102", "looking-glass")
     for host in ("pbx.example", "old.example", "sip.old.example", LOOPBACK):
         to = ("To", f"<sip:102@{host}>")
@@ -99,6 +99,17 @@ def test_the_address_that_peers_are_told(serve: Serve, phone: Connect, text: str
     alice.dial("70")
     invite = line.request("INVITE")
     assert (invite.top_via.host, invite.contacts[0].uri.host) == (told, told)
+
+
+def test_an_external_address_is_for_listeners_of_its_family(serve: Serve) -> None:
+    listen = '["udp://[::1]:0", "udp://127.0.0.1:0", {uri: "tcp://[::1]:0", external_address: "2001:db8::9"}]'
+    network = serve(sip("external_address: 203.0.113.7", listen)).server.network
+    told = {(listener.host, listener.transport): listener.external for listener, _ in network.listening}
+    assert told == {
+        ("::1", "udp"): None,
+        ("127.0.0.1", "udp"): ("203.0.113.7", 0),
+        ("::1", "tcp"): ("2001:db8::9", 0),
+    }
 
 
 def test_hops_of_calls_that_begin_here_and_of_others(serve: Serve, phone: Connect) -> None:

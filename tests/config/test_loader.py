@@ -57,7 +57,7 @@ def test_everything_that_can_be_written(tmp_path: Path) -> None:
         sip:
           listen:
             - udp://127.0.0.1:5070
-            - {uri: "tcp://[::1]", external_address: 192.0.2.1, local_networks: 10.0.0.0/8}
+            - {uri: "tcp://[::1]", external_address: "2001:db8::1", local_networks: 10.0.0.0/8}
           domain: example.com
           keep_alive: null
           session_timer: {mode: off, expires: 1h}
@@ -82,7 +82,7 @@ def test_everything_that_can_be_written(tmp_path: Path) -> None:
         Listener(uri=ListenUri("udp", "127.0.0.1", 5070)),
         Listener(
             uri=ListenUri("tcp", "::1", 5060),
-            external_address="192.0.2.1",
+            external_address="2001:db8::1",
             local_networks=settings.sip.listen[1].local_networks,
         ),
     )
