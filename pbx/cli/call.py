@@ -180,7 +180,7 @@ class _Printer:
 
     def tell(self, notice: Notice) -> None:
         """Print a notice."""
-        from pbx.cli.call_lines import data_of, line_of
+        from pbx.phone.lines import data_of, line_of
 
         if self._json:
             self._object(data_of(notice))

@@ -6,13 +6,15 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pbx.cli.options import ConfigurationFile, configuration_file
-from pbx.loading import Examination, examine
-from pbx.positions import Fault
+
+if TYPE_CHECKING:
+    from pbx.loading import Examination
+    from pbx.positions import Fault
 
 __all__ = ["register"]
 
@@ -27,6 +29,8 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Print every fault and warning with its place; exit with 2 if there is a fault."""
+    from pbx.loading import examine
+
     path = configuration_file(config)
     examination = examine(path, os.environ)
     if as_json:

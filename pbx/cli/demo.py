@@ -145,7 +145,7 @@ def _shower(console: Console) -> Callable[[str, Mapping[str, Any]], None]:
     """Return what shows one thing that a phone tells, as `pbx call` would."""
     from rich.text import Text
 
-    from pbx.cli.call_lines import line_of, notice_of
+    from pbx.phone.lines import line_of, notice_of
 
     colours = {"Alice": "cyan", "Bob": "magenta"}
 

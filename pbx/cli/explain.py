@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pbx.cli.options import ConfigurationFile, configuration_file
-from pbx.dialplan.decision import Decision, Query
-from pbx.dialplan.explain import decision_data, decision_lines
 from pbx.errors import ConfigurationError
-from pbx.loading import Examination, examine
 
 if TYPE_CHECKING:
+    from pbx.dialplan.decision import Decision, Query
     from pbx.dialplan.model import Dialplan
+    from pbx.loading import Examination
 
 __all__ = ["register"]
 
@@ -37,6 +36,9 @@ def explain(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Decide one call and print the decision. Exit with 2 if the dialplan cannot be read."""
+    from pbx.dialplan.explain import decision_data
+    from pbx.loading import examine
+
     path = configuration_file(config)
     examination = examine(path, os.environ)
     plan = examination.dialplan
@@ -55,6 +57,8 @@ def explain(
 def _query(
     examination: Examination, plan: Dialplan, source: str, number: str, at: str, caller: str, headers: list[str]
 ) -> Query:
+    from pbx.dialplan.decision import Query
+
     kind, _, name = source.partition("/")
     if kind in ("extension", "trunk") and not name:
         raise typer.BadParameter(f"a call comes from one {kind}; write {kind}/NAME")
@@ -98,6 +102,8 @@ def _print(decision: Decision) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from pbx.dialplan.explain import decision_lines
 
     console = Console(highlight=False, soft_wrap=True)
     query = decision.query

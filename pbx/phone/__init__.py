@@ -5,7 +5,7 @@ server. ::
 
     line.py      who it is and where its server is, from what a user writes
     plan.py      what it shall do in a call
-    notices.py   what it tells
+    notices.py   what it tells; lines.py shows it
     table.py     the states of its life; phone.py carries them out
     call.py      one call of it
     keys.py      the keys that it presses and hears

@@ -7,8 +7,8 @@ from typing import get_args
 
 import pytest
 
-from pbx.cli.call_lines import data_of, line_of, notice_of, printable
 from pbx.phone import notices as n
+from pbx.phone.lines import data_of, line_of, notice_of, printable
 
 SAMPLES: list[tuple[n.Notice, str]] = [
     (n.Registering("101@h", "udp h"), "registering  101@h by udp h"),
