@@ -71,6 +71,7 @@ class Dialog:
         "remote_cseq",
         "remote_tag",
         "route_set",
+        "secure",
         "target",
     )
 
@@ -93,6 +94,8 @@ class Dialog:
         self.local_cseq = local_cseq
         self.remote_cseq = remote_cseq
         self.confirmed = False
+        self.secure = False
+        """It began with a SIPS URI: our Contact is to be one throughout (RFC 3261 §12.1.1, §12.2.1.1)."""
         self.flow: Flow | None = None
         self.fallback = False
         self._destination: Destination | None = None
@@ -117,7 +120,14 @@ class Dialog:
         local = f"{headers.get('To')};tag={local_tag}", local_tag
         # RFC 3261 §12.1.1: the route set MUST be set to the list of URIs in the Record-Route header field from the
         # request, taken in order and preserving all URI parameters.
-        return cls(request.call_id, local, remote, target, _route_set(request), 0, request.cseq.number)
+        dialog = cls(request.call_id, local, remote, target, _route_set(request), 0, request.cseq.number)
+        # RFC 3261 §12.1.1: if the request that initiated the dialog contained a SIPS URI in the Request-URI or in the
+        # top Record-Route header field value, if there was any, or the Contact header field if there was no
+        # Record-Route header field, the Contact header field in the response MUST be a SIPS URI.
+        route = dialog.route_set
+        first = NameAddress.parse(route[0]).uri if route else target
+        dialog.secure = "sips" in (request.uri.scheme, first.scheme)
+        return dialog
 
     @classmethod
     def of_client(cls, request: Request, response: Response) -> Dialog:
@@ -130,7 +140,9 @@ class Dialog:
         local = request.headers.get("From") or "", request.from_.tag or ""
         remote = response.headers.get("To") or "", response.to.tag or ""
         # RFC 3261 §12.1.2: [...] taken in reverse order and preserving all URI parameters.
-        return cls(request.call_id, local, remote, target, _route_set(response)[::-1], request.cseq.number, None)
+        dialog = cls(request.call_id, local, remote, target, _route_set(response)[::-1], request.cseq.number, None)
+        dialog.secure = request.uri.scheme == "sips"
+        return dialog
 
     @classmethod
     def of_unusable(cls, request: Request, response: Response) -> Dialog:

@@ -9,8 +9,8 @@ from pbx.call.leg import LegSettings
 from pbx.call.leg.table import State
 from pbx.cause import cause_named
 from pbx.sdp import parser
-from pbx.sip.stack import TransactionFailure
-from tests.support.legs import Bench, body, reply, sdp
+from pbx.sip.stack import Flow, TransactionFailure
+from tests.support.legs import Bench, InboundPeer, body, reply, sdp
 
 BUSY = cause_named("busy")
 DONE = cause_named("completed")
@@ -121,6 +121,27 @@ class TestAnswer:
         assert peer.server.last.headers.get("Record-Route") == "<sip:p1;lr>, <sip:p2;lr>"
         peer.do(commands.HangUp("in", DONE))
         assert bench.stack.take("BYE").destination.route == ("<sip:p1;lr>", "<sip:p2;lr>")
+
+    @pytest.mark.parametrize(
+        ("invite", "ours"),
+        [
+            ({"uri": "sips:100@example.com"}, "sips:192.0.2.1:5061"),
+            ({"Record_Route": "<sips:p1;lr>"}, "sips:192.0.2.1:5061"),
+            ({"contact": False, "Contact": "<sips:alice@198.51.100.7>"}, "sips:192.0.2.1:5061"),
+            ({}, "sip:192.0.2.1:5061;transport=tls"),
+        ],
+    )
+    def test_who_came_by_sips_is_given_a_sips_contact(self, bench, invite, ours):
+        # RFC 3261 §12.1.1, §12.2.1.1
+        peer = InboundPeer(bench)
+        peer.flow = Flow("tls", ("192.0.2.1", 5061), ("198.51.100.7", 40000), 1)
+        assert peer.invite(body(), **invite)
+        peer.do(commands.Ring("in"))
+        peer.answered()
+        assert [str(response.contacts[0].uri) for response in peer.server.responses] == [ours, ours]
+        peer.do(commands.Offer("in", sdp(5000, version=2)))
+        offer = bench.stack.take("INVITE").request
+        assert str(offer.contacts[0].uri) == (ours if peer.leg.usage.dialog.secure else "sip:192.0.2.1:5060")
 
     def test_repeats_the_answer_until_its_ack(self, bench):
         # RFC 3261 §13.3.1.4

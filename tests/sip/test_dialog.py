@@ -49,6 +49,23 @@ def request_in(method: str, cseq: int, contact: str | None = None) -> Request:
 
 
 class TestServer:
+    @pytest.mark.parametrize(
+        ("uri", "contact", "extra", "secure"),
+        [
+            ("sip:bob@example.com", "<sip:alice@a>", (), False),
+            ("sips:bob@example.com", "<sip:alice@a>", (), True),
+            ("sip:bob@example.com", "<sips:alice@a>", (), True),
+            ("sip:bob@example.com", "<sips:alice@a>", (("Record-Route", "<sip:p1;lr>, <sips:p2;lr>"),), False),
+            ("sip:bob@example.com", "<sip:alice@a>", (("Record-Route", "<sips:p1;lr>, <sip:p2;lr>"),), True),
+        ],
+    )
+    def test_is_secure_if_it_began_with_sips(self, uri, contact, extra, secure):
+        # RFC 3261 §12.1.1
+        request = invite(*extra, contact=contact)
+        request.uri = Uri.parse(uri)
+        assert Dialog.of_server(request, "ours").secure is secure
+        assert Dialog.of_client(request, answer(request)).secure is (uri.startswith("sips:"))
+
     def test_takes_its_state_from_the_request(self):
         dialog = Dialog.of_server(invite(), "ours")
         assert (dialog.call_id, dialog.local_tag, dialog.remote_tag) == ("call", "ours", "theirs")

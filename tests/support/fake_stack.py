@@ -121,6 +121,8 @@ class FakeStack:
         transaction.cancelled = headers
 
     def contact_uri(self, flow: Flow | None, destination: Destination | None = None, user: str = "") -> Uri:
+        if flow is not None and flow.transport == "tls":
+            return Uri("sip", user or None, None, "192.0.2.1", 5061, {"transport": "tls"})
         return Uri("sip", user or None, None, "192.0.2.1", 5060)
 
     def _prepare(self, request: Request, destination: Destination) -> None:

@@ -167,7 +167,13 @@ class InboundPeer(_Peer):
         self.leg = InboundLeg("in", bench.context, bench.events.append, settings)
 
     def invite(
-        self, offer: bytes = b"", *, content_type: str = "application/sdp", contact: bool = True, **extra: str
+        self,
+        offer: bytes = b"",
+        *,
+        content_type: str = "application/sdp",
+        contact: bool = True,
+        uri: str = "sip:100@example.com",
+        **extra: str,
     ) -> bool:
         headers = Headers(
             [
@@ -185,8 +191,8 @@ class InboundPeer(_Peer):
             headers.add(name, value)
         if offer:
             headers.add("Content-Type", content_type)
-        request = Request("INVITE", "sip:100@example.com", headers, offer)
-        self.server = FakeServer(request, FLOW, self.leg)
+        request = Request("INVITE", uri, headers, offer)
+        self.server = FakeServer(request, self.flow, self.leg)  # type: ignore[arg-type]
         taken = self.leg.start(self.server, request)
         self.leg_tag = self.leg.local_tag
         return taken

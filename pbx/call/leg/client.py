@@ -17,6 +17,9 @@ __all__ = ["ClientRequest"]
 _MOST_ATTEMPTS = 4
 """A peer may call every nonce stale."""
 
+_REFRESH_TARGET = frozenset(("INVITE", "UPDATE"))
+"""The requests that need a Contact. The stack adds it, but knows only of the next hop whether it is to be secure."""
+
 
 class ClientRequest:
     """Sends a request in a dialog and tells `done` its final response or failure, once. Challenges are answered on the
@@ -54,6 +57,8 @@ class ClientRequest:
         headers = request.headers
         headers.extend(self._headers)
         headers.extend(authorization)
+        if dialog.secure and leg.peer_flow is not None and self._method in _REFRESH_TARGET:
+            headers.add("Contact", leg.contact(leg.peer_flow))
         if leg.settings.product:
             headers.add("User-Agent", leg.settings.product)
         if self._body:

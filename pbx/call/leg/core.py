@@ -295,10 +295,17 @@ class LegCore(ABC):
         §13.3.1.4)."""
         flow = transaction.flow
         if flow is not self._contact_flow:
-            contact = self.context.stack.contact_uri(flow)
-            self._dialog_headers = ("Contact", f"<{contact}>"), *capabilities(self.settings)
+            self._dialog_headers = ("Contact", self.contact(flow)), *capabilities(self.settings)
             self._contact_flow = flow
         return self._dialog_headers
+
+    def contact(self, flow: Flow) -> str:
+        """Return the Contact by which the peer at the other end of `flow` reaches us."""
+        uri = self.context.stack.contact_uri(flow)
+        if self.usage is not None and self.usage.dialog.secure and uri.params.get("transport") == "tls":
+            # RFC 5630 §3.1.4: with SIPS the transport parameter names what is beneath TLS, and TCP goes without saying.
+            uri = uri.with_(scheme="sips", params={})
+        return f"<{uri}>"
 
     def refuse_no_dialog(self, usage: InviteUsage | None, transaction: ServerTransaction) -> None:
         """Answer that there is no such dialog."""
