@@ -175,9 +175,15 @@ class _Process:
     def _load(self) -> Loaded:
         """Runs in the reloader's thread."""
         assert self._server is not None
-        loaded = self._server.load()
-        # Before anything of it is in force, and so can be logged.
-        self._pipe.learn_secrets(_secrets(loaded.configured.settings))
+        # The collector would stop every thread to walk over what is being read, again and again.
+        gc.disable()
+        try:
+            loaded = self._server.load()
+            # Before anything of it is in force, and so can be logged.
+            self._pipe.learn_secrets(_secrets(loaded.configured.settings))
+        finally:
+            gc.freeze()
+            gc.enable()
         return loaded
 
     def _reloaded(self, taken: bool) -> None:
