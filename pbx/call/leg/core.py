@@ -92,7 +92,7 @@ class LegCore(ABC):
     _rows: ClassVar[dict[State, _Row]]
 
     def __init_subclass__(cls) -> None:
-        if "table" not in cls.__dict__:
+        if "table" not in vars(cls):
             return
         cls._rows = {
             state: _Row(
