@@ -4,12 +4,13 @@ state."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, ClassVar, Final, TypeVar
 
 from pbx.errors import UsageError
 from pbx.sip.timers import Timer, TimerQueue, TimerSettings
 from pbx.sip.transaction import Action, Input, State, Table
+from pbx.values import dataclass
 
 if TYPE_CHECKING:
     from pbx.sip.client import ClientTransaction
