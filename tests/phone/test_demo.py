@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from array import array
 from pathlib import Path
 from typing import Any
@@ -166,7 +167,10 @@ def test_nothing_of_the_users_own_settings_reaches_the_play() -> None:
     os.environ["SIP_OUTBOUND_PROXY"] = "sip:elsewhere.invalid;lr"
     try:
         process = demo_stage._run(["call", "--help"], {"SIP_SERVER": "here"})
-        environment = Path(f"/proc/{process.pid}/environ").read_bytes()
+        # The child shows its own environment only once it has become the new program.
+        environment, deadline = b"", time.monotonic() + 15
+        while b"SIP_SERVER" not in environment and process.poll() is None and time.monotonic() < deadline:
+            environment = Path(f"/proc/{process.pid}/environ").read_bytes()
         process.communicate(timeout=20)
     finally:
         del os.environ["SIP_OUTBOUND_PROXY"]
