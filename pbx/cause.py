@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from pbx.values import Enum, dataclass
+from dataclasses import dataclass, replace
+from enum import Enum
 
 __all__ = ["Blame", "EndCause", "cause_named", "cause_of_status", "causes"]
 

@@ -222,7 +222,7 @@ class Server:
     def _binding_changed(self, event: BindingChange) -> None:
         binding = event.binding
         if event.left is not None:
-            self.context.dialogs.moved(binding.contact, event.left, binding.flow)
+            self.context.dialogs.moved(binding.contact.user or "", event.left, binding.flow)
 
     def _count(self, name: str) -> None:
         self.leg_counters[name] = self.leg_counters.get(name, 0) + 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from pbx.call.events import (
     Answered,
     Delivered,
@@ -19,7 +21,6 @@ from pbx.call.events import Event as LegEvent
 from pbx.call.table import Input
 from pbx.cause import EndCause
 from pbx.media import events as media
-from pbx.values import dataclass
 
 __all__ = ["HangUpWanted", "Item", "Start", "TimerDue", "classify"]
 

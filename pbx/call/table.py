@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from pbx.values import Enum
+from enum import Enum
 
 __all__ = ["TABLE", "Action", "Input", "State"]
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
 from pbx.dialplan.steps import Step
 from pbx.positions import Position
-from pbx.values import dataclass
 
 __all__ = ["Considered", "Decision", "Explainer", "Query"]
 

@@ -12,8 +12,7 @@ but to Germany. A number is *premium* when its country's numbering plan bills it
 from __future__ import annotations
 
 import re
-
-from pbx.values import dataclass
+from dataclasses import dataclass
 
 __all__ = ["COUNTRIES", "Country", "Numbering"]
 

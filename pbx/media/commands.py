@@ -8,7 +8,7 @@ raises for what happens in the engine. Addresses are numeric text, times are mil
 
 from __future__ import annotations
 
-from pbx.values import dataclass
+from dataclasses import dataclass
 
 __all__ = [
     "Close",

@@ -44,8 +44,10 @@ class Headers:
     @classmethod
     def of_lines(cls, lines: Iterable[str]) -> Headers:
         """Read header lines already unfolded. Raises ParseError for a line that is no header."""
-        headers = cls()
-        items, first, repeated = headers._items, headers._first, headers._repeated
+        headers = cls.__new__(cls)
+        items: list[tuple[str, str]] = []
+        first: dict[str, str] = {}
+        repeated: set[str] = set()
         known = CANONICAL.get
         for line in lines:
             name, colon, value = line.partition(":")
@@ -66,6 +68,10 @@ class Headers:
                 repeated.add(key)
             else:
                 first[key] = value
+        headers._items = items
+        headers._first = first
+        headers._repeated = repeated
+        headers._parsed = {}
         return headers
 
     # -- reading
@@ -118,7 +124,7 @@ class Headers:
 
     def copy(self) -> Headers:
         """Return headers that can be changed without changing these."""
-        other = Headers()
+        other = Headers.__new__(Headers)
         other._items = self._items.copy()
         other._first = self._first.copy()
         other._repeated = self._repeated.copy()

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pbx.call.dialogs import DialogTable
-from pbx.values import dataclass
 
 if TYPE_CHECKING:
     from pbx.ids import Ids
