@@ -33,7 +33,6 @@ from pbx.sip.layer import TransactionLayer
 
 if TYPE_CHECKING:
     from pbx.media.commands import Command
-    from pbx.media.events import Event
     from pbx.phone.phone import Phone
     from pbx.sip.stack import Flow
     from pbx.sip.targets import Target
@@ -70,6 +69,7 @@ class Machine:
         domain: str = "",
     ) -> None:
         self._loop = loop
+        self._report = report
         self._undo: list[Callable[[], object]] = []
         self.ids = Ids()
         clock = LoopClock(loop)
@@ -131,11 +131,14 @@ class Machine:
         """Give the phone what arrives."""
         self.driver.on_flow_closed(phone.on_flow_closed)
         self.driver.start(phone.door)
-        self._loop.add_reader(self.engine.fileno(), lambda: phone.on_media(self._events()))
+        self._loop.add_reader(self.engine.fileno(), self._deliver, phone)
         self._undo.append(lambda: self._loop.remove_reader(self.engine.fileno()))
 
-    def _events(self) -> list[Event]:
-        return self.engine.drain()
+    def _deliver(self, phone: Phone) -> None:
+        try:
+            phone.on_media(self.engine.drain())
+        except Exception as error:  # noqa: BLE001 - a fault of ours is said, and the user may still hang up
+            self._report("what the media engine told", error)
 
     def stop(self) -> None:
         """Close everything; harmless when it is closed."""

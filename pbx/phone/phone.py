@@ -168,8 +168,7 @@ class Phone:
     def _expired(self, given: Input) -> None:
         self._deadline = None
         if self.state is State.REGISTERING:
-            text = f"{self._line.way} does not answer: is that the address of a SIP server, and is it running?"
-            self._tell(notices.RegistrationTrouble(text))
+            self._tell(notices.RegistrationTrouble(_no_answer(self._line)))
         self._take(given)
 
     # -- the registration
@@ -284,6 +283,10 @@ class Phone:
         self._take(Input.CALL_OVER)
 
 
+def _no_answer(line: Line) -> str:
+    return f"{line.way} does not answer: is that the address of a SIP server, and is it running?"
+
+
 def _trouble(status: Status, line: Line) -> str:
     """Return what is wrong with a registration, and what to do."""
     said = f"{status.status} {status.detail}".strip()
@@ -299,6 +302,6 @@ def _trouble(status: Status, line: Line) -> str:
     if status.trouble is Trouble.SERVER:
         return f"{who}: the server cannot take the registration now ({said})"
     if status.trouble is Trouble.TIMEOUT:
-        return f"{line.way} does not answer: is that the address of a SIP server, and is it running?"
+        return _no_answer(line)
     hint = "; --insecure takes it all the same" if "certificate" in status.detail else ""
-    return f"the server cannot be reached: {status.detail}{hint}"
+    return f"the server cannot be reached: {status.detail.rstrip('.')}{hint}"

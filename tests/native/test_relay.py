@@ -205,7 +205,7 @@ def test_a_third_takes_over_the_connection(desk: Desk) -> None:
     assert [packet.sequence for packet in after] == [(heard[-1].sequence + n) & 0xFFFF for n in (1, 2, 3)]
     assert [packet.marker for packet in heard + after] == [True, False, False, True, False, False]
     passed = (after[0].timestamp - heard[-1].timestamp) & 0xFFFFFFFF
-    assert abs(passed - 8000 * (after[0].at - heard[-1].at)) < 400
+    assert abs(passed - 8000 * (after[0].at - heard[-1].at)) < 1600
     assert desk.counts("b").dropped_unconnected == 1
 
 

@@ -67,6 +67,7 @@ class Phone:
         self.address = address
         self.ssrc, self.sequence, self.timestamp = ssrc, sequence, 5000
         self.to = (address, 0)
+        self.began = 0.0
 
     def _socket(self, address: str, port: int) -> socket.socket:
         made = socket.socket(self._family, socket.SOCK_DGRAM)
@@ -122,8 +123,8 @@ class Phone:
         self.timestamp += packets * step
 
     def talk(self, payload: bytes, payload_type: int = 0, *, octets: int = 160, every: float = 0.02) -> None:
-        """Send a long payload in real time."""
-        due = time.monotonic()
+        """Send a long payload in real time; `began` is when its first packet went out."""
+        self.began = due = time.monotonic()
         for start in range(0, len(payload), octets):
             self.send(payload[start : start + octets], payload_type)
             due += every
