@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
     from pbx.sip.message import Request
     from pbx.sip.stack import Flow, ServerTransaction, TransactionFailure
+    from pbx.sip.uri import Uri
 
 __all__ = ["DialogOwner", "DialogTable"]
 
@@ -38,8 +39,8 @@ class DialogOwner(Protocol):
     def on_server_failure(self, transaction: ServerTransaction, failure: TransactionFailure) -> None:
         """Take that a final response of this leg could not be delivered."""
 
-    def on_move(self, user: str, before: Flow, now: Flow) -> None:
-        """Take that the phone whose contacts name `user` is reached over `now` and no more over `before`."""
+    def on_move(self, contact: Uri, before: Flow, now: Flow) -> None:
+        """Take that the phone with this contact is reached over `now` and no more over `before`."""
 
 
 class DialogTable:
@@ -78,13 +79,13 @@ class DialogTable:
             return None
         return owner
 
-    def moved(self, user: str, before: Flow, now: Flow) -> None:
-        """Take that a phone, whose contacts name `user`, registered over `now` and is no more reached over `before`.
+    def moved(self, contact: Uri, before: Flow, now: Flow) -> None:
+        """Take that a phone registered `contact` over `now` and is no more reached over `before`.
 
         Its calls go on: a NAT that gives it another port would else keep it from hearing a hold or a BYE.
         """
         for owner in self:
-            owner.on_move(user, before, now)
+            owner.on_move(contact, before, now)
 
     def __len__(self) -> int:
         """Return how many legs have dialogs, or may still get one."""

@@ -55,8 +55,8 @@ class Keeper(Protocol):
         """Forget a binding. Returns at once."""
 
 
-_MOST_LOST = 10_000
-"""Phones whose connection is gone that are remembered until they come back."""
+_MOST_GONE, _MOST_GONE_OF_ONE = 10_000, 10
+"""Addresses-of-record, and bindings of one, that are remembered after their end, until the phone comes back."""
 
 Listener = Callable[[BindingChange], None]
 KeepAlive = Callable[[Flow], Callable[[], None]]
@@ -86,7 +86,7 @@ class Location:
         self._stop_keeping: dict[Flow, Callable[[], None]] = {}
         self._expiries: list[tuple[float, str, str]] = []
         self._listeners: list[Listener] = []
-        self._lost: dict[tuple[str, str], Flow] = {}
+        self._gone: dict[str, dict[str, Binding]] = {}
         self._count = 0
 
     # Reading
@@ -157,7 +157,7 @@ class Location:
             # Otherwise the entry that is there finds at its time that the binding lives longer.
             heapq.heappush(self._expiries, (binding.expires, binding.aor, binding.slot))
         self._keeper.put(binding.aor, binding.slot, StoredBinding(binding, self._epoch()))
-        before = old.flow if old is not None else self._lost.pop((binding.aor, binding.slot), None)
+        before = self._back(binding) if old is None or old.flow_lost else old.flow
         left = before if before != binding.flow else None
         self._tell(Change.REGISTERED if old is None else Change.REFRESHED, binding, left)
 
@@ -172,6 +172,8 @@ class Location:
         self._count -= 1
         self._disconnect(old)
         self._keeper.delete(binding.aor, binding.slot)
+        if change is not Change.EXPIRED:
+            self._remember(old)
         self._tell(change, old)
 
     def sweep(self) -> None:
@@ -193,12 +195,10 @@ class Location:
             binding = self._by_aor[aor][slot]
             lost = replace(binding, flow_lost=True)
             if lost.flow_only:
-                self._lost[aor, slot] = flow
-                if len(self._lost) > _MOST_LOST:
-                    del self._lost[next(iter(self._lost))]
                 self.remove(binding, Change.FLOW_LOST)
             else:
                 self._by_aor[aor][slot] = lost
+                self._remember(lost)
                 self._tell(Change.FLOW_LOST, lost)
 
     def restore(self, rows: Iterable[Row]) -> int:
@@ -237,6 +237,26 @@ class Location:
             for listener in self._listeners:
                 listener(event)
 
+    def _remember(self, binding: Binding) -> None:
+        """Note a binding whose phone may come back by another way, perhaps under another contact."""
+        gone = self._gone.setdefault(binding.aor, {})
+        gone[binding.slot] = binding
+        if len(gone) > _MOST_GONE_OF_ONE:
+            del gone[next(iter(gone))]
+        if len(self._gone) > _MOST_GONE:
+            del self._gone[next(iter(self._gone))]
+
+    def _back(self, binding: Binding) -> Flow | None:
+        """Return the way by which the phone that registers `binding` was reached before; None if it is a new one."""
+        gone = self._gone.get(binding.aor, {})
+        for slot, old in gone.items():
+            if _same_phone(old, binding):
+                del gone[slot]
+                if not gone:
+                    del self._gone[binding.aor]
+                return old.flow
+        return None
+
     def _connect(self, binding: Binding) -> None:
         flow = binding.flow
         if binding.flow_lost:
@@ -264,3 +284,12 @@ class Location:
                 stop = self._stop_keeping.pop(flow, None)
                 if stop is not None:
                     stop()
+
+
+def _same_phone(one: Binding, other: Binding) -> bool:
+    """Return whether two bindings of an address-of-record are of one phone, whose contact may name each connection."""
+    if one.instance_id or other.instance_id:
+        return one.instance_id.lower() == other.instance_id.lower()
+    return one.slot == other.slot or (
+        one.contact.user == other.contact.user and one.flow.remote[0] == other.flow.remote[0]
+    )

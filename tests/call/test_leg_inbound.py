@@ -10,6 +10,7 @@ from pbx.call.leg.table import State
 from pbx.cause import cause_named
 from pbx.sdp import parser
 from pbx.sip.stack import Flow, TransactionFailure
+from pbx.sip.uri import Uri
 from tests.support.legs import Bench, InboundPeer, body, reply, sdp
 
 BUSY = cause_named("busy")
@@ -506,10 +507,13 @@ class TestInDialog:
         peer = bench.inbound().answered()
         before = peer.server.flow
         moved = replace(before, remote=("203.0.113.50", 1025))
-        for user, left in (("bob", before), ("alice", moved)):
-            bench.context.dialogs.moved(user, left, replace(moved, remote=("203.0.113.99", 1)))
+        alice, bob = Uri.parse("sip:alice@10.0.0.1"), Uri.parse("sip:bob@10.0.0.2")
+        for contact, left in ((bob, before), (alice, moved)):
+            bench.context.dialogs.moved(contact, left, replace(moved, remote=("203.0.113.99", 1)))
         assert not bench.counts["dialog-moved"], "neither another phone's, nor one that is somewhere else"
-        bench.context.dialogs.moved("alice", before, moved)
-        assert bench.counts["dialog-moved"] == 1
+        bench.context.dialogs.moved(alice, before, moved)
+        bench.context.dialogs.moved(Uri.parse("sip:line1@198.51.100.7:1025"), moved, before)
+        bench.context.dialogs.moved(alice, before, moved)
+        assert bench.counts["dialog-moved"] == 3
         peer.do(commands.HangUp("in", DONE))
         assert bench.stack.take("BYE").destination.flow == moved

@@ -199,6 +199,34 @@ def test_who_comes_back_by_another_way_is_told_with_the_way_that_he_left(rig: An
     assert last() is None
 
 
+@pytest.mark.parametrize(
+    ("contact", "again", "remote", "known"),
+    [
+        ("<sip:101@10.0.0.7:40001;transport=tls>", "<sip:101@10.0.0.7:40002;transport=tls>", "203.0.113.9", True),
+        ("<sip:101@10.0.0.7:40001;transport=tls>", "<sip:x@10.0.0.7:40002;transport=tls>", "203.0.113.9", False),
+        ("<sip:101@10.0.0.7:40001;transport=tls>", "<sip:101@10.0.0.7:40002;transport=tls>", "203.0.113.8", False),
+        (f"<sip:101@10.0.0.7:4001;transport=tls>;{INSTANCE}", f"<sip:x@10.0.0.8>;{INSTANCE}", "203.0.113.8", True),
+        (f"<sip:101@10.0.0.7:4001;transport=tls>;{INSTANCE}", "<sip:101@10.0.0.7:4002>", "203.0.113.9", False),
+    ],
+)
+@pytest.mark.parametrize("ends", ["connection", "registration", "public connection"])
+def test_who_comes_back_is_known_by_its_instance_or_its_name_and_address(
+    rig: Any, contact: str, again: str, remote: str, known: bool, ends: str
+) -> None:
+    """Phones whose contacts name the connection have another one each time."""
+    if ends == "public connection":
+        contact, again = (one.replace("10.0.0.7", "203.0.113.9") for one in (contact, again))
+    phone = rig.phone("101", flow=NATTED_TLS)
+    phone.register(contact)
+    if ends == "registration":
+        phone.register(f"{contact};expires=0")
+    else:
+        rig.location.flow_closed(NATTED_TLS)
+    phone.flow = replace(NATTED_TLS, remote=(remote, 40124), connection=99)
+    phone.register(again)
+    assert rig.changes[-1].left == (NATTED_TLS if known else None)
+
+
 def test_after_a_restart_phones_are_where_they_were(rig: Any, make_rig: Any) -> None:
     rig.phone("bob", flow=NATTED).register("<sip:bob@10.0.0.7>;q=0.5;x=1", headers="Path: <sip:p.example.com;lr>")
     rig.phone("101", flow=NATTED).register("<sip:101@10.0.0.7>")

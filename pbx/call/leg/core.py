@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pbx.sip.digest import DigestClient
     from pbx.sip.message import Request
     from pbx.sip.stack import Flow, ServerTransaction
+    from pbx.sip.uri import Uri
 
 __all__ = ["LegCore"]
 
@@ -92,7 +93,7 @@ class LegCore(ABC):
     _rows: ClassVar[dict[State, _Row]]
 
     def __init_subclass__(cls) -> None:
-        if "table" not in cls.__dict__:
+        if "table" not in vars(cls):
             return
         cls._rows = {
             state: _Row(
@@ -175,12 +176,15 @@ class LegCore(ABC):
         """Take that a final response of this leg could not be delivered, or was never given."""
         self.perform(Input.UNDELIVERED, transaction, failure)
 
-    def on_move(self, user: str, before: Flow, now: Flow) -> None:
-        """Take that the phone whose contacts name `user` is reached over `now` and no more over `before`."""
+    def on_move(self, contact: Uri, before: Flow, now: Flow) -> None:
+        """Take that the phone with this contact is reached over `now` and no more over `before`."""
         for usage in self.usages():
             dialog = usage.dialog
-            # Two phones that a NAT has given each other's port are told apart by their names.
-            if dialog.flow == before and (dialog.target.user or "") == user:
+            # A NAT may have given the port to another phone behind it, whose call this is. That one has another address
+            # there; while a phone that has got another address still has its name.
+            if dialog.flow == before and (
+                dialog.target.host == contact.host or (contact.user and dialog.target.user == contact.user)
+            ):
                 dialog.use_flow(now, dialog.fallback)
                 self.context.count("dialog-moved")
 
