@@ -164,7 +164,8 @@ class MediaSettings:
         """Return what to bind for a peer at `remote` whose signalling comes to `local`, our own address; both are
         numeric, or empty while they are not known."""
         if self.follow_signalling and local and (not remote or (":" in remote) == (":" in local)):
-            return local
+            # A link-local address cannot be bound without its interface, which nobody here knows.
+            return "::" if local.startswith("fe80:") else local
         return self.address6 if self.address6 and ":" in remote else self.address
 
     def advertised(self, bound: str, peer: str, local: str) -> str:

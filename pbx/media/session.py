@@ -121,6 +121,7 @@ class MediaSession:
         stream = self._streams[leg]
         if stream.requested:
             raise UsageError(f"leg {leg} is open already")
+        local = local.partition("%")[0]
         stream.requested, stream.latch, stream.peer, stream.local_hint = True, latch, peer, local
         stream.codecs = codecs
         view, _, _ = media.source()

@@ -95,6 +95,7 @@ def test_the_address_of_the_signalling() -> None:
     assert settings.bind_address("2001:db8::7", "10.0.0.1") == "2001:db8::1"
     assert settings.bind_address("198.51.100.7", "fd00::1") == "192.0.2.1"
     assert settings.bind_address("198.51.100.7", "") == "192.0.2.1"
+    assert settings.bind_address("fe80::7", "fe80::1") == "::"
     assert MediaSettings(address="192.0.2.1").bind_address("198.51.100.7", "10.0.0.1") == "192.0.2.1"
 
 

@@ -132,10 +132,14 @@ class TestAddresses:
         made = MediaSession("call", settings, ids())
         made.open("a", peer="10.9.9.9", local="10.0.0.1")
         made.open("b", peer="198.51.100.9")
+        made.open("c", peer="fe80::9", local="fe80::1%eth0")
         assert [command.address for command in made._commands if isinstance(command, Open)] == [
             "10.0.0.1",
             "203.0.113.5",
+            "::",
         ]
+        made.on_event(Opened(made.stream_of("c"), "::", 20000, 20001))
+        assert "c=IN IP6 fe80::1" in text(made.local_offer("c"))
 
     def test_an_ipv6_offer_is_bound_by_ipv6(self) -> None:
         made = MediaSession("call", MediaSettings(address="203.0.113.5", address6="2001:db8::5"), ids())

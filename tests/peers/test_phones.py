@@ -23,7 +23,19 @@ BARESIP_UDP_2 = Line("baresip", "udp", "104", 1000)
 LINPHONE_UDP = Line("linphone", "udp", "111", 1000)
 LINPHONE_TCP = Line("linphone", "tcp", "112", 440)
 LINPHONE_TLS = Line("linphone", "tls", "113", 1000)
-LINES = (BARESIP_UDP, BARESIP_TCP, BARESIP_TLS, BARESIP_UDP_2, LINPHONE_UDP, LINPHONE_TCP, LINPHONE_TLS)
+CRASHES_UDP = Line("baresip", "udp", "105", 440)
+CRASHES_TCP = Line("baresip", "tcp", "106", 440)
+LINES = (
+    BARESIP_UDP,
+    BARESIP_TCP,
+    BARESIP_TLS,
+    BARESIP_UDP_2,
+    LINPHONE_UDP,
+    LINPHONE_TCP,
+    LINPHONE_TLS,
+    CRASHES_UDP,
+    CRASHES_TCP,
+)
 
 PAIRS = [
     (BARESIP_UDP, BARESIP_UDP_2),
@@ -34,7 +46,9 @@ PAIRS = [
     (LINPHONE_TCP, BARESIP_UDP_2),
 ]
 
-HOLD = 1.0
+TALK = 0.7
+"""How long two talk before one holds, and after it. Seconds."""
+HOLD = 0.8
 """How long a call is on hold. Seconds."""
 
 PLAN = {
@@ -85,12 +99,12 @@ def talk(one: Phone, other: Phone, dials: Phone, number: str, leaves: Phone) -> 
     dials.dial(number)
     one.wait_established()
     other.wait_established()
-    one.hear_more(1.0)
-    other.hear_more(1.0)
+    one.hear_more(TALK)
+    other.hear_more(TALK)
     one.hold()
     time.sleep(HOLD)
     one.resume()
-    time.sleep(HOLD)
+    time.sleep(TALK)
     leaves.hang_up()
     one.wait_ended()
     other.wait_ended()
@@ -103,7 +117,7 @@ def check_heard(phone: Phone, hertz: int, goes_on: bool) -> None:
     assert set(tones) <= {hertz, SILENCE}, tones
     assert tones[0] == hertz
     if goes_on:
-        assert length(phone.heard_file) > 1.0 + HOLD * 0.6
+        assert length(phone.heard_file) > TALK * 1.6
 
 
 def check_record(record: dict[str, Any], caller: Line, callee: Line, caller_left: bool) -> None:
@@ -112,13 +126,13 @@ def check_record(record: dict[str, Any], caller: Line, callee: Line, caller_left
     assert record["called"] == callee.number
     assert record["destination"] == f"extension/{callee.number}"
     assert record["cause"]["slug"] == f"answered-{'caller' if caller_left else 'callee'}-hung-up"
-    assert record["duration"] == pytest.approx(1 + 2 * HOLD, abs=2)
+    assert record["duration"] == pytest.approx(2 * TALK + HOLD, abs=2)
     for leg, line in zip(record["legs"], (caller, callee), strict=True):
         assert leg["target"] == f"extension/{line.number}"
         assert leg["remote"].startswith(f"{line.transport}:127.0.0.1:")
         assert leg["codec"] == "PCMU"
         # 50 packets a second, all the time but that of the hold.
-        assert leg["received_packets"] > 40 * (record["duration"] - HOLD - 1)
+        assert leg["received_packets"] > 40 * (record["duration"] - HOLD - 0.8)
         assert leg["lost"] == 0
         assert leg["mos"] > 4.2
     one, other = record["legs"]
@@ -145,8 +159,8 @@ def check_recording(server: Server, record: dict[str, Any], caller: Line, callee
             [line.hertz, SILENCE, line.hertz],
             [SILENCE, line.hertz],
         ), sound
-        silence = [spell for spell in sound if spell.hertz == SILENCE and spell.start > 0.5]
-        assert silence[0].seconds == pytest.approx(HOLD, abs=0.5), sound
+        silence = [spell for spell in sound if spell.hertz == SILENCE and spell.start > 0.4]
+        assert silence[0].seconds == pytest.approx(HOLD, abs=0.4), sound
 
 
 def test_baresip_hears_again_after_hold(server: Server, fleet: Fleet) -> None:
@@ -162,3 +176,17 @@ def test_baresip_hears_again_after_hold(server: Server, fleet: Fleet) -> None:
         until(lambda: min(one.rates()) > 40_000, lambda: f"audio both ways again: {one.rates()}", 15)
         other.hang_up()
         one.wait_ended()
+
+
+@pytest.mark.parametrize("line", [CRASHES_UDP, CRASHES_TCP], ids=str)
+def test_a_phone_that_has_crashed(server: Server, fleet: Fleet, line: Line) -> None:
+    """Its registration is still there; who calls it is told at once that nobody is."""
+    with fleet.phones(BARESIP_UDP_2) as (caller,):
+        with fleet.phones(line):
+            fleet.crash(line)
+        before = len(server.records())
+        caller.dial(line.number)
+        caller.wait_ended()
+        record = server.record(before + 1)
+        assert record["cause"]["slug"] in ("unreachable", "unavailable")
+        assert record["answered"] is None

@@ -60,8 +60,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         name: {"address": f"sip:127.0.0.1:{number}", "identify": [f"127.0.0.1:{number}"]}
         for name, number in (("customer", CUSTOMER), ("carrier", CARRIER), ("second", SECOND))
     }
-    # With T1 of 100 ms a peer that says nothing is given up after 6.4 seconds.
-    settings = site.settings(trunks=trunks, sip={"t1": "100ms", "resolver": {"dead_for": "1s"}})
+    # With T1 of 50 ms a peer that says nothing is given up after 3.2 seconds.
+    settings = site.settings(trunks=trunks, sip={"t1": "50ms", "resolver": {"dead_for": "1s"}})
     with serving(site, settings, PLAN) as running:
         yield running
 
@@ -162,7 +162,7 @@ def test_nobody_answers(call: Call) -> None:
 
 
 def test_callee_never_says_a_word(call: Call) -> None:
-    record = call("uac-refused", "uas-mute", STATUS=408, HOLD=7000)
+    record = call("uac-refused", "uas-mute", STATUS=408, HOLD=3500)
     assert cause(record) == "callee-timeout"
 
 

@@ -42,9 +42,9 @@ def server(tmp_path: Path) -> Iterator[Server]:
         name: {"address": f"sip:127.0.0.1:{number}", "identify": [f"127.0.0.1:{number}"]}
         for name, number in (("customer", CUSTOMER), ("carrier", CARRIER))
     }
-    # Transactions linger for 64 T1; with this one it takes 3.2 seconds until all of them are gone. The messages of
+    # Transactions linger for 64 T1 or T4; with these it takes 3.2 seconds until all of them are gone. The messages of
     # recent calls are kept up to a number, which is reached in the first part.
-    sip = {"t1": "50ms", "trace": {"calls": 100}}
+    sip = {"t1": "50ms", "t4": "1s", "trace": {"calls": 100}}
     with serving(site, site.settings(trunks=trunks, sip=sip), PLAN) as running:
         yield running
 

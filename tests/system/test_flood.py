@@ -19,7 +19,7 @@ pytestmark = pytest.mark.peers
 
 RATE = int(os.environ.get("TANDEM_FLOOD_RATE", "3000"))
 """Datagrams a second. On two processors that six programs share it is the senders that set the limit."""
-CALLS = 20
+CALLS = 12
 CUSTOMER, CARRIER = ports.port(), ports.port()
 PLAN = {
     "routes": [

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.system.support.namespaces import Lab, Machine
-from tests.system.support.placed import RECORDED, PlacedPhone, PlacedServer, PlacedSite, serving_at
+from tests.system.support.placed import RECORDED, OwnPhone, PlacedPhone, PlacedServer, PlacedSite, serving_at
 from tests.system.support.talk import assert_only_tone, call, recorded, talking
 
 pytestmark = pytest.mark.peers
@@ -42,7 +42,7 @@ def server(
 ) -> Iterator[PlacedServer]:
     site = PlacedSite(tmp_path_factory.mktemp("server"))
     hosts = ("0.0.0.0", "[::]") if request.param == "all addresses" else (SERVER4, f"[{SERVER6}]")
-    listen = [f"{kind}://{host}:5060" for kind in ("udp", "tcp") for host in hosts]
+    listen = [f"{kind}://{host}:{5061 if kind == 'tls' else 5060}" for kind in ("udp", "tcp", "tls") for host in hosts]
     with serving_at(place.server, site, site.office(listen, *TONES), RECORDED) as running:
         yield running
 
@@ -87,3 +87,34 @@ def test_call(place: Place, server: PlacedServer, tmp_path: Path, transport: str
     left, right = recorded(server, record)
     assert set(left) == {440}
     assert set(right) == {1000}
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
+@pytest.mark.parametrize("host", [SERVER6, "::1"])
+def test_our_own_phone(place: Place, server: PlacedServer, tmp_path: Path, transport: str, host: str) -> None:
+    """It registers by IPv6, perhaps from the same machine; a phone that has IPv4 alone calls it."""
+    if host == "::1" and not server.listens_everywhere:
+        pytest.skip("the server does not listen there")
+    own = OwnPhone(
+        tmp_path / "103",
+        place.server if host == "::1" else place.phones[NEW],
+        "103",
+        hertz=TONES["103"],
+        server=host,
+        transport=transport,
+    )
+    other = PlacedPhone(tmp_path / "101", place.phones[OLD], "101", hertz=TONES["101"], host=OLD, server=SERVER4)
+    before = len(server.records())
+    try:
+        other.start()
+        server.registered("101", "103")
+        with call(server, other, own):
+            other.hear_more(1)
+            other.hang_up()
+            own.wait_ended()
+    finally:
+        other.quit()
+        own.quit()
+    assert_only_tone(other, TONES["103"])
+    assert_only_tone(own, TONES["101"])
+    assert recorded(server, server.record(before + 1)) == ([TONES["101"]], [TONES["103"]])

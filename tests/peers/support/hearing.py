@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.support.sound import level, tone, tone_share, write_wav
 
-__all__ = ["SILENCE", "Spell", "channels", "heard", "length", "only", "spells", "tone_file"]
+__all__ = ["SILENCE", "Spell", "channels", "heard", "length", "spells", "tone_file"]
 
 SILENCE = 0
 OTHER = -1
@@ -94,11 +94,3 @@ def heard(path: Path, channel: int = 0, tones: Sequence[int] = (440, 1000)) -> l
     while order and order[-1] == SILENCE:
         order.pop()
     return order
-
-
-def only(path: Path, hertz: int, channel: int = 0, at_least: float = 1.0) -> None:
-    """Fail unless one channel holds this tone, uninterrupted, for `at_least` seconds, and nothing else."""
-    rate, found = channels(path)
-    order = [spell for spell in spells(found[channel], rate) if spell.hertz != SILENCE]
-    assert [spell.hertz for spell in order] == [hertz], f"{path} channel {channel}: {order}"
-    assert order[0].seconds >= at_least, f"{path} channel {channel}: {order}"

@@ -13,8 +13,8 @@ from pathlib import Path
 __all__ = ["block", "port", "taken"]
 
 _FIRST, _LAST = 10_000, 32_000
-_random = random.Random(os.getpid())  # several test runs on one machine begin at different places
-_given: set[int] = set()
+# Several test runs on one machine begin at different places. From there on, all are given before one is given again.
+_next = random.Random(os.getpid()).randrange(_FIRST, _LAST, 2)
 
 
 def port() -> int:
@@ -24,12 +24,14 @@ def port() -> int:
 
 def block(count: int) -> int:
     """Return the first of `count` neighbouring ports, an even one; all of them free for UDP and TCP."""
-    for _ in range(1000):
-        first = _random.randrange(_FIRST, _LAST - count, 2)
-        wanted = range(first, first + count)
-        if not _given.intersection(wanted) and all(_free(number) for number in wanted):
-            _given.update(wanted)
+    global _next
+    for _ in range(_FIRST, _LAST, 2):
+        first = _next if _next + count <= _LAST else _FIRST
+        busy = next((number for number in range(first, first + count) if not _free(number)), None)
+        if busy is None:
+            _next = first + count + count % 2
             return first
+        _next = busy + 2 - busy % 2
     raise RuntimeError(f"no {count} neighbouring ports are free")
 
 

@@ -41,8 +41,8 @@ class Site:
     sip: int = field(default_factory=ports.port)
     tls: int = field(default_factory=ports.port)
     http: int = field(default_factory=ports.port)
-    media: int = field(default_factory=lambda: ports.block(400))
-    media_ports: int = 400
+    media: int = field(default_factory=lambda: ports.block(200))
+    media_ports: int = 200
 
     @property
     def media_range(self) -> str:

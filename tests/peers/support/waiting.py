@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-__all__ = ["never", "until"]
+__all__ = ["until"]
 
 T = TypeVar("T")
 
@@ -29,11 +29,3 @@ def until(
         if time.monotonic() > end:
             raise AssertionError(f"within {seconds:g} s: no {what if isinstance(what, str) else what()}")
         time.sleep(every)
-
-
-def never(look: Callable[[], object], what: str, seconds: float) -> None:
-    """Fail if `look` becomes true within `seconds`."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        assert not look(), what
-        time.sleep(0.02)

@@ -97,6 +97,7 @@ class Lab:
         self._switch: Machine | None = None
         self._networks: set[str] = set()
         self._cables = itertools.count(1)
+        self._ports: dict[str, list[str]] = {}
 
     def __enter__(self) -> Lab:
         return self
@@ -135,6 +136,7 @@ class Lab:
         port = f"port{number}"
         switch.run("ip", "link", "add", port, "type", "veth", "peer", "name", interface, "netns", machine.name)
         switch.run("ip", "link", "set", port, "master", network, "up")
+        self._ports.setdefault(machine.name, []).append(port)
         machine.run("ip", "link", "set", interface, "up")
         for address in addresses:
             # Without duplicate address detection, which would keep an IPv6 address from use for a second.
@@ -142,6 +144,19 @@ class Lab:
         if gateway:
             machine.run("ip", *(["-6"] if ":" in gateway else []), "route", "add", "default", "via", gateway)
         return interface
+
+    def cut(self, machine: Machine) -> None:
+        """Pull the cables of a machine: what is sent to it, or from it, is gone without a word."""
+        self._switch_ports(machine, "down")
+
+    def mend(self, machine: Machine) -> None:
+        """Put them in again."""
+        self._switch_ports(machine, "up")
+
+    def _switch_ports(self, machine: Machine, state: str) -> None:
+        assert self._switch is not None, "there are no cables"
+        for port in self._ports[machine.name]:
+            self._switch.run("ip", "link", "set", port, state)
 
 
 def _run(*command: str, text: str = "") -> str:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.peers.support.baresip import Baresip
-from tests.peers.support.server import Server, Site
+from tests.peers.support.baresip import Baresip, bracketed
+from tests.peers.support.hearing import tone_file
+from tests.peers.support.server import Server, Site, pbx
 from tests.peers.support.waiting import until
 from tests.system.support.namespaces import Machine
 
-__all__ = ["RECORDED", "PlacedPhone", "PlacedServer", "PlacedSite", "secret_of", "serving_at"]
+__all__ = ["RECORDED", "OwnPhone", "PlacedPhone", "PlacedServer", "PlacedSite", "secret_of", "serving_at"]
 
 SIP, TLS, HTTP, MEDIA = 5060, 5061, 8080, 20_000
 
@@ -37,7 +39,7 @@ class PlacedSite(Site):
     """A server's files; it has a machine for itself, and with it the usual ports."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(folder, sip=SIP, tls=TLS, http=HTTP, media=MEDIA, media_ports=200)
+        super().__init__(folder, sip=SIP, tls=TLS, http=HTTP, media=MEDIA, media_ports=10_000)
 
     def office(self, listen: list[str], *numbers: str, **sections: Any) -> dict[str, Any]:
         """Return a configuration that listens there and has these extensions."""
@@ -62,6 +64,11 @@ class PlacedServer(Server):
     def api(self, path: str, method: str = "GET", body: Any = None) -> Any:
         with self.machine.inside():
             return super().api(path, method, body)
+
+    @property
+    def listens_everywhere(self) -> bool:
+        """Whether it listens on every address of its machine."""
+        return any("[::]" in uri for uri in json.loads((self.site.folder / "pbx.yaml").read_text())["sip"]["listen"])
 
     def source(self, number: str) -> str:
         """Return where an extension's phone is registered from, ``udp:host:port``; empty if it is not."""
@@ -88,6 +95,44 @@ class PlacedPhone(Baresip):
         with self.machine.inside():
             super().start()
         return self
+
+
+class OwnPhone:
+    """``pbx call`` in a machine: waits for a call, answers it and plays a tone; what it hears is in `heard_file`."""
+
+    def __init__(
+        self, folder: Path, machine: Machine, number: str, *, hertz: int, server: str, transport: str = "udp"
+    ) -> None:
+        folder.mkdir()
+        self.heard_file = folder / "heard.wav"
+        speaks = tone_file(folder / "speaks.wav", hertz)
+        with machine.inside():
+            self.child = pbx(
+                folder,
+                *(
+                    "call",
+                    "--wait",
+                    "--json",
+                    "--user",
+                    number,
+                    "--play",
+                    str(speaks),
+                    "--record",
+                    str(self.heard_file),
+                ),
+                *("--server", f"{bracketed(server)}:{TLS if transport == 'tls' else SIP}", "--transport", transport),
+                *(["--insecure"] if transport == "tls" else []),
+                environment={"SIP_PASSWORD": secret_of(number)},
+            )
+        self.number = number
+
+    def wait_ended(self) -> None:
+        """Wait until its call was ended by the other side; it then ends itself."""
+        self.child.expect(r'"event": "hung-up", "who": "peer"')
+        assert self.child.wait(10) == 0
+
+    def quit(self) -> None:
+        self.child.end()
 
 
 @contextmanager

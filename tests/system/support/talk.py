@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.peers.support.hearing import SILENCE, channels, heard, spells
 from tests.peers.support.waiting import until
-from tests.system.support.placed import PlacedPhone, PlacedServer
+from tests.system.support.placed import OwnPhone, PlacedPhone, PlacedServer
 
 __all__ = ["assert_only_tone", "call", "media_ports", "recorded", "talking"]
 
@@ -29,14 +29,16 @@ def media_ports(server: PlacedServer, call_id: str) -> list[int]:
 
 
 @contextmanager
-def call(server: PlacedServer, caller: PlacedPhone, callee: PlacedPhone) -> Iterator[str]:
+def call(server: PlacedServer, caller: PlacedPhone, callee: PlacedPhone | OwnPhone) -> Iterator[str]:
     """Have one phone call another, which answers; the call's id. Who is to hang up is the test's business."""
     caller.fresh()
-    callee.fresh()
+    if isinstance(callee, PlacedPhone):
+        callee.fresh()
     try:
         caller.dial(callee.number)
         caller.wait_established()
-        callee.wait_established()
+        if isinstance(callee, PlacedPhone):
+            callee.wait_established()
         yield str(until(server.calls, "a call")[0]["id"])
     except AssertionError as error:
         raise AssertionError(f"{error}\n{server.log_tail(8)}") from None
@@ -51,7 +53,7 @@ def talking(*phones: PlacedPhone, seconds: float = 15.0) -> None:
     )
 
 
-def assert_only_tone(phone: PlacedPhone, hertz: int) -> None:
+def assert_only_tone(phone: PlacedPhone | OwnPhone, hertz: int) -> None:
     """Fail unless a phone has heard this tone and nothing else, without a gap."""
     assert heard(phone.heard_file) == [hertz], f"{phone.number}: {heard(phone.heard_file)}"
 
