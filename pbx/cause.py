@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from enum import Enum
+from dataclasses import replace
+
+from pbx.values import Enum, dataclass
 
 __all__ = ["Blame", "EndCause", "cause_named", "cause_of_status", "causes"]
 

@@ -222,7 +222,7 @@ class Server:
     def _binding_changed(self, event: BindingChange) -> None:
         binding = event.binding
         if event.left is not None:
-            self.context.dialogs.moved(binding.contact.user or "", event.left, binding.flow)
+            self.context.dialogs.moved(binding.contact, event.left, binding.flow)
 
     def _count(self, name: str) -> None:
         self.leg_counters[name] = self.leg_counters.get(name, 0) + 1
@@ -260,6 +260,12 @@ class Server:
         self.directory.watch()
         for listener, bound in self.network.listening:
             _log.info("listening", transport=listener.transport, address=bound[0], port=bound[1])
+        if self.counters["udp_buffer_short"]:
+            _log.warning(
+                "udp-buffer-short",
+                wanted=self.settings.sip.receive_buffer,
+                remedy="bursts may be lost; raise net.core.rmem_max and net.core.wmem_max, or grant CAP_NET_ADMIN",
+            )
         if restored or self.store.interrupted or self.recovered:
             _log.info(
                 "restored",

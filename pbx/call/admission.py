@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 from pbx.call.commands import Party
 from pbx.call.leg import LegSettings
 from pbx.sip.message import Request
 from pbx.sip.stack import Flow, ServerTransaction
+from pbx.values import dataclass
 
 __all__ = ["Admission", "Caller", "Sources"]
 

@@ -7,11 +7,10 @@ dropped and counted by the leg, never raised: the two sides of a call race by na
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from pbx.cause import EndCause
 from pbx.sdp.model import SessionDescription
 from pbx.sip.stack import Destination
+from pbx.values import dataclass
 
 __all__ = [
     "AcceptOffer",

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from pbx.call.commands import Party
 from pbx.cause import EndCause
 from pbx.sdp.model import SessionDescription
+from pbx.values import dataclass
 
 __all__ = [
     "Answered",

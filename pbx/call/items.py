@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from pbx.call.events import (
     Answered,
     Delivered,
@@ -21,6 +19,7 @@ from pbx.call.events import Event as LegEvent
 from pbx.call.table import Input
 from pbx.cause import EndCause
 from pbx.media import events as media
+from pbx.values import dataclass
 
 __all__ = ["HangUpWanted", "Item", "Start", "TimerDue", "classify"]
 

@@ -4,7 +4,6 @@ ones."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
@@ -17,6 +16,7 @@ from pbx.dialplan.decision import Decision, Query
 from pbx.dialplan.steps import Target
 from pbx.media.commands import Command as MediaCommand
 from pbx.sip.stack import Destination, Timer
+from pbx.values import dataclass
 
 __all__ = ["CallSettings", "Candidate", "Directory", "LegHandle", "Observer", "Services"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from pbx.call.call import Call
 from pbx.call.commands import Party
@@ -20,6 +20,7 @@ from pbx.dialplan.steps import Target
 from pbx.media import events as media
 from pbx.media.session import MediaSession, call_of
 from pbx.sip.stack import Flow
+from pbx.values import dataclass
 
 __all__ = ["CallRegistry", "Limits"]
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from pbx.values import Enum
 
 __all__ = ["TABLE", "Action", "Input", "State"]
 

@@ -7,7 +7,7 @@ step.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Protocol
 
@@ -25,6 +25,7 @@ from pbx.dialplan.steps import (
     VoicemailStep,
 )
 from pbx.dialplan.template import Template, for_header, for_path, for_sip_user
+from pbx.values import dataclass
 
 __all__ = [
     "RESTRICTIONS",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Protocol
 
 from pbx.dialplan.decision import Query
 from pbx.dialplan.pattern import Pattern
 from pbx.dialplan.windows import Window
+from pbx.values import dataclass
 
 __all__ = [
     "ANONYMOUS",

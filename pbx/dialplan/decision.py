@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Protocol
 
 from pbx.dialplan.steps import Step
 from pbx.positions import Position
+from pbx.values import dataclass
 
 __all__ = ["Considered", "Decision", "Explainer", "Query"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import tzinfo
 
 from pbx.dialplan.actions import RESTRICTIONS, Action, Context, Refused
@@ -12,6 +12,7 @@ from pbx.dialplan.numbering import Numbering
 from pbx.dialplan.pattern import Pattern
 from pbx.dialplan.steps import DialStep, Step
 from pbx.positions import Position
+from pbx.values import dataclass
 
 __all__ = ["Dialplan", "PlanTest", "Reference", "Route"]
 

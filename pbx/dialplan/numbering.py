@@ -12,7 +12,8 @@ but to Germany. A number is *premium* when its country's numbering plan bills it
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from pbx.values import dataclass
 
 __all__ = ["COUNTRIES", "Country", "Numbering"]
 

@@ -7,9 +7,9 @@ else is itself. A pattern matches the whole number. Patterns are compiled once, 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from pbx.dialplan.regex import LONGEST, check_regex, literal_prefix
+from pbx.values import dataclass
 
 __all__ = ["Pattern", "compile_pattern", "covers"]
 

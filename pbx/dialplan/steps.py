@@ -13,10 +13,11 @@ are worked in. The call performs the steps of a `Decision` in order:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 
 from pbx.cause import EndCause
+from pbx.values import dataclass
 
 __all__ = [
     "OUTCOMES",

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from pbx.units import suggestion
+from pbx.values import dataclass
 
 __all__ = ["Quoting", "Template", "for_header", "for_path", "for_sip_user", "parse_template", "plain"]
 

@@ -8,8 +8,9 @@ over midnight belongs to the day on which it begins.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+
+from pbx.values import dataclass
 
 __all__ = ["Window", "parse_window"]
 

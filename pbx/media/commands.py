@@ -8,7 +8,7 @@ raises for what happens in the engine. Addresses are numeric text, times are mil
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from pbx.values import dataclass
 
 __all__ = [
     "Close",

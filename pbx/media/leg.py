@@ -7,7 +7,6 @@ is there. Nothing here sends anything; `pbx.media.session` turns what a leg know
 from __future__ import annotations
 
 from collections.abc import Iterable
-from enum import Enum
 from typing import NamedTuple
 
 from pbx.errors import NegotiationError, UsageError
@@ -26,6 +25,7 @@ from pbx.sdp.offer_answer import (
     refused_section,
     section,
 )
+from pbx.values import Enum
 
 __all__ = ["TABLE", "Input", "MediaLeg", "State"]
 

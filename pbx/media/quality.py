@@ -7,9 +7,9 @@ they are counted as G.711 with concealment, which they are at least as good as.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from pbx.media.events import StreamStatistics
+from pbx.values import dataclass
 
 __all__ = ["Quality", "delay_impairment", "equipment_impairment", "mean_opinion_score", "quality_of", "r_factor"]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from pbx.sdp.model import Attribute, MediaDescription
+from pbx.values import dataclass
 
 __all__ = [
     "COMPANIONS",

@@ -7,8 +7,8 @@ business of `pbx.sdp.codecs`, `pbx.sdp.transport` and `pbx.sdp.offer_answer`.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import Enum
+
+from pbx.values import Enum, dataclass
 
 __all__ = [
     "Attribute",

@@ -7,7 +7,7 @@ cannot leak from one leg of a call to the other.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from pbx.errors import NegotiationError
 from pbx.sdp.codecs import (
@@ -28,6 +28,7 @@ from pbx.sdp.model import (
     direction_for,
 )
 from pbx.sdp.transport import Transport, rtcp_of, transport_of
+from pbx.values import dataclass
 
 __all__ = [
     "LocalMedia",

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import Enum
-
 from pbx.sdp.model import Connection, MediaDescription, SessionDescription
+from pbx.values import Enum, dataclass
 
 __all__ = [
     "Candidate",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from pbx.sip.effects import ClientFailed, Dropped, ResponseArrived, Send, StrayResponse
 from pbx.sip.headers import Headers
@@ -28,7 +28,7 @@ class ClientTransaction(Machine):
 
     __slots__ = ("cancel_headers", "request", "user")
 
-    table: CompiledTable
+    table: ClassVar[CompiledTable]
 
     def __init__(self, key: str, flow: Flow, request: Request, user: object) -> None:
         super().__init__(key, flow)

@@ -44,10 +44,8 @@ class Headers:
     @classmethod
     def of_lines(cls, lines: Iterable[str]) -> Headers:
         """Read header lines already unfolded. Raises ParseError for a line that is no header."""
-        headers = cls.__new__(cls)
-        items: list[tuple[str, str]] = []
-        first: dict[str, str] = {}
-        repeated: set[str] = set()
+        headers = cls()
+        items, first, repeated = headers._items, headers._first, headers._repeated
         known = CANONICAL.get
         for line in lines:
             name, colon, value = line.partition(":")
@@ -68,10 +66,6 @@ class Headers:
                 repeated.add(key)
             else:
                 first[key] = value
-        headers._items = items
-        headers._first = first
-        headers._repeated = repeated
-        headers._parsed = {}
         return headers
 
     # -- reading
@@ -124,7 +118,7 @@ class Headers:
 
     def copy(self) -> Headers:
         """Return headers that can be changed without changing these."""
-        other = Headers.__new__(Headers)
+        other = Headers()
         other._items = self._items.copy()
         other._first = self._first.copy()
         other._repeated = self._repeated.copy()

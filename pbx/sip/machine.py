@@ -4,12 +4,13 @@ state."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, TypeVar
+from dataclasses import field
+from typing import TYPE_CHECKING, ClassVar, Final, TypeVar
 
 from pbx.errors import UsageError
 from pbx.sip.timers import Timer, TimerQueue, TimerSettings
 from pbx.sip.transaction import Action, Input, State, Table
+from pbx.values import dataclass
 
 if TYPE_CHECKING:
     from pbx.sip.client import ClientTransaction
@@ -72,7 +73,7 @@ class Machine:
 
     __slots__ = ("data", "flow", "interval", "key", "limit", "retry", "state")
 
-    table: CompiledTable
+    table: ClassVar[CompiledTable]
 
     def __init__(self, key: str, flow: Flow) -> None:
         self.key = key

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from pbx.sip.effects import AckArrived, Cancelled, Dropped, RequestArrived, Send, ServerFailed
 from pbx.sip.machine import CompiledTable, Context, Machine, Perform, compile_table, step
@@ -45,7 +45,7 @@ class ServerMachine(Machine):
 
     __slots__ = ("merge_key", "transaction")
 
-    table: CompiledTable
+    table: ClassVar[CompiledTable]
 
     def __init__(self, key: str, flow: Flow, merge_key: str | None = None) -> None:
         super().__init__(key, flow)

@@ -8,10 +8,10 @@ here is synchronous: a call returns at once and what happens later comes back th
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from pbx.sip.uri import Uri
+from pbx.values import dataclass
 
 if TYPE_CHECKING:
     from pbx.sip.message import Request, Response

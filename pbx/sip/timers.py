@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+from pbx.values import dataclass
 
 if TYPE_CHECKING:
     from pbx.sip.transaction import Input

@@ -7,7 +7,7 @@ place, so that a call that the server did not survive is seen to have been there
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Any
@@ -17,6 +17,7 @@ from sqlalchemy import ColumnElement, Engine, RowMapping, and_, or_, select, upd
 from pbx.cause import EndCause, cause_named
 from pbx.store.schema import Row, call_records, heartbeats
 from pbx.store.writer import Writer
+from pbx.values import dataclass
 
 __all__ = ["AttemptRecord", "CallFilter", "CallPage", "CallRecord", "CallRecords", "LegRecord", "RecordingRecord"]
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from pbx.store.schema import TABLES, Key, Row, from_json, to_json
+from pbx.values import dataclass
 
 __all__ = ["Change", "Spool", "SpoolFullError"]
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from pbx.sip.stack import Destination
 from pbx.sip.uri import Uri
+from pbx.values import dataclass
 
 __all__ = ["Source", "Trunk", "TrunkCounts", "TrunkTable"]
 

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from pbx.app.translate import layer_settings
 from pbx.net.certificates import ensure_certificate
 from pbx.sip.digest.client import Challenge
 from pbx.sip.message import Request, Response
@@ -349,15 +348,23 @@ def times_of(one: Phone, method: str, number: int, longest: float = 5.0) -> list
 
 
 def test_requests_are_repeated_by_t1_and_t2(serve: Serve, phone: Connect) -> None:
-    pbx, alice, line = bridge(serve, phone, "t1: 60ms, t2: 120ms, t4: 1s")
+    _, alice, line = bridge(serve, phone, "t1: 60ms, t2: 120ms")
     invite = alice.dial("70")
     gaps = [later - sooner for sooner, later in itertools.pairwise(times_of(line, "INVITE", 4))]
     assert all(gap > 0.05 * factor for gap, factor in zip(gaps, (1, 2, 4), strict=True))
     assert sum(gaps) < 2  # 3.5 s by the T1 of RFC 3261
     # 64 * T1 without any response: the transaction has failed (RFC 3261 §17.1.1.2, timer B).
     assert alice.final(invite, 6.0).status == 408
-    timers = layer_settings(pbx.server.settings).timers
-    assert (timers.t1, timers.t2, timers.t4) == (0.06, 0.12, 1.0)
+
+
+def test_a_transaction_lingers_for_t4(serve: Serve, phone: Connect, world: World) -> None:
+    for t4, gone in (("200ms", True), ("30s", False)):
+        pbx, _, line = bridge(serve, phone, f"t4: {t4}")
+        sent = line.dial("9999")
+        line.acknowledge(sent, line.final(sent))
+        world.run(0.6)
+        # RFC 3261 §17.2.1: the Confirmed state absorbs further ACKs until timer I, which is T4, fires.
+        assert (pbx.server.layer.servers == 0) is gone
 
 
 def test_a_2xx_is_repeated_by_t1_and_t2(serve: Serve, phone: Connect, world: World) -> None:

@@ -204,7 +204,7 @@ class TestAnswer:
         peer = bench.outbound(destination=Destination(Uri.parse("sip:bob@10.0.0.5"), flow=flow))
         peer.respond(180)
         bench.told(events.Ringing)
-        bench.context.dialogs.moved("bob", flow, again)
+        bench.context.dialogs.moved(Uri.parse("sip:bob@10.0.0.5"), flow, again)
         peer.answered()
         hang_up(peer)
         assert bench.stack.acks[0][1].flow == again

@@ -3,9 +3,8 @@ was agreed."""
 
 from __future__ import annotations
 
-from enum import Enum
-
 from pbx.errors import UsageError
+from pbx.values import Enum
 
 __all__ = ["TABLE", "Negotiation", "Phase", "Step", "same_session"]
 

@@ -6,7 +6,6 @@ import hmac
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from hashlib import blake2s, sha256
 from typing import Final
 from urllib.parse import unquote as percent_decoded
@@ -16,6 +15,7 @@ from pbx.ids import Ids
 from pbx.sip.digest.core import ALGORITHMS, Credential, algorithm_named, digest_response, hash_a1, parse_auth
 from pbx.sip.grammar import quote
 from pbx.sip.uri import Uri
+from pbx.values import Enum
 
 __all__ = ["DigestServer", "Outcome", "Verdict"]
 
