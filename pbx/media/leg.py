@@ -1,30 +1,19 @@
 """What one leg of a call has negotiated: its offers and answers, and what the engine must know of its peer.
 
 A leg's side of RFC 3264 is a small state machine: one offer at a time, and the session stays as it was until an answer
-is there. Nothing here sends anything; `pbx.media.session` turns what a leg knows into engine commands.
+is there. What a description says of the audio is the business of `pbx.media.section`. Nothing here sends anything;
+`pbx.media.session` turns what a leg knows into engine commands.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from pbx.errors import NegotiationError, UsageError
-from pbx.sdp.codecs import PayloadFormat, same_codec
-from pbx.sdp.model import Direction, MediaDescription, SessionDescription, direction_for
-from pbx.sdp.offer_answer import (
-    LocalMedia,
-    RemoteMedia,
-    answer_codecs,
-    check_answer,
-    describe,
-    family_of,
-    find_audio,
-    number_codecs,
-    read_media,
-    refused_section,
-    section,
-)
+from pbx.media.section import AudioSection, Draft
+from pbx.sdp.codecs import PayloadFormat
+from pbx.sdp.model import Direction, MediaDescription, SessionDescription
+from pbx.sdp.offer_answer import RemoteMedia, describe, refused_section
 from pbx.values import Enum
 
 __all__ = ["TABLE", "Input", "MediaLeg", "State"]
@@ -77,151 +66,69 @@ TABLE: dict[State, dict[Input, State | None]] = {
 }
 
 
-class _Said(NamedTuple):
-    """What our description in the last completed exchange held."""
-
-    codecs: tuple[PayloadFormat, ...]
-    direction: Direction
-    rtcp_mux: bool
-
-
 class MediaLeg:
     """One leg's negotiation. A method that raises has changed nothing."""
 
     __slots__ = (
         "_answered",
         "_exchange",
-        "_history",
-        "_index",
         "_layout",
         "_offer",
-        "_offer_view",
-        "_offered_codecs",
-        "_offered_direction",
-        "_offered_mux",
-        "_packet_time",
-        "_said",
         "_sent",
         "_session_id",
         "_version",
-        "agreed",
-        "given",
-        "local",
+        "audio",
         "name",
-        "receive",
-        "remote",
-        "rtcp_mux",
-        "send",
         "state",
-        "to_peer",
-        "wish",
     )
 
     def __init__(self, name: str, session_id: int) -> None:
         self.name = name
-        self.local: LocalMedia | None = None
-        """Our end, once the engine has opened it."""
         self.state = State.STABLE
-        self.remote: RemoteMedia | None = None
-        """What the peer said in the last completed exchange."""
-        self.agreed: tuple[PayloadFormat, ...] = ()
-        """The codecs of the last completed exchange, by the numbers of its offer."""
-        self.to_peer: tuple[PayloadFormat, ...] = ()
-        """The same by the numbers that the peer wants to receive, then under those that it may send by otherwise."""
-        self.send = False
-        """Whether media may go to the peer."""
-        self.receive = False
-        """Whether media is expected from the peer."""
-        self.rtcp_mux = False
-        self.wish = Direction.SENDRECV
-        """What the peer itself wants, whatever the other side allows: a leg that is held still wishes for both ways."""
-        self.given = Direction.SENDRECV
-        """What we, on behalf of the other side, wanted in the last exchange."""
+        self.audio = AudioSection(name)
         self._session_id = session_id
         self._version = 0
         self._sent: SessionDescription | None = None
-        self._said: _Said | None = None
         self._layout: tuple[MediaDescription, ...] = ()
-        self._index = -1
-        self._history: dict[int, tuple[str, int, int]] = {}
-        self._packet_time: int | None = None
         # What completed the last exchange; None before any and after a rollback.
         self._exchange: Input | None = None
         # Whether the peer has ever answered an offer of ours.
         self._answered = False
-        # The offer that is pending or was answered last: ours with what stands in it, or the peer's as read.
+        # The offer that is pending or was answered last, ours or the peer's.
         self._offer: SessionDescription | None = None
-        self._offer_view: RemoteMedia | None = None
-        self._offered_codecs: tuple[PayloadFormat, ...] = ()
-        self._offered_direction = Direction.SENDRECV
-        self._offered_mux = False
 
     # -- what the other side of the call may know
 
     def source(self) -> tuple[RemoteMedia | None, tuple[PayloadFormat, ...], Direction]:
-        """Return what this leg's peer last said, the codecs it takes and the direction it wants.
+        """Return what this leg's peer last said of its audio, the codecs it takes and the direction it wants.
 
         They are of its pending offer if there is one, else of the session as it stands.
         """
-        view = self._offer_view
-        if self.state is State.REMOTE_OFFER and view is not None:
-            return view, view.codecs, view.direction
-        return self.remote, self.agreed, self.wish
-
-    @property
-    def answerable(self) -> RemoteMedia | None:
-        """What the peer offered, pending or answered last; None if the last offer was ours."""
-        return self._offer_view
+        audio = self.audio
+        if self.state is State.REMOTE_OFFER and audio.offer is not None:
+            return audio.offer, audio.offer.codecs, audio.offer.direction
+        return audio.remote, audio.agreed, audio.wish
 
     @property
     def answered_ours(self) -> bool:
         """True if the exchange that completed last was our offer and the peer's answer, which may yet be corrected."""
         return self.state is State.STABLE and self._exchange is Input.RECEIVE_ANSWER
 
-    @property
-    def local_address(self) -> str:
-        """The address that the peer is told; empty before the stream is open."""
-        return self.local.address if self.local else ""
-
-    def remember_number(self, codec: PayloadFormat) -> int:
-        """Return the payload type number that `codec` has had on this leg, else the one it comes with."""
-        for number, key in self._history.items():
-            if key == codec.key:
-                return number
-        return codec.payload_type
-
     def changes(self, offer: SessionDescription) -> bool:
         """Return whether an offer of the peer asks for more than an address: another direction, or other codecs.
 
         Raises NegotiationError if nothing of it can be met.
         """
-        view = self._read_offer(offer)
-        if self.remote is None:
-            return True
-        if view.direction is not self.wish and not self._same_while_held(view):
-            return True
-        offered = {codec.payload_type: codec.key for codec in view.codecs}
-        return any(offered.get(codec.payload_type) != codec.key for codec in self.agreed)
-
-    def _same_while_held(self, view: RemoteMedia) -> bool:
-        """True for the direction that is left of the peer's wish while the other side holds it."""
-        return view.direction is self.wish.limited_to(self.given.reversed)
+        return self.audio.changes(self.audio.read_offer(offer))
 
     # -- the peer speaks
 
     def receive_offer(self, offer: SessionDescription) -> None:
         """Take the peer's offer. Raises NegotiationError if nothing of it can be met, 491 if an offer is pending."""
         state = self._next(Input.RECEIVE_OFFER)
-        view = self._read_offer(offer)
-        self._offer, self._offer_view = offer, view
+        self.audio.take_offer(self.audio.read_offer(offer))
+        self._offer = offer
         self.state = state
-
-    def _read_offer(self, offer: SessionDescription) -> RemoteMedia:
-        view = read_media(offer, find_audio(offer, self._index))
-        if all(codec.is_companion for codec in view.codecs):
-            raise NegotiationError("no codec that is known")
-        self._check_address(view)
-        return view
 
     def receive_answer(self, answer: SessionDescription) -> None:
         """Take the peer's answer to our offer; the exchange is complete. Raises NegotiationError if it is none."""
@@ -233,8 +140,7 @@ class MediaLeg:
         offer = self._offer
         if offer is None:
             raise UsageError(f"leg {self.name}: an answer to no offer")
-        self._take_answer(answer, offer, _Said(self._offered_codecs, self._offered_direction, self._offered_mux))
-        self.given = self._offered_direction
+        self.audio.take_answer(self.audio.read_answer(answer, offer), to_offer=True)
         self._layout = offer.media
         self._answered = True
         self._exchange, self.state = Input.RECEIVE_ANSWER, state
@@ -245,26 +151,11 @@ class MediaLeg:
         That is a refresh of the session (RFC 4028 §7.4), or our answer that has changed since the peer had it reliably.
         Raises NegotiationError if it is no answer.
         """
-        sent, said = self._sent, self._said
-        if self.state is not State.STABLE or sent is None or said is None:
+        sent = self._sent
+        read = self.audio.read_answer_again(answer, sent) if self.state is State.STABLE and sent else None
+        if read is None:
             raise UsageError(f"leg {self.name}: an answer to no offer")
-        self._take_answer(answer, sent, said)
-
-    def _take_answer(self, answer: SessionDescription, offer: SessionDescription, said: _Said) -> None:
-        check_answer(answer, offer, self._index)
-        view = read_media(answer, self._index, said.codecs)
-        self._check_address(view)
-        agreed = answer_codecs(said.codecs, view.codecs)
-        asked = said.direction
-        self._settle(view, agreed, _numbers_to_peer(agreed, view.codecs), said)
-        self.send = asked.sends and view.direction.receives
-        self.receive = asked.receives and view.direction.sends
-        self.rtcp_mux = said.rtcp_mux and view.rtcp_mux
-        # Where we did not ask, the answer cannot tell what the peer would want (RFC 3264 §6.1): the older wish stands.
-        self.wish = direction_for(
-            view.direction.sends if asked.receives else self.wish.sends,
-            view.direction.receives if asked.sends else self.wish.receives,
-        )
+        self.audio.take_answer(read, to_offer=False)
 
     # -- we speak
 
@@ -278,21 +169,13 @@ class MediaLeg:
     ) -> SessionDescription:
         """Return an offer, which waits for its answer from here on. Raises NegotiationError without a voice codec."""
         state = self._next(Input.SEND_OFFER)
-        numbered = number_codecs(codecs, self._history)
-        if all(codec.is_companion for codec in numbered):
-            raise NegotiationError("no codec that may be offered")
-        local = self._our_end("RTP/AVP", rtcp_mux)
-        index = max(self._index, 0)
+        draft = self.audio.draft_offer(codecs, direction, rtcp_mux, packet_time, maximum_packet_time)
+        index = max(self.audio.index, 0)
         # RFC 3264 §8: the m= lines of earlier descriptions keep their places; what is not used stays, with port zero.
         rest = [refused_section(media) for media in self._layout]
-        audio = section(local, numbered, direction, packet_time, maximum_packet_time)
-        offer = self._publish(local, (*rest[:index], audio, *rest[index + 1 :]))
-        for codec in numbered:
-            self._history.setdefault(codec.payload_type, codec.key)
-        self._index = index
-        self._packet_time = packet_time
-        self._offer, self._offer_view = offer, None
-        self._offered_codecs, self._offered_direction, self._offered_mux = numbered, direction, rtcp_mux
+        offer = self._publish((*rest[:index], draft.media, *rest[index + 1 :]))
+        self.audio.offered(draft)
+        self._offer = offer
         self.state = state
         return offer
 
@@ -305,33 +188,26 @@ class MediaLeg:
         NegotiationError if no voice codec is common; the offer then still waits.
         """
         state = self._next(Input.SEND_ANSWER)
-        view, offer = self._offer_view, self._offer
-        if view is None or offer is None:
-            raise UsageError(f"leg {self.name}: an answer to no offer")
-        self._check_address(view)
-        agreed = answer_codecs(view.codecs, wanted)
-        direction = view.direction.reversed.limited_to(given)
-        local = self._our_end(view.protocol, rtcp_mux and view.rtcp_mux)
-        audio = section(local, agreed, direction, packet_time)
-        # RFC 3264 §6: for each "m=" line in the offer, there MUST be a corresponding "m=" line in the answer.
-        sections = [audio if place == view.index else refused_section(media) for place, media in enumerate(offer.media)]
-        answer = self._publish(local, tuple(sections))
-        if self.remote is None or not self._same_while_held(view):
-            self.wish = view.direction
-        to_peer = tuple([same_codec(codec, view.codecs) or codec for codec in agreed])
-        self._settle(view, agreed, to_peer, _Said(agreed, direction, local.rtcp_mux))
-        self.send, self.receive = direction.sends, direction.receives
-        self.rtcp_mux = local.rtcp_mux
-        self.given = given
-        self._index = view.index
-        self._layout = answer.media
-        self._packet_time = packet_time
-        self._exchange, self.state = Input.SEND_ANSWER, state
-        return answer
+        return self._answer(self.audio.draft_answer(wanted, given, rtcp_mux, packet_time), state)
 
     def repeat_answer(self, rtcp_mux: bool) -> SessionDescription:
         """Return an answer to the peer's offer that changes nothing in what was agreed; see `changes`."""
-        return self.make_answer(self.agreed, self.given, rtcp_mux, self._packet_time)
+        state = self._next(Input.SEND_ANSWER)
+        return self._answer(self.audio.draft_same_answer(rtcp_mux), state)
+
+    def _answer(self, draft: Draft, state: State) -> SessionDescription:
+        view, offer = self.audio.offer, self._offer
+        if view is None or offer is None:
+            raise UsageError(f"leg {self.name}: an answer to no offer")
+        # RFC 3264 §6: for each "m=" line in the offer, there MUST be a corresponding "m=" line in the answer.
+        sections = [
+            draft.media if place == view.index else refused_section(media) for place, media in enumerate(offer.media)
+        ]
+        answer = self._publish(tuple(sections))
+        self.audio.answered(draft)
+        self._layout = answer.media
+        self._exchange, self.state = Input.SEND_ANSWER, state
+        return answer
 
     def roll_back(self) -> None:
         """Forget the pending offer, ours or the peer's: the session goes on as it was (RFC 3261 §14.1)."""
@@ -351,59 +227,11 @@ class MediaLeg:
             raise UsageError(f"leg {self.name}: {happened.value} in state {self.state.value}")
         return target
 
-    def _our_end(self, protocol: str, rtcp_mux: bool) -> LocalMedia:
-        local = self.local
-        if local is None:
-            raise UsageError(f"leg {self.name} has no ports yet")
-        return LocalMedia(local.kind, protocol, local.address, local.port, local.rtcp_port, rtcp_mux)
-
-    def _check_address(self, view: RemoteMedia) -> None:
-        """Refuse a peer's address that our socket cannot reach, or that is not one host's; names are judged in use."""
-        ours, address = self.local_address, view.address
-        if _is_multicast(address):
-            raise NegotiationError("media to a multicast address")
-        if ours and ":" in address and family_of(ours) == "IP4":
-            raise NegotiationError("media by IPv6 where only IPv4 is there")
-        if ours and family_of(ours) == "IP6" and _is_ipv4(address) and view.direction.receives:
-            raise NegotiationError("media by IPv4 where only IPv6 is there")
-
-    def _publish(self, local: LocalMedia, sections: tuple[MediaDescription, ...]) -> SessionDescription:
+    def _publish(self, sections: tuple[MediaDescription, ...]) -> SessionDescription:
         """Return the description to send; its version counts up when anything changes (RFC 3264 §8)."""
-        sent = self._sent
-        if sent is not None and sent.media == sections and sent.origin.address == local.address:
+        sent, address = self._sent, self.audio.local_address
+        if sent is not None and sent.media == sections and sent.origin.address == address:
             return sent
         self._version += 1
-        self._sent = describe(self._session_id, self._version, local.address, sections)
+        self._sent = describe(self._session_id, self._version, address, sections)
         return self._sent
-
-    def _settle(
-        self, view: RemoteMedia, agreed: tuple[PayloadFormat, ...], to_peer: tuple[PayloadFormat, ...], said: _Said
-    ) -> None:
-        self.remote, self.agreed, self.to_peer, self._said = view, agreed, to_peer, said
-        for codec in agreed:
-            self._history.setdefault(codec.payload_type, codec.key)
-
-
-def _is_ipv4(address: str) -> bool:
-    return address.replace(".", "").isdigit()
-
-
-def _is_multicast(address: str) -> bool:
-    """Return whether many would hear what is sent there: IPv4 multicast and broadcast, IPv6 multicast."""
-    if ":" in address:
-        return address[:2].lower() == "ff"
-    first = address.partition(".")[0]
-    return _is_ipv4(address) and len(first) == 3 and first >= "224"
-
-
-def _numbers_to_peer(
-    agreed: tuple[PayloadFormat, ...], answered: tuple[PayloadFormat, ...]
-) -> tuple[PayloadFormat, ...]:
-    """Return the codecs as an answer numbers them, then, where that differs, as our offer did.
-
-    RFC 3264 §5.1 lets an answer use another number for a codec than its offer: we send by the answer's number, the peer
-    by the offer's.
-    """
-    wanted = [same_codec(codec, answered) or codec for codec in agreed]
-    numbers = {codec.payload_type for codec in wanted}
-    return tuple(wanted + [codec for codec in agreed if codec.payload_type not in numbers])

@@ -104,7 +104,7 @@ class MediaSession:
     def _opened(self, leg: MediaLeg, stream: Stream, event: Opened) -> None:
         settings = self._settings
         address = settings.advertised(event.address, stream.peer, stream.local_hint)
-        leg.local = LocalMedia("audio", "RTP/AVP", address, event.rtp_port, event.rtcp_port, rtcp_mux=False)
+        leg.audio.local = LocalMedia("audio", "RTP/AVP", address, event.rtp_port, event.rtcp_port, rtcp_mux=False)
 
     # -- legs
 
@@ -147,7 +147,7 @@ class MediaSession:
     def ready(self, leg: str) -> bool:
         """Return whether a leg has its ports."""
         media, stream = self._legs.get(leg), self._streams.get(leg)
-        return media is not None and media.local is not None and stream is not None and not stream.closed
+        return media is not None and media.audio.local is not None and stream is not None and not stream.closed
 
     def leg_of(self, stream: str) -> str | None:
         """Return the leg that a stream belongs to."""
@@ -235,7 +235,7 @@ class MediaSession:
         a recording. Raises NegotiationError if there is none.
         """
         media = self._leg(leg)
-        view = media.answerable
+        view = media.audio.offer
         names = self._streams[leg].codecs
         chosen = _one_voice(self._settings.permitted(view.codecs, decodable_only=True, names=names)) if view else ()
         return self._answer(media, chosen, direction, self._settings.packet_time)
@@ -244,7 +244,7 @@ class MediaSession:
         """Return an offer of our own, for a leg that nobody else is connected to yet."""
         media, settings = self._leg(leg), self._settings
         own = settings.own_codecs(self._streams[leg].codecs)
-        codecs = [_numbered(codec, media.remember_number(codec)) for codec in own]
+        codecs = [_numbered(codec, media.audio.remember_number(codec)) for codec in own]
         return media.make_offer(codecs, direction, settings.rtcp_mux is RtcpMux.OFFER, settings.packet_time)
 
     def repeat_answer(self, leg: str) -> SessionDescription:
@@ -361,7 +361,7 @@ class MediaSession:
     def packet_time(self, leg: str) -> int:
         """Return the milliseconds of sound in a packet that we send to a leg."""
         media = self._legs.get(leg)
-        return packet_time_of(media, self._settings) if media else self._settings.packet_time
+        return packet_time_of(media.audio, self._settings) if media else self._settings.packet_time
 
     def quality(self, leg: str) -> Quality | None:
         """Return how a leg sounds, both ways, by its counts as last told; None for a leg without a stream or codec."""
@@ -374,7 +374,7 @@ class MediaSession:
         media = self._legs.get(leg)
         if media is None:
             return None
-        voices = [codec for codec in media.to_peer if not codec.is_companion]
+        voices = [codec for codec in media.audio.to_peer if not codec.is_companion]
         heard = self._streams[leg].counts.payload_type
         return next((codec for codec in voices if codec.payload_type == heard), voices[0] if voices else None)
 
@@ -405,7 +405,7 @@ class MediaSession:
         since that would open the latch to strangers once more.
         """
         stream = self._streams[media.name]
-        remote = stream.remote_of(media, self._settings)
+        remote = stream.remote_of(media.audio, self._settings)
         if repeated and remote == stream.remote:
             return
         stream.remote = remote

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pbx.errors import UsageError
 from pbx.media.commands import Codec, SetRemote
 from pbx.media.events import StreamStatistics
-from pbx.media.leg import MediaLeg
 from pbx.media.policy import MAXIMUM_FORMATS, MediaSettings, is_numeric
+from pbx.media.section import AudioSection
 from pbx.sdp.codecs import PayloadFormat
 from pbx.sdp.offer_answer import family_of
 
@@ -37,13 +37,13 @@ class Stream:
         """What the engine was told last."""
         self.counts = StreamStatistics()
 
-    def remote_of(self, leg: MediaLeg, settings: MediaSettings) -> SetRemote:
-        """Return what the engine must know of what `leg` has agreed to."""
-        view = leg.remote
+    def remote_of(self, audio: AudioSection, settings: MediaSettings) -> SetRemote:
+        """Return what the engine must know of what a leg has agreed to."""
+        view = audio.remote
         if view is None:
-            raise UsageError(f"leg {leg.name} has agreed to nothing")
+            raise UsageError(f"the leg of stream {self.id} has agreed to nothing")
         address, port, latch = self._destination(view.address, view.port, settings)
-        if leg.rtcp_mux:
+        if audio.rtcp_mux:
             rtcp_address, rtcp_port = address, port
         else:
             said = view.rtcp_address
@@ -55,12 +55,12 @@ class Stream:
             port,
             rtcp_address,
             rtcp_port,
-            leg.rtcp_mux,
-            _engine_codecs(leg.to_peer),
-            leg.send,
-            leg.receive,
+            audio.rtcp_mux,
+            _engine_codecs(audio.to_peer),
+            audio.send,
+            audio.receive,
             latch,
-            packet_time_of(leg, settings),
+            packet_time_of(audio, settings),
             settings.no_media_timeout,
         )
 
@@ -77,9 +77,9 @@ class Stream:
         return "0.0.0.0", 0, True
 
 
-def packet_time_of(leg: MediaLeg, settings: MediaSettings) -> int:
+def packet_time_of(audio: AudioSection, settings: MediaSettings) -> int:
     """Return the milliseconds of sound in a packet to a leg: as its peer asks, else as settings say."""
-    view = leg.remote
+    view = audio.remote
     wanted = (view.packet_time if view else None) or settings.packet_time
     return min(wanted, view.maximum_packet_time) if view and view.maximum_packet_time else wanted
 

@@ -15,7 +15,7 @@ PCMU = PayloadFormat(0, "PCMU", 8000)
 def leg_in(state: State, exchange: Input | None) -> MediaLeg:
     """Return a leg in `state` whose last completed exchange was completed by `exchange`."""
     leg = MediaLeg("a", 1)
-    leg.local = LocalMedia("audio", "RTP/AVP", "203.0.113.5", 20000, 20001, rtcp_mux=False)
+    leg.audio.local = LocalMedia("audio", "RTP/AVP", "203.0.113.5", 20000, 20001, rtcp_mux=False)
     if exchange is Input.RECEIVE_ANSWER:
         leg.make_offer((PCMU,), Direction.SENDRECV, rtcp_mux=False)
         leg.receive_answer(sdp())
@@ -90,10 +90,10 @@ def test_after_a_rollback_no_answer_is_repeated(pending: State) -> None:
     with pytest.raises(UsageError):
         do(leg, Input.SEND_ANSWER)
     leg = leg_in(pending, Input.RECEIVE_ANSWER)
-    settled = leg.remote
+    settled = leg.audio.remote
     leg.roll_back()
     leg.receive_answer(sdp(port=9000))
-    assert leg.remote is settled
+    assert leg.audio.remote is settled
 
 
 @pytest.mark.parametrize("exchange", [Input.SEND_ANSWER, Input.RECEIVE_ANSWER])
@@ -104,11 +104,11 @@ def test_a_session_that_is_offered_again_is_followed(exchange: Input, rolled_bac
         leg.make_offer((PayloadFormat(8, "PCMA", 8000),), Direction.SENDONLY, rtcp_mux=False)
         leg.roll_back()
     leg.follow(sdp(port=9000))
-    assert leg.remote is not None
-    assert (leg.remote.port, leg.send, leg.receive) == (9000, True, True)
-    assert [codec.name for codec in leg.agreed] == ["PCMU"]
+    assert leg.audio.remote is not None
+    assert (leg.audio.remote.port, leg.audio.send, leg.audio.receive) == (9000, True, True)
+    assert [codec.name for codec in leg.audio.agreed] == ["PCMU"]
     leg.follow(sdp("a=recvonly", port=9000))
-    assert (leg.send, leg.receive, leg.wish) == (True, False, Direction.RECVONLY)
+    assert (leg.audio.send, leg.audio.receive, leg.audio.wish) == (True, False, Direction.RECVONLY)
     assert leg.state is State.STABLE
 
 
@@ -116,15 +116,15 @@ def test_an_answer_that_is_said_again_may_still_be_said_otherwise() -> None:
     leg = leg_in(State.STABLE, Input.SEND_ANSWER)
     leg.follow(sdp(port=9000))
     leg.make_answer((PCMU,), Direction.SENDONLY, rtcp_mux=False)
-    assert (leg.send, leg.receive) == (True, False)
+    assert (leg.audio.send, leg.audio.receive) == (True, False)
 
 
 def test_nothing_is_followed_that_is_no_answer() -> None:
     leg = leg_in(State.STABLE, Input.SEND_ANSWER)
-    settled = leg.remote
+    settled = leg.audio.remote
     with pytest.raises(NegotiationError):
         leg.follow(sdp(formats="8"))
-    assert leg.remote is settled
+    assert leg.audio.remote is settled
     for state in (State.LOCAL_OFFER, State.REMOTE_OFFER):
         with pytest.raises(UsageError):
             leg_in(state, Input.SEND_ANSWER).follow(sdp())

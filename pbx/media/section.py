@@ -1,0 +1,288 @@
+"""The audio section of one leg: the codecs, direction and addresses that its offers and answers have come to.
+
+`pbx.media.leg` says when an offer or an answer goes or comes; what it means for the audio is worked out here. What
+reads or drafts may raise and changes nothing; what takes never raises. So a leg can read all sections of a description
+before it takes any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from pbx.errors import NegotiationError, UsageError
+from pbx.sdp.codecs import PayloadFormat, same_codec
+from pbx.sdp.model import Direction, MediaDescription, SessionDescription, direction_for
+from pbx.sdp.offer_answer import (
+    LocalMedia,
+    RemoteMedia,
+    answer_codecs,
+    check_answer,
+    family_of,
+    find_audio,
+    number_codecs,
+    read_media,
+    section,
+)
+
+__all__ = ["Answer", "AudioSection", "Draft", "check_reach"]
+
+
+class _Terms(NamedTuple):
+    """What our description in the last completed exchange held."""
+
+    codecs: tuple[PayloadFormat, ...]
+    direction: Direction
+    rtcp_mux: bool
+
+
+class Draft(NamedTuple):
+    """A section of ours that is about to be sent."""
+
+    media: MediaDescription
+    terms: _Terms
+    given: Direction
+    """What the other side of the call wants, of which the section's direction is what the peer allows."""
+    packet_time: int | None
+
+
+class Answer(NamedTuple):
+    """The peer's answer, read against what we had said."""
+
+    view: RemoteMedia
+    agreed: tuple[PayloadFormat, ...]
+    terms: _Terms
+
+
+class AudioSection:
+    """One leg's audio."""
+
+    __slots__ = (
+        "_history",
+        "_leg",
+        "_offered",
+        "_packet_time",
+        "_terms",
+        "agreed",
+        "given",
+        "index",
+        "local",
+        "offer",
+        "receive",
+        "remote",
+        "rtcp_mux",
+        "send",
+        "to_peer",
+        "wish",
+    )
+
+    def __init__(self, leg: str) -> None:
+        self._leg = leg
+        self.index = -1
+        """The place of its m= line; -1 before any exchange."""
+        self.local: LocalMedia | None = None
+        """Our end, once the engine has opened it."""
+        self.offer: RemoteMedia | None = None
+        """What the peer offered, pending or answered last; None if the last offer was ours."""
+        self.remote: RemoteMedia | None = None
+        """What the peer said in the last completed exchange."""
+        self.agreed: tuple[PayloadFormat, ...] = ()
+        """The codecs of the last completed exchange, by the numbers of its offer."""
+        self.to_peer: tuple[PayloadFormat, ...] = ()
+        """The same by the numbers that the peer wants to receive, then under those that it may send by otherwise."""
+        self.send = False
+        """Whether media may go to the peer."""
+        self.receive = False
+        """Whether media is expected from the peer."""
+        self.rtcp_mux = False
+        self.wish = Direction.SENDRECV
+        """What the peer itself wants, whatever the other side allows: a leg that is held still wishes for both ways."""
+        self.given = Direction.SENDRECV
+        """What we, on behalf of the other side, wanted in the last exchange."""
+        self._terms: _Terms | None = None
+        self._offered: Draft | None = None
+        self._history: dict[int, tuple[str, int, int]] = {}
+        self._packet_time: int | None = None
+
+    @property
+    def local_address(self) -> str:
+        """The address that the peer is told; empty before the stream is open."""
+        return self.local.address if self.local else ""
+
+    def remember_number(self, codec: PayloadFormat) -> int:
+        """Return the payload type number that `codec` has had on this leg, else the one it comes with."""
+        for number, key in self._history.items():
+            if key == codec.key:
+                return number
+        return codec.payload_type
+
+    # -- the peer speaks
+
+    def read_offer(self, offer: SessionDescription) -> RemoteMedia:
+        """Return what the peer offers. Raises NegotiationError if nothing of it can be met."""
+        view = read_media(offer, find_audio(offer, self.index))
+        if all(codec.is_companion for codec in view.codecs):
+            raise NegotiationError("no codec that is known")
+        check_reach(self.local_address, view)
+        return view
+
+    def take_offer(self, view: RemoteMedia) -> None:
+        """Take what `read_offer` returned; the session stays as it was until it is answered."""
+        self.offer = view
+
+    def changes(self, view: RemoteMedia) -> bool:
+        """Return whether an offer asks for more than an address: another direction, or other codecs."""
+        if self.remote is None:
+            return True
+        if view.direction is not self.wish and not self._same_while_held(view):
+            return True
+        offered = {codec.payload_type: codec.key for codec in view.codecs}
+        return any(offered.get(codec.payload_type) != codec.key for codec in self.agreed)
+
+    def _same_while_held(self, view: RemoteMedia) -> bool:
+        """True for the direction that is left of the peer's wish while the other side holds it."""
+        return view.direction is self.wish.limited_to(self.given.reversed)
+
+    def read_answer(self, answer: SessionDescription, offer: SessionDescription) -> Answer:
+        """Return the peer's answer to `offer`, our last one. Raises NegotiationError if it is none."""
+        if self._offered is None:
+            raise UsageError(f"leg {self._leg}: an answer to no offer")
+        return self._read(answer, offer, self._offered.terms)
+
+    def read_answer_again(self, answer: SessionDescription, sent: SessionDescription) -> Answer | None:
+        """Return the peer's answer to the session as it stands, which `sent` says; None if there is no session."""
+        return None if self._terms is None else self._read(answer, sent, self._terms)
+
+    def _read(self, answer: SessionDescription, offer: SessionDescription, terms: _Terms) -> Answer:
+        check_answer(answer, offer, self.index)
+        view = read_media(answer, self.index, terms.codecs)
+        check_reach(self.local_address, view)
+        return Answer(view, answer_codecs(terms.codecs, view.codecs), terms)
+
+    def take_answer(self, answer: Answer, *, to_offer: bool) -> None:
+        """Take what was read; `to_offer` if it answers our last offer rather than the session as it stands."""
+        view, asked = answer.view, answer.terms.direction
+        self._settle(view, answer.agreed, _numbers_to_peer(answer.agreed, view.codecs), answer.terms)
+        self.send = asked.sends and view.direction.receives
+        self.receive = asked.receives and view.direction.sends
+        self.rtcp_mux = answer.terms.rtcp_mux and view.rtcp_mux
+        # Where we did not ask, the answer cannot tell what the peer would want (RFC 3264 §6.1): the older wish stands.
+        self.wish = direction_for(
+            view.direction.sends if asked.receives else self.wish.sends,
+            view.direction.receives if asked.sends else self.wish.receives,
+        )
+        if to_offer:
+            self.given = asked
+
+    # -- we speak
+
+    def draft_offer(
+        self,
+        codecs: Iterable[PayloadFormat],
+        direction: Direction,
+        rtcp_mux: bool,
+        packet_time: int | None,
+        maximum_packet_time: int | None,
+    ) -> Draft:
+        """Return our section of an offer. Raises NegotiationError without a voice codec."""
+        numbered = number_codecs(codecs, self._history)
+        if all(codec.is_companion for codec in numbered):
+            raise NegotiationError("no codec that may be offered")
+        local = self._our_end("RTP/AVP", rtcp_mux)
+        media = section(local, numbered, direction, packet_time, maximum_packet_time)
+        return Draft(media, _Terms(numbered, direction, rtcp_mux), direction, packet_time)
+
+    def offered(self, draft: Draft) -> None:
+        """Take that an offer with that section goes."""
+        self._remember(draft.terms.codecs)
+        self.index = max(self.index, 0)
+        self._packet_time = draft.packet_time
+        self.offer, self._offered = None, draft
+
+    def draft_answer(
+        self, wanted: Iterable[PayloadFormat], given: Direction, rtcp_mux: bool, packet_time: int | None
+    ) -> Draft:
+        """Return our section of the answer to the peer's offer. Raises NegotiationError if no voice codec is common."""
+        view = self._answerable()
+        check_reach(self.local_address, view)
+        agreed = answer_codecs(view.codecs, wanted)
+        direction = view.direction.reversed.limited_to(given)
+        local = self._our_end(view.protocol, rtcp_mux and view.rtcp_mux)
+        media = section(local, agreed, direction, packet_time)
+        return Draft(media, _Terms(agreed, direction, local.rtcp_mux), given, packet_time)
+
+    def draft_same_answer(self, rtcp_mux: bool) -> Draft:
+        """Return our section of an answer that changes nothing in what was agreed."""
+        return self.draft_answer(self.agreed, self.given, rtcp_mux, self._packet_time)
+
+    def answered(self, draft: Draft) -> None:
+        """Take that an answer with that section goes: the exchange is complete."""
+        view, (agreed, direction, rtcp_mux) = self._answerable(), draft.terms
+        if self.remote is None or not self._same_while_held(view):
+            self.wish = view.direction
+        to_peer = tuple([same_codec(codec, view.codecs) or codec for codec in agreed])
+        self._settle(view, agreed, to_peer, draft.terms)
+        self.send, self.receive, self.rtcp_mux = direction.sends, direction.receives, rtcp_mux
+        self.given = draft.given
+        self.index = view.index
+        self._packet_time = draft.packet_time
+
+    # -- parts
+
+    def _answerable(self) -> RemoteMedia:
+        if self.offer is None:
+            raise UsageError(f"leg {self._leg}: an answer to no offer")
+        return self.offer
+
+    def _our_end(self, protocol: str, rtcp_mux: bool) -> LocalMedia:
+        local = self.local
+        if local is None:
+            raise UsageError(f"leg {self._leg} has no ports yet")
+        return LocalMedia(local.kind, protocol, local.address, local.port, local.rtcp_port, rtcp_mux)
+
+    def _settle(
+        self, view: RemoteMedia, agreed: tuple[PayloadFormat, ...], to_peer: tuple[PayloadFormat, ...], terms: _Terms
+    ) -> None:
+        self.remote, self.agreed, self.to_peer, self._terms = view, agreed, to_peer, terms
+        self._remember(agreed)
+
+    def _remember(self, codecs: tuple[PayloadFormat, ...]) -> None:
+        for codec in codecs:
+            self._history.setdefault(codec.payload_type, codec.key)
+
+
+def check_reach(ours: str, view: RemoteMedia) -> None:
+    """Refuse a peer's address that our socket at `ours` cannot reach, or that is not one host's; names are judged in
+    use."""
+    address = view.address
+    if _is_multicast(address):
+        raise NegotiationError("media to a multicast address")
+    if ours and ":" in address and family_of(ours) == "IP4":
+        raise NegotiationError("media by IPv6 where only IPv4 is there")
+    if ours and family_of(ours) == "IP6" and _is_ipv4(address) and view.direction.receives:
+        raise NegotiationError("media by IPv4 where only IPv6 is there")
+
+
+def _is_ipv4(address: str) -> bool:
+    return address.replace(".", "").isdigit()
+
+
+def _is_multicast(address: str) -> bool:
+    """Return whether many would hear what is sent there: IPv4 multicast and broadcast, IPv6 multicast."""
+    if ":" in address:
+        return address[:2].lower() == "ff"
+    first = address.partition(".")[0]
+    return _is_ipv4(address) and len(first) == 3 and first >= "224"
+
+
+def _numbers_to_peer(
+    agreed: tuple[PayloadFormat, ...], answered: tuple[PayloadFormat, ...]
+) -> tuple[PayloadFormat, ...]:
+    """Return the codecs as an answer numbers them, then, where that differs, as our offer did.
+
+    RFC 3264 §5.1 lets an answer use another number for a codec than its offer: we send by the answer's number, the peer
+    by the offer's.
+    """
+    wanted = [same_codec(codec, answered) or codec for codec in agreed]
+    numbers = {codec.payload_type for codec in wanted}
+    return tuple(wanted + [codec for codec in agreed if codec.payload_type not in numbers])
