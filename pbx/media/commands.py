@@ -79,6 +79,9 @@ class SetRemote:
     packet_time: int = 20
     no_media_timeout: int = 0
     """Milliseconds without a packet until NoMedia is told; 0 never."""
+    opaque: bool = False
+    """Relay datagrams as they come, to a stream that is opaque too: RTP and RTCP of video and text, UDPTL. Such a
+    stream has no codecs."""
 
 
 @dataclass(frozen=True, slots=True)

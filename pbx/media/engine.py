@@ -283,6 +283,7 @@ class Engine:
         remote.address, remote.port = string(command.address), command.port
         remote.rtcp_address, remote.rtcp_port = string(command.rtcp_address), command.rtcp_port
         remote.rtcp_mux, remote.latch = command.rtcp_mux, command.latch
+        remote.opaque = command.opaque
         remote.send, remote.receive = command.send, command.receive
         remote.packet_time, remote.no_media_timeout = command.packet_time, command.no_media_timeout
         remote.codec_count, remote.codecs = len(command.codecs), codecs

@@ -114,6 +114,7 @@ struct engine_remote {
     int send;                   /* 0: the peer is on hold */
     int receive;                /* 0: the peer is not expected to send, the no-media clock stands */
     int latch;                  /* believe the address that media comes from, over the one said */
+    int opaque;                 /* relay datagrams as they come, to a stream that is opaque too: video, text, T.38; no codecs */
     int packet_time;
     int no_media_timeout;       /* 0: never */
     int codec_count;

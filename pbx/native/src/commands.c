@@ -73,6 +73,7 @@ int engine_set_remote(struct engine *engine, uint64_t group, uint64_t stream, co
     copy->send = remote->send;
     copy->receive = remote->receive;
     copy->latch = remote->latch;
+    copy->opaque = remote->opaque;
     copy->packet_time = remote->packet_time;
     copy->no_media_timeout = remote->no_media_timeout;
     if (!copy_address(&copy->rtp, remote->address, remote->port) ||

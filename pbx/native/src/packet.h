@@ -21,6 +21,8 @@ bool source_judge(struct worker *worker, struct stream *stream, const struct pac
 void source_attend(struct worker *worker, struct stream *stream);
 void source_set_remote(struct stream *stream, const struct remote *remote);
 void source_forget(struct stream *stream);
+/* Believe an address, and send to it. */
+void source_lock(struct stream *stream, const struct address *address);
 /* Whether RTCP of this address is the peer's; learns where the peer's RTCP is. */
 bool source_reports(struct stream *stream, const struct address *from);
 /* Packets missing so far, of all sources heard (RFC 3550 A.3). */
@@ -39,6 +41,10 @@ struct outgoing {
 void send_packet(struct worker *worker, struct stream *to, const struct outgoing *outgoing);
 /* A datagram as it is; false, and counted, when the system refuses it. */
 bool send_datagram(struct stream *stream, int fd, const uint8_t *data, size_t length, const struct address *to);
+
+/* opaque.c: a datagram of a stream that is relayed unread. */
+void opaque_received(struct worker *worker, struct endpoint *endpoint, const uint8_t *data, size_t length,
+                     const struct address *from);
 
 /* rtcp.c */
 void rtcp_received(struct worker *worker, struct stream *stream, const uint8_t *data, size_t length);

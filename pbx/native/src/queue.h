@@ -37,7 +37,7 @@ struct codec_offer { /* one payload type of SetRemote */
 
 struct remote {
     struct address rtp, rtcp; /* length 0: not known */
-    bool mux, send, receive, latch;
+    bool mux, send, receive, latch, opaque;
     int packet_time, no_media_timeout, codec_count;
     struct codec_offer codecs[ENGINE_CODECS];
 };

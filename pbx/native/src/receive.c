@@ -47,6 +47,10 @@ void datagram_received(struct worker *worker, struct endpoint *endpoint, uint8_t
                        const struct address *from) {
     struct stream *stream = endpoint->stream;
     struct packet packet;
+    if (stream->opaque) {
+        opaque_received(worker, endpoint, data, length, from);
+        return;
+    }
     switch (protocol_of(data, length)) {
     case PROTOCOL_RTP:
         if (endpoint->rtcp || !rtp_parse(&packet, data, length))

@@ -76,8 +76,7 @@ int64_t source_lost(const struct stream *stream) {
     return rx->lost_before + (int64_t)expected - rx->received;
 }
 
-/* Believe an address, and send to it. */
-static void lock(struct stream *stream, const struct address *address) {
+void source_lock(struct stream *stream, const struct address *address) {
     stream->source = *address;
     stream->locked = true;
     stream->peer = *address;
@@ -130,7 +129,7 @@ static bool take(struct worker *worker, struct stream *stream, const struct pack
     uint16_t step = (uint16_t)(packet->sequence - rx->highest);
     bool continues = moved && rx->active && rx->ssrc == packet->ssrc && step != 0 && step < REBIND_DROPOUT;
     if (moved || !stream->locked)
-        lock(stream, from);
+        source_lock(stream, from);
     struct packet first = *packet;
     if (proven && candidate->held[0].data != NULL)
         rtp_parse(&first, candidate->held[0].data, candidate->held[0].length);
@@ -230,7 +229,7 @@ void source_attend(struct worker *worker, struct stream *stream) {
     if (stream->candidate != NULL && address_same(&stream->candidate->address, &stream->source))
         drop_candidate(stream);
     if (!stream->locked && worker->now >= stream->relock_at)
-        lock(stream, &stream->source);
+        source_lock(stream, &stream->source);
     stream->told_silent = false;
     update_attention(stream);
 }

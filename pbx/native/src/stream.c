@@ -236,6 +236,7 @@ void stream_set_remote(struct stream *stream, const struct remote *remote) {
     struct worker *worker = stream->worker;
     source_set_remote(stream, remote);
     stream->remote_known = true;
+    stream->opaque = remote->opaque;
     stream->send = remote->send;
     stream->packet_time = remote->packet_time;
     stream->codec_count = remote->codec_count;

@@ -88,6 +88,7 @@ struct stream {
     bool sendable;               /* relayed packets may be sent from here */
     bool can_send;               /* anything may: neither held nor muted, and the peer's address is known */
     bool attention;              /* a packet must go by source_attend first */
+    bool opaque;                 /* datagrams are relayed as they come */
     bool mute_receive, mute_send;
     struct current current;
     struct address source;       /* who is heard */
