@@ -16,6 +16,7 @@ from pbx.net.tls import TlsSettings, Verification
 from pbx.net.transport import Listener, SocketOptions, is_wildcard
 from pbx.registrar.rules import Limits as RegistrarLimits
 from pbx.registrar.service import RegistrarSettings
+from pbx.sdp.relayed import IMAGE
 from pbx.sip.machine import LayerSettings
 from pbx.sip.stack import Destination
 from pbx.sip.timers import TimerSettings
@@ -143,6 +144,13 @@ def media_settings(settings: Settings, local_towards: Callable[[str, str], str])
         no_media_timeout=round((media.no_media_timeout or 0) * 1000),
         rtcp_mux={"off": RtcpMux.NEVER, "accept": RtcpMux.ACCEPT, "offer": RtcpMux.OFFER}[media.rtcp.mux],
         latch=LatchPolicy.ASKED,
+        relayed=frozenset(
+            [
+                kind
+                for kind, policy in (("video", media.video), ("text", media.text), (IMAGE, media.fax))
+                if policy == "relay"
+            ]
+        ),
     )
 
 

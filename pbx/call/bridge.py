@@ -14,6 +14,7 @@ from pbx.call.commands import AcceptOffer, DeclineOffer, Inform, Offer
 from pbx.call.events import Informed, OfferAnswered, OfferDeclined, Offered, OfferWithdrawn
 from pbx.cause import cause_named
 from pbx.errors import NegotiationError
+from pbx.media import events as media
 
 if TYPE_CHECKING:
     from pbx.call.call import Call
@@ -35,12 +36,14 @@ class _Pending:
 class Bridge:
     """Caller and callee of one call, connected."""
 
-    __slots__ = ("_call", "_pending", "callee")
+    __slots__ = ("_call", "_pending", "_waiting", "callee")
 
     def __init__(self, call: Call, callee: str) -> None:
         self._call = call
         self.callee = callee
         self._pending: _Pending | None = None
+        self._waiting: Offered | None = None
+        """An offer of new media, taken, that is passed on once both legs have ports for them."""
 
     def expect_answer(self, asker: str, asked: str) -> None:
         """Remember that `asker` made an offer which went to `asked`: the late offer of an INVITE without a
@@ -48,9 +51,12 @@ class Bridge:
         self._pending = _Pending(asker, asked)
 
     def take(self, item: Any) -> None:
-        """Take an Offered, OfferAnswered, OfferDeclined or Informed of either leg; those of other legs (losers of a
-        fork) are refused."""
+        """Take an Offered, OfferAnswered, OfferDeclined or Informed of either leg, or that a stream has its ports;
+        those of other legs (losers of a fork) are refused."""
         call = self._call
+        if isinstance(item, media.Opened):
+            self._ports_came()
+            return
         if item.leg not in (call.caller, self.callee):
             if isinstance(item, Offered):
                 call.command(DeclineOffer(item.leg, 491))
@@ -69,7 +75,7 @@ class Bridge:
 
     def _offered(self, item: Offered, other: str) -> None:
         call, session = self._call, self._call.session
-        if self._pending is not None:
+        if self._pending is not None or self._waiting is not None:
             # RFC 3261 §14.2: a UAS that receives an INVITE on a dialog while an INVITE it had sent on that dialog is in
             # progress MUST return a 491. The two legs of a call are one negotiation, so the same holds across them.
             call.command(DeclineOffer(item.leg, 491))
@@ -84,13 +90,34 @@ class Bridge:
             if not concerns_other:
                 call.command(AcceptOffer(item.leg, session.repeat_answer(item.leg)))
                 return
-            offer = session.offer_to(other, item.leg)
+            if not session.open_missing(item.leg, other):
+                self._waiting = item
+                return
         except NegotiationError as error:
             session.rollback(item.leg)
             call.command(DeclineOffer(item.leg, error.status))
             return
-        self._pending = _Pending(item.leg, other)
-        call.command(Offer(other, offer))
+        self._pass_on(item.leg, other)
+
+    def _ports_came(self) -> None:
+        item, call = self._waiting, self._call
+        if item is None:
+            return
+        other = self.callee if item.leg == call.caller else call.caller
+        if call.session.ready(item.leg) and call.session.ready(other):
+            self._waiting = None
+            self._pass_on(item.leg, other)
+
+    def _pass_on(self, asker: str, asked: str) -> None:
+        call, session = self._call, self._call.session
+        try:
+            offer = session.offer_to(asked, asker)
+        except NegotiationError as error:
+            session.rollback(asker)
+            call.command(DeclineOffer(asker, error.status))
+            return
+        self._pending = _Pending(asker, asked)
+        call.command(Offer(asked, offer))
 
     def _answered(self, item: OfferAnswered) -> None:
         call, session, pending = self._call, self._call.session, self._pending
@@ -135,8 +162,11 @@ class Bridge:
     def _withdrawn(self, item: OfferWithdrawn) -> None:
         """The one who asked goes on as before; the other may have agreed already, and is asked back when its answer
         comes."""
-        pending = self._pending
-        if pending is not None and item.leg == pending.asker:
+        pending, waiting = self._pending, self._waiting
+        if waiting is not None and item.leg == waiting.leg:
+            self._waiting = None
+            self._call.session.rollback(item.leg)
+        elif pending is not None and item.leg == pending.asker:
             self._call.session.rollback(item.leg)
             pending.asker = ""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeGuard
 
 from pbx.call import commands
 from pbx.call.bridge import Bridge
@@ -138,6 +139,9 @@ class Call:
     def _handle(self, item: Item) -> None:
         if isinstance(item, media.Event):
             self.session.on_event(item)
+            if self._lacks_ports(item):
+                # Video or text without ports is refused in our description: the leg goes on as if it were ready.
+                item = media.Opened(item.stream, "", 0, 0)
         found = classify(item, self.caller)
         if found is None:
             return
@@ -147,6 +151,12 @@ class Call:
                 self._runner.take(item)
         elif action is not Action.IGNORE:
             _ACTIONS[action](self, item)
+
+    def _lacks_ports(self, item: media.Event) -> TypeGuard[media.Closed]:
+        late = self.state in (State.ENDING, State.ENDED)
+        return (
+            isinstance(item, media.Closed) and bool(item.reason) and not late and not self.session.is_audio(item.stream)
+        )
 
     # -- steps of the route
 
@@ -204,10 +214,15 @@ class Call:
         self.legs.command(command)
 
     def open_leg(self, leg: str, candidate: Candidate) -> None:
-        """Make an outbound leg and its stream; Dial follows once the stream has its ports."""
+        """Make an outbound leg and its streams; Dial follows once these have their ports."""
         self.legs.add(leg, candidate.target, self.services.open_leg(leg, candidate, self.post))
         self.session.open(
-            leg, latch=candidate.latch, peer=candidate.peer, local=candidate.local, codecs=candidate.codecs
+            leg,
+            latch=candidate.latch,
+            peer=candidate.peer,
+            local=candidate.local,
+            codecs=candidate.codecs,
+            like=self.caller if leg != self.caller else None,
         )
 
     def drop_leg(self, leg: str, cause: EndCause) -> None:

@@ -193,7 +193,7 @@ class Fork:
             return
         if isinstance(item, media.Closed):
             self._lost(branch, cause_named("no-ports", item.reason))
-        elif not call.session.awaits_answer(call.caller):
+        elif call.session.ready(branch.leg) and not call.session.awaits_answer(call.caller):
             self._dial(branch)
 
     def _caller_answered(self) -> None:

@@ -75,7 +75,7 @@ class _WithStream:
         if not self._begun and isinstance(item, (media.Opened, media.Closed)):
             if isinstance(item, media.Closed):
                 call.end(cause_named("no-ports", item.reason))
-            elif call.session.leg_of(item.stream) == call.caller:
+            elif call.session.ready(call.caller):
                 self._begun = True
                 if not self.begin():
                     call.step_done()
@@ -270,7 +270,7 @@ class DialCallerRunner:
         call = self._call
         if isinstance(item, media.Closed):
             call.end(cause_named("no-ports", item.reason))
-        elif isinstance(item, media.Opened) and not self._dialled:
+        elif isinstance(item, media.Opened) and not self._dialled and call.session.ready(call.caller):
             self._dialled = True
             call.command(
                 Dial(

@@ -132,7 +132,7 @@ TABLE: dict[State, dict[Input, Action]] = {
         Input.OFFER_DECLINED: Action.BRIDGE,
         Input.OFFER_WITHDRAWN: Action.BRIDGE,
         Input.INFORMED: Action.BRIDGE,
-        Input.STREAM_READY: Action.IGNORE,
+        Input.STREAM_READY: Action.BRIDGE,
         Input.STREAM_FAILED: Action.END,
         Input.DIGIT: Action.IGNORE,
         Input.PLAY_ENDED: Action.IGNORE,

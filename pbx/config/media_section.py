@@ -40,11 +40,18 @@ class Media(Section):
     local_networks: Networks | None = None
     """Networks whose hosts are told the address itself; those of `sip` if left out."""
     ports: PortRangeText = PortRange(20_000, 29_999)
-    """The UDP ports of audio. A call takes four: two legs, each with RTP and RTCP."""
+    """The UDP ports of media. A call takes four: two legs, each with RTP and RTCP; four more each for video, text and
+    T.38."""
     threads: int | None = Field(default=None, ge=1, le=256)
     """Threads that move packets; one for each processor if left out."""
     codecs: CodecNames | None = None
     """The codecs that are let through, best first. Left out, all are, in the order that the caller offers."""
+    video: Literal["relay", "refuse"] = "relay"
+    """Whether the video of a call between two peers that both have it is relayed, unread."""
+    text: Literal["relay", "refuse"] = "relay"
+    """The same for real-time text (T.140, RFC 4103)."""
+    fax: Literal["relay", "refuse"] = "relay"
+    """The same for T.38. Where it is refused, fax machines go on by audio, which G.711 carries unchanged."""
     latch: bool = True
     """Whether the first address that sends valid audio becomes the peer's, for phones behind NAT."""
     no_media_timeout: Positive | None = 300.0

@@ -11,6 +11,7 @@ from socket import AF_INET, AF_INET6, inet_pton
 
 from pbx.errors import ConfigurationError, UsageError
 from pbx.sdp.codecs import TELEPHONE_EVENT, PayloadFormat
+from pbx.sdp.relayed import RELAYED_KINDS
 
 __all__ = [
     "ENGINE_CODECS",
@@ -104,6 +105,8 @@ class MediaSettings:
     """Milliseconds; 0 never."""
     rtcp_mux: RtcpMux = RtcpMux.ACCEPT
     latch: LatchPolicy = LatchPolicy.AUTOMATIC
+    relayed: frozenset[str] = RELAYED_KINDS
+    """Kinds of media beside audio that are relayed between two legs; others are refused."""
 
     def __post_init__(self) -> None:
         """Check the addresses. Raises ConfigurationError that names every one that is none."""

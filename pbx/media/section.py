@@ -63,6 +63,7 @@ class AudioSection:
         "_offered",
         "_packet_time",
         "_terms",
+        "absent",
         "agreed",
         "given",
         "index",
@@ -86,6 +87,8 @@ class AudioSection:
         """What the peer offered, pending or answered last; None if the last offer was ours."""
         self.remote: RemoteMedia | None = None
         """What the peer said in the last completed exchange."""
+        self.absent = False
+        """Whether the session as it stands has no audio, as during a fax by T.38; the rest says what it had last."""
         self.agreed: tuple[PayloadFormat, ...] = ()
         """The codecs of the last completed exchange, by the numbers of its offer."""
         self.to_peer: tuple[PayloadFormat, ...] = ()
@@ -123,17 +126,18 @@ class AudioSection:
         view = read_media(offer, find_audio(offer, self.index))
         if all(codec.is_companion for codec in view.codecs):
             raise NegotiationError("no codec that is known")
-        check_reach(self.local_address, view)
+        check_reach(self.local_address, view.address, view.direction)
         return view
 
-    def take_offer(self, view: RemoteMedia) -> None:
-        """Take what `read_offer` returned; the session stays as it was until it is answered."""
+    def take_offer(self, view: RemoteMedia | None) -> None:
+        """Take what `read_offer` returned, None if the offer has no audio; the session stays as it was until it is
+        answered."""
         self.offer = view
 
-    def changes(self, view: RemoteMedia) -> bool:
+    def changes(self, view: RemoteMedia | None) -> bool:
         """Return whether an offer asks for more than an address: another direction, or other codecs."""
-        if self.remote is None:
-            return True
+        if view is None or self.absent or self.remote is None:
+            return view is not None or not self.absent
         if view.direction is not self.wish and not self._same_while_held(view):
             return True
         offered = {codec.payload_type: codec.key for codec in view.codecs}
@@ -156,7 +160,7 @@ class AudioSection:
     def _read(self, answer: SessionDescription, offer: SessionDescription, terms: _Terms) -> Answer:
         check_answer(answer, offer, self.index)
         view = read_media(answer, self.index, terms.codecs)
-        check_reach(self.local_address, view)
+        check_reach(self.local_address, view.address, view.direction)
         return Answer(view, answer_codecs(terms.codecs, view.codecs), terms)
 
     def take_answer(self, answer: Answer, *, to_offer: bool) -> None:
@@ -173,6 +177,11 @@ class AudioSection:
         )
         if to_offer:
             self.given = asked
+
+    def leave(self) -> None:
+        """Take that an exchange was completed without audio."""
+        self.absent = True
+        self.send = self.receive = False
 
     # -- we speak
 
@@ -192,19 +201,25 @@ class AudioSection:
         media = section(local, numbered, direction, packet_time, maximum_packet_time)
         return Draft(media, _Terms(numbered, direction, rtcp_mux), direction, packet_time)
 
-    def offered(self, draft: Draft) -> None:
-        """Take that an offer with that section goes."""
-        self._remember(draft.terms.codecs)
-        self.index = max(self.index, 0)
-        self._packet_time = draft.packet_time
+    def offered(self, draft: Draft | None, index: int) -> None:
+        """Take that an offer goes with that section at place `index`; None: without audio."""
         self.offer, self._offered = None, draft
+        if draft is not None:
+            self._remember(draft.terms.codecs)
+            self.index = index
+            self._packet_time = draft.packet_time
+
+    @property
+    def is_offered(self) -> bool:
+        """Whether our last offer has audio."""
+        return self._offered is not None
 
     def draft_answer(
         self, wanted: Iterable[PayloadFormat], given: Direction, rtcp_mux: bool, packet_time: int | None
     ) -> Draft:
         """Return our section of the answer to the peer's offer. Raises NegotiationError if no voice codec is common."""
         view = self._answerable()
-        check_reach(self.local_address, view)
+        check_reach(self.local_address, view.address, view.direction)
         agreed = answer_codecs(view.codecs, wanted)
         direction = view.direction.reversed.limited_to(given)
         local = self._our_end(view.protocol, rtcp_mux and view.rtcp_mux)
@@ -244,6 +259,7 @@ class AudioSection:
         self, view: RemoteMedia, agreed: tuple[PayloadFormat, ...], to_peer: tuple[PayloadFormat, ...], terms: _Terms
     ) -> None:
         self.remote, self.agreed, self.to_peer, self._terms = view, agreed, to_peer, terms
+        self.absent = False
         self._remember(agreed)
 
     def _remember(self, codecs: tuple[PayloadFormat, ...]) -> None:
@@ -251,15 +267,14 @@ class AudioSection:
             self._history.setdefault(codec.payload_type, codec.key)
 
 
-def check_reach(ours: str, view: RemoteMedia) -> None:
+def check_reach(ours: str, address: str, direction: Direction) -> None:
     """Refuse a peer's address that our socket at `ours` cannot reach, or that is not one host's; names are judged in
     use."""
-    address = view.address
     if _is_multicast(address):
         raise NegotiationError("media to a multicast address")
     if ours and ":" in address and family_of(ours) == "IP4":
         raise NegotiationError("media by IPv6 where only IPv4 is there")
-    if ours and family_of(ours) == "IP6" and _is_ipv4(address) and view.direction.receives:
+    if ours and family_of(ours) == "IP6" and _is_ipv4(address) and direction.receives:
         raise NegotiationError("media by IPv4 where only IPv6 is there")
 
 

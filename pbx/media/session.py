@@ -6,7 +6,10 @@ Only this module and those beside it know how the descriptions of two legs hang 
 
 from __future__ import annotations
 
-from pbx.errors import UsageError
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from pbx.errors import NegotiationError, UsageError
 from pbx.ids import Ids
 from pbx.media.commands import (
     Close,
@@ -20,6 +23,7 @@ from pbx.media.commands import (
     Query,
     Record,
     SendDigits,
+    SetRemote,
     StopPlaying,
     StopRecording,
 )
@@ -35,12 +39,15 @@ from pbx.media.events import (
 from pbx.media.leg import MediaLeg, State
 from pbx.media.policy import MediaSettings, RtcpMux, is_numeric
 from pbx.media.quality import Quality, quality_of
-from pbx.media.stream import Stream, packet_time_of
+from pbx.media.stream import AUDIO, Stream, packet_time_of
 from pbx.sdp.codecs import TELEPHONE_EVENT, PayloadFormat
 from pbx.sdp.model import Direction, SessionDescription
 from pbx.sdp.offer_answer import LocalMedia
+from pbx.sdp.relayed import RelayedMedia
 
 __all__ = ["MediaSession", "call_of"]
+
+_NO_OTHERS: Mapping[int, RelayedMedia] = MappingProxyType({})
 
 
 def call_of(name: str) -> str:
@@ -52,13 +59,14 @@ class MediaSession:
     """The media of one call. Legs are named by the ids that `pbx.call` gives them."""
 
     __slots__ = (
+        "_by_id",
         "_call",
         "_commands",
         "_connected",
         "_counter",
         "_ids",
-        "_leg_of_stream",
         "_legs",
+        "_others",
         "_recordings",
         "_settings",
         "_streams",
@@ -72,7 +80,10 @@ class MediaSession:
         self._commands: list[Command] = []
         self._legs: dict[str, MediaLeg] = {}
         self._streams: dict[str, Stream] = {}
-        self._leg_of_stream: dict[str, str] = {}
+        """The stream of each leg's audio."""
+        self._others: dict[str, dict[int, Stream]] = {}
+        """Those of each leg's sections that are relayed unread, by slot."""
+        self._by_id: dict[str, Stream] = {}
         self._connected: dict[str, str] = {}
         self._recordings: set[str] = set()
 
@@ -88,30 +99,44 @@ class MediaSession:
         if isinstance(event, (RecordingEnded, RecordingFailed)):
             self._recordings.discard(event.recording)
         elif isinstance(event, (Opened, Closed, Statistics)):
-            name = self._leg_of_stream.get(event.stream)
-            if name is None:
+            stream = self._by_id.get(event.stream)
+            if stream is None:
                 raise UsageError(f"call {self._call} has no stream {event.stream}")
-            stream = self._streams[name]
             if isinstance(event, Opened):
-                self._opened(self._legs[name], stream, event)
+                self._opened(self._legs[stream.leg], stream, event)
             elif isinstance(event, Statistics):
                 stream.counts = event.counts
             elif not stream.closed:
                 # Once more comes for each command that crossed the first one, and has no counts.
                 stream.closed, stream.counts = True, event.counts
                 self._unlink(stream.id)
+                if stream.slot != AUDIO:
+                    self._legs[stream.leg].others[stream.slot].local = None
 
     def _opened(self, leg: MediaLeg, stream: Stream, event: Opened) -> None:
         settings = self._settings
         address = settings.advertised(event.address, stream.peer, stream.local_hint)
-        leg.audio.local = LocalMedia("audio", "RTP/AVP", address, event.rtp_port, event.rtcp_port, rtcp_mux=False)
+        local = LocalMedia("audio", "RTP/AVP", address, event.rtp_port, event.rtcp_port, rtcp_mux=False)
+        if stream.slot == AUDIO:
+            leg.audio.local = local
+        else:
+            leg.others[stream.slot].local = local
 
     # -- legs
 
     def open(
-        self, leg: str, *, latch: bool = True, peer: str = "", local: str = "", codecs: tuple[str, ...] = ()
+        self,
+        leg: str,
+        *,
+        latch: bool = True,
+        peer: str = "",
+        local: str = "",
+        codecs: tuple[str, ...] = (),
+        like: str | None = None,
     ) -> None:
-        """Ask for a leg's stream. Once its Opened event was given to `on_event`, the leg is `ready`.
+        """Ask for a leg's streams. Once their Opened events were given to `on_event`, the leg is `ready`.
+
+        Beside the audio there is one for each section that the leg has offered, or that the leg `like` has.
 
         `latch`: believe the first source of media over the address said (phones yes, trunks no). `peer` is the numeric
         address that the leg's signalling comes from, `local` our own towards it; each may be left out while unknown.
@@ -127,35 +152,77 @@ class MediaSession:
         view, _, _ = media.source()
         bound = self._settings.bind_address(view.address if view and is_numeric(view.address) else peer, local)
         self._commands.append(Open(stream.id, self._call, bound))
+        self._open_others(leg, media.other_views())
+        if like is not None:
+            self._open_others(leg, self._leg(like).other_views())
+
+    def open_missing(self, leg: str, other: str) -> bool:
+        """Ask for the streams of what `leg` has in its pending offer beside the audio, on both legs.
+
+        Return whether all are there already; else the two legs will be `ready`.
+        """
+        views = self._leg(leg).other_views()
+        if views:
+            self._open_others(leg, views)
+            self._open_others(other, views)
+        return self.ready(leg) and self.ready(other)
+
+    def _open_others(self, leg: str, views: Mapping[int, RelayedMedia]) -> None:
+        media, audio, others = self._leg(leg), self._streams[leg], self._others.setdefault(leg, {})
+        for slot, view in views.items():
+            media.other(slot, view.kind)
+            known = others.get(slot)
+            if known is not None and not known.closed:
+                continue
+            stream = others[slot] = Stream(self._name(), leg, slot)
+            self._by_id[stream.id] = stream
+            stream.requested = True
+            stream.latch, stream.peer, stream.local_hint = audio.latch, audio.peer, audio.local_hint
+            bound = self._settings.bind_address(audio.peer, audio.local_hint)
+            self._commands.append(Open(stream.id, self._call, bound))
 
     def close(self, leg: str) -> None:
-        """End a leg's stream; harmless if there is none or that was done."""
-        stream = self._streams.get(leg)
-        if stream is None or not stream.requested:
-            return
-        self._unlink(stream.id)
-        if not stream.closed and not stream.closing:
-            stream.closing = True
-            self._commands.append(Close(stream.id))
+        """End a leg's streams; harmless if there are none or that was done."""
+        for stream in self._streams_of(leg):
+            if not stream.requested:
+                continue
+            self._unlink(stream.id)
+            if not stream.closed and not stream.closing:
+                stream.closing = True
+                self._commands.append(Close(stream.id))
 
     def close_all(self) -> set[str]:
-        """End every leg's stream; return the streams whose Closed is still to come."""
+        """End every leg's streams; return the streams whose Closed is still to come."""
         for leg in self._streams:
             self.close(leg)
-        return {stream.id for stream in self._streams.values() if stream.requested and not stream.closed}
+        return {stream.id for stream in self._by_id.values() if stream.requested and not stream.closed}
 
     def ready(self, leg: str) -> bool:
-        """Return whether a leg has its ports."""
+        """Return whether a leg has its ports; of a section that is relayed unread, whether it has them or will not get
+        any."""
         media, stream = self._legs.get(leg), self._streams.get(leg)
-        return media is not None and media.audio.local is not None and stream is not None and not stream.closed
+        if media is None or media.audio.local is None or stream is None or stream.closed:
+            return False
+        others = self._others.get(leg)
+        return not others or all(other.closed or media.others[slot].local for slot, other in others.items())
 
     def leg_of(self, stream: str) -> str | None:
         """Return the leg that a stream belongs to."""
-        return self._leg_of_stream.get(stream)
+        found = self._by_id.get(stream)
+        return found.leg if found is not None else None
+
+    def is_audio(self, stream: str) -> bool:
+        """Return whether a stream is that of a leg's audio."""
+        found = self._by_id.get(stream)
+        return found is not None and found.slot == AUDIO
 
     def stream_of(self, leg: str) -> str:
-        """Return the stream of a leg."""
+        """Return the stream of a leg's audio."""
         return self._streams[self._leg(leg).name].id
+
+    def _streams_of(self, leg: str) -> list[Stream]:
+        audio = self._streams.get(leg)
+        return [] if audio is None else [audio, *self._others.get(leg, {}).values()]
 
     # -- what peers say
 
@@ -211,22 +278,32 @@ class MediaSession:
         With `decodable_only`, and while the call is recorded, only codecs that the engine can decode: no change in
         mid-call may make a recording silent. Raises NegotiationError if none is left.
         """
-        view, codecs, direction = self._leg(source).source()
-        if view is None:
+        media, other = self._leg(leg), self._leg(source)
+        view, codecs, direction = other.source()
+        if not other.has_spoken:
             raise UsageError(f"leg {source} has said nothing yet")
-        permitted = self._permitted(leg, source, codecs, decodable_only)
         mux = self._settings.rtcp_mux is RtcpMux.OFFER
-        return self._leg(leg).make_offer(permitted, direction, mux, view.packet_time, view.maximum_packet_time)
+        others = other.other_views()
+        if view is None or not other.has_audio:
+            # What stands where the audio was: a fax machine that goes over to T.38 (RFC 3264 §8.3.3).
+            in_place = next((slot for slot, one in others.items() if one.index == other.audio.index), -1)
+            return media.make_offer(None, direction, mux, others=others, in_place=in_place)
+        permitted = self._permitted(leg, source, codecs, decodable_only)
+        return media.make_offer(permitted, direction, mux, view.packet_time, view.maximum_packet_time, others)
 
     def answer_to(self, leg: str, source: str) -> SessionDescription:
         """Return the answer to a leg's offer, from what `source` has agreed to; to be made again when that changes.
 
         Raises NegotiationError if they share no voice codec.
         """
-        view, codecs, direction = self._leg(source).source()
-        if view is None:
+        media, other = self._leg(leg), self._leg(source)
+        view, codecs, direction = other.source()
+        if not other.has_spoken:
             raise UsageError(f"leg {source} has said nothing yet")
-        return self._answer(self._leg(leg), self._permitted(leg, source, codecs), direction, view.packet_time)
+        others = other.other_views()
+        if view is None or not other.has_audio or media.audio.offer is None:
+            return self._answer(media, None, direction, None, others)
+        return self._answer(media, self._permitted(leg, source, codecs), direction, view.packet_time, others)
 
     def local_answer(self, leg: str, direction: Direction = Direction.SENDRECV) -> SessionDescription:
         """Return our own answer to a leg's offer, for sound that the engine makes or takes.
@@ -236,6 +313,8 @@ class MediaSession:
         """
         media = self._leg(leg)
         view = media.audio.offer
+        if view is None and media.other_views():
+            raise NegotiationError("no audio")
         names = self._streams[leg].codecs
         chosen = _one_voice(self._settings.permitted(view.codecs, decodable_only=True, names=names)) if view else ()
         return self._answer(media, chosen, direction, self._settings.packet_time)
@@ -268,19 +347,30 @@ class MediaSession:
         return settings.permitted(passed, decodable, names) if names != self._streams[source].codecs else passed
 
     def _answer(
-        self, media: MediaLeg, codecs: tuple[PayloadFormat, ...], direction: Direction, packet_time: int | None
+        self,
+        media: MediaLeg,
+        codecs: tuple[PayloadFormat, ...] | None,
+        direction: Direction,
+        packet_time: int | None,
+        others: Mapping[int, RelayedMedia] = _NO_OTHERS,
     ) -> SessionDescription:
         repeated = media.state is State.STABLE
         mux = self._settings.rtcp_mux is not RtcpMux.NEVER
-        answer = media.make_answer(codecs, direction, mux, packet_time)
+        answer = media.make_answer(codecs, direction, mux, packet_time, others)
         self._tell_remote(media, repeated)
         return answer
 
     # -- connections, plays, recordings
 
     def connect(self, left: str, right: str) -> None:
-        """Relay between two legs; nothing happens if they are connected."""
-        one, other = self.stream_of(left), self.stream_of(right)
+        """Relay between two legs: the audio, and every section that both have; what is connected stays so."""
+        self._connect(self.stream_of(left), self.stream_of(right))
+        for slot, stream in self._others.get(left, {}).items():
+            counterpart = self._others.get(right, {}).get(slot)
+            if left != right and counterpart is not None and not stream.closed and not counterpart.closed:
+                self._connect(stream.id, counterpart.id)
+
+    def _connect(self, one: str, other: str) -> None:
         if self._connected.get(one) == other:
             return
         self._unlink(one)
@@ -294,10 +384,10 @@ class MediaSession:
 
     def disconnect(self, leg: str) -> None:
         """End the relaying to and from a leg, or its echo."""
-        stream = self.stream_of(leg)
-        if stream in self._connected:
-            self._unlink(stream)
-            self._commands.append(Disconnect(stream))
+        for stream in self._streams_of(self._leg(leg).name):
+            if stream.id in self._connected:
+                self._unlink(stream.id)
+                self._commands.append(Disconnect(stream.id))
 
     def _unlink(self, stream: str) -> None:
         other = self._connected.pop(stream, None)
@@ -383,9 +473,9 @@ class MediaSession:
     def _ensure(self, name: str) -> MediaLeg:
         leg = self._legs.get(name)
         if leg is None:
-            leg = self._legs[name] = MediaLeg(name, self._ids.number(32))
-            stream = self._streams[name] = Stream(self._name())
-            self._leg_of_stream[stream.id] = name
+            leg = self._legs[name] = MediaLeg(name, self._ids.number(32), self._settings.relayed)
+            stream = self._streams[name] = Stream(self._name(), name)
+            self._by_id[stream.id] = stream
         return leg
 
     def _leg(self, name: str) -> MediaLeg:
@@ -404,8 +494,16 @@ class MediaSession:
         `repeated`: an answer was said again within one exchange. If nothing changed by it, the engine is told nothing,
         since that would open the latch to strangers once more.
         """
-        stream = self._streams[media.name]
-        remote = stream.remote_of(media.audio, self._settings)
+        settings = self._settings
+        audio = self._streams[media.name]
+        if media.audio.remote is not None:
+            self._tell(audio, audio.remote_of(media.audio, settings), repeated)
+        for slot, stream in self._others.get(media.name, {}).items():
+            section = media.others[slot]
+            if not stream.closed and not stream.closing and (section.remote is not None or stream.remote is not None):
+                self._tell(stream, stream.relayed_remote_of(section, settings), repeated or section.remote is None)
+
+    def _tell(self, stream: Stream, remote: SetRemote, repeated: bool) -> None:
         if repeated and remote == stream.remote:
             return
         stream.remote = remote

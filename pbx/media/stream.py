@@ -6,20 +6,40 @@ from pbx.errors import UsageError
 from pbx.media.commands import Codec, SetRemote
 from pbx.media.events import StreamStatistics
 from pbx.media.policy import MAXIMUM_FORMATS, MediaSettings, is_numeric
+from pbx.media.relayed import RelayedSection
 from pbx.media.section import AudioSection
 from pbx.sdp.codecs import PayloadFormat
 from pbx.sdp.offer_answer import family_of
 
-__all__ = ["Stream", "packet_time_of"]
+__all__ = ["AUDIO", "Stream", "packet_time_of"]
+
+AUDIO = -1
+"""The slot of a leg's audio."""
 
 
 class Stream:
-    """One for each media section of a leg that is in use. For now that is the one audio section."""
+    """One for each section of a leg that is in use: the audio, and those that are relayed unread."""
 
-    __slots__ = ("closed", "closing", "codecs", "counts", "id", "latch", "local_hint", "peer", "remote", "requested")
+    __slots__ = (
+        "closed",
+        "closing",
+        "codecs",
+        "counts",
+        "id",
+        "latch",
+        "leg",
+        "local_hint",
+        "peer",
+        "remote",
+        "requested",
+        "slot",
+    )
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, leg: str, slot: int = AUDIO) -> None:
         self.id = name
+        self.leg = leg
+        self.slot = slot
+        """`AUDIO`, or the number of a relayed section."""
         self.requested = False
         """Open was asked for."""
         self.closing = False
@@ -62,6 +82,32 @@ class Stream:
             latch,
             packet_time_of(audio, settings),
             settings.no_media_timeout,
+        )
+
+    def relayed_remote_of(self, section: RelayedSection, settings: MediaSettings) -> SetRemote:
+        """Return what the engine must know of a section that is relayed unread; one that is not in use sends
+        nothing."""
+        view = section.remote
+        if view is None:
+            return SetRemote(self.id, "0.0.0.0", 0, "0.0.0.0", 0, False, (), False, False, False, opaque=True)
+        address, port, latch = self._destination(view.address, view.port, settings)
+        rtcp_address, rtcp_port = address, port
+        if not section.rtcp_mux:
+            said = view.rtcp_address
+            rtcp_address = said if is_numeric(said) and family_of(said) == family_of(address) else address
+            rtcp_port = view.rtcp_port if port and view.is_rtp else 0
+        return SetRemote(
+            self.id,
+            address,
+            port,
+            rtcp_address,
+            rtcp_port,
+            section.rtcp_mux,
+            (),
+            section.send,
+            section.receive,
+            latch,
+            opaque=True,
         )
 
     def _destination(self, address: str, port: int, settings: MediaSettings) -> tuple[str, int, bool]:

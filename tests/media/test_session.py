@@ -253,8 +253,8 @@ class TestRefusals:
             "m=audio 4000 RTP/AVP 101\na=rtpmap:101 telephone-event/8000",
             "m=audio 4000 RTP/AVP 96",
             "m=audio 4000 RTP/AVP",
-            "m=video 4000 RTP/AVP 31",
-            "m=image 4000 udptl t38",
+            "m=video 4000 RTP/SAVP 31",
+            "m=application 4000 TCP/MRCPv2 1",
             "a=nothing",
         ],
     )
