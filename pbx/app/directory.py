@@ -4,23 +4,28 @@ for them."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
+from pbx.app.lines import Lines
 from pbx.app.translate import leg_settings, probes
+from pbx.call.admission import number_in
 from pbx.call.commands import Party
 from pbx.call.leg import LegSettings
 from pbx.call.occupancy import Occupancy
 from pbx.call.ports import Candidate
 from pbx.config.schema import Extension, Settings, Trunk
 from pbx.dialplan.steps import Target
+from pbx.errors import ParseError
 from pbx.media.policy import is_numeric
 from pbx.registrar.location import Location
 from pbx.sip.digest import Credential
 from pbx.sip.ext.identity import asserted_identities, is_anonymous
+from pbx.sip.headers import NameAddress
 from pbx.sip.message import Request
 from pbx.sip.stack import Destination, Flow
 from pbx.sip.uri import Uri
 from pbx.trunks.health import TrunkHealth
-from pbx.trunks.table import Source, TrunkTable
+from pbx.trunks.table import Narrowing, Source, TrunkTable
 from pbx.trunks.table import Trunk as Line
 
 __all__ = ["Directory", "party_of_trunk_call"]
@@ -42,13 +47,17 @@ class Directory:
         aor_of: Callable[[str], str],
         health: TrunkHealth,
         local_towards: Callable[[str, str], str],
+        lines: Lines,
+        certificate_names: Callable[[Flow], tuple[str, ...]],
     ) -> None:
         """Ask `aor_of` where an extension's bindings are, `local_towards` (a transport, a numeric host) from which of
-        our addresses somebody is reached."""
+        our addresses somebody is reached, `certificate_names` whom the verified certificate at the other end names."""
         self._location = location
         self._aor_of = aor_of
         self._local_towards = local_towards
+        self._certificate_names = certificate_names
         self.health = health
+        self.lines = lines
         self.occupancy = Occupancy(self._limit)
         self.trunks = TrunkTable()
         self.replace(settings)
@@ -60,12 +69,13 @@ class Directory:
         phone = leg_settings(settings)
         self._leg_settings = {f"trunk/{name}": leg_settings(settings, one) for name, one in settings.trunks.items()}
         self._phone_settings = phone
-        self.trunks.replace(_lines(settings))
+        self.trunks.replace(_lines(settings, self.lines.contact_user))
 
     def watch(self) -> None:
         """Have the trunks asked whether they are there that are to be."""
         self.health.product = self._settings.sip.user_agent
         self.health.replace(probes(self._settings))
+        self.lines.replace(self._settings)
 
     # -- who somebody is
 
@@ -108,9 +118,51 @@ class Directory:
         found = self._extension(extension)
         return None if found is None else Party(extension, found.name)
 
-    def trunk_at(self, flow: Flow) -> str | None:
-        """Return the trunk that sends from the far end of a flow."""
-        return self.trunks.at(*flow.remote)
+    def knows(self, flow: Flow) -> bool:
+        """Return whether a trunk or a registered phone sends by this flow."""
+        return bool(
+            self.trunks.at(*flow.remote)
+            or self._location.has_flow(flow)
+            or self.lines.over(flow)
+            or self._certified(flow)
+        )
+
+    def _certified(self, flow: Flow) -> tuple[str, ...]:
+        return self.trunks.certified(self._certificate_names(flow)) if flow.secure else ()
+
+    def trunk_of(self, flow: Flow, request: Request) -> str | None:
+        """Return the trunk that a call comes from, None if it is none's: by what we registered and nobody else knows,
+        by where it comes from, by its certificate, or by the way that we registered over."""
+        user = request.uri.user or ""
+        known = self.trunks.registered_as(user)
+        if known is not None:
+            return known
+        names = (*self.trunks.at(*flow.remote), *self._certified(flow))
+        over = self.lines.over(flow)
+        # Of several accounts at one registrar it is the one whose Contact is called.
+        named = [name for name in over if user and self.contact_user(name) == user]
+        return self.trunks.choose(names, request) or self.trunks.choose(named or over, request)
+
+    def called_by_trunk(self, trunk: str, request: Request) -> str:
+        """Return whom a trunk calls: what the Request-URI says, or if that is our own Contact, whom it was for before
+        it was sent there."""
+        called = number_in(request.uri)
+        if not called or called != self.contact_user(trunk):
+            return called
+        # RFC 7315 §4.2: the P-Called-Party-ID holds the URI that the registrar replaced by the Contact.
+        party = request.headers.get("P-Called-Party-ID")
+        try:
+            address = NameAddress.parse(party) if party else request.to
+        except ParseError:
+            address = request.to
+        return number_in(address.uri) or called
+
+    def contact_user(self, trunk: str) -> str:
+        """Return the user part of our Contact as a trunk knows it by registration; empty if there is none."""
+        found = self._settings.trunks.get(trunk)
+        if found is None or found.registration is None:
+            return ""
+        return found.registration.contact or self.lines.contact_user(trunk)
 
     def leg_settings(self, source: str) -> LegSettings:
         """Return how legs to a source or target behave."""
@@ -180,7 +232,7 @@ class Directory:
         if trunk is None:
             return ()
         source = f"trunk/{target.name}"
-        destination = self.trunks.destination(target.name, target.number)
+        destination = self._registered_way(target.name, self.trunks.destination(target.name, target.number))
         peer, local = self._way(Uri.parse(trunk.outbound_proxy) if trunk.outbound_proxy else destination.uri)
         return (
             Candidate(
@@ -203,9 +255,25 @@ class Directory:
         local = self._local_towards(transport, hop.host if numeric else _ON_THE_INTERNET)
         return hop.host if numeric else "", local
 
+    def _registered_way(self, name: str, destination: Destination) -> Destination:
+        """Return how a trunk is reached that we are registered with."""
+        status = self.lines.of(name)
+        if status is None or not status.state.bound:
+            return destination
+        # RFC 3608 §6.1: the UA may use the service route as a preloaded route set for outgoing initial requests.
+        route = status.service_route or destination.route
+        flow = status.flow
+        trunk, registration = self._settings.trunks[name], self._settings.trunks[name].registration
+        elsewhere = trunk.outbound_proxy is None and registration is not None and registration.registrar is not None
+        if flow is None or not flow.reliable or elsewhere:
+            return replace(destination, route=route)
+        # The connection that is kept open is there, and its far end knows us by it.
+        return replace(destination, route=route, flow=flow, fallback=True)
+
     def is_down(self, target: Target) -> bool:
-        """Return whether a target is known not to take calls now: a trunk that does not answer OPTIONS."""
-        return target.kind == "trunk" and self.health.is_down(target.name)
+        """Return whether a target is known not to take calls now: a trunk that does not answer OPTIONS, or that we
+        cannot register with."""
+        return target.kind == "trunk" and (self.health.is_down(target.name) or self.lines.is_down(target.name))
 
     def _limit(self, target: str) -> int | None:
         kind, _, name = target.partition("/")
@@ -216,7 +284,7 @@ class Directory:
         return extension.max_calls if extension else None
 
 
-def _lines(settings: Settings) -> list[Line]:
+def _lines(settings: Settings, contact_user: Callable[[str], str]) -> list[Line]:
     return [
         Line(
             name,
@@ -224,6 +292,9 @@ def _lines(settings: Settings) -> list[Line]:
             tuple([Source(identity.network, identity.port) for identity in trunk.identified_by]),
             Uri.parse(trunk.outbound_proxy) if trunk.outbound_proxy else None,
             trunk.max_calls,
+            frozenset([host.lower() for host in trunk.match.certificate]),
+            Narrowing(trunk.match.user, tuple([host.lower() for host in trunk.match.domain])),
+            contact_user(name) if trunk.registration is not None and trunk.registration.contact is None else "",
         )
         for name, trunk in settings.trunks.items()
     ]
@@ -235,6 +306,6 @@ def party_of_trunk_call(request: Request, trusted: bool) -> Party:
     asserted = asserted_identities(request) if trusted else ()
     address = asserted[0] if asserted else request.from_
     uri = address.uri
-    number = uri.aor().removeprefix("tel:") if uri.scheme == "tel" else uri.user or ""
+    number = number_in(uri)
     nobody = number.lower() == "anonymous"
     return Party("" if nobody else number, address.display, nobody or is_anonymous(request))

@@ -24,6 +24,8 @@ from pbx.ops.systemd import Notifier
 from pbx.ops.watches import MessageCounter, watch_calls, watch_registrar, watch_sip, watch_store
 from pbx.store.store import Store
 from pbx.store.writer import WriterState
+from pbx.trunks.account import Status as RegistrationStatus
+from pbx.trunks.account import Trouble
 from pbx.trunks.health import Health as TrunkHealth
 from pbx.web.api import make_api
 from pbx.web.ports import Ports, Registration, TrunkState
@@ -130,6 +132,17 @@ class Operation:
             "tandem_trunk_calls", "Calls that are over, by trunk and outcome.", self._by_trunk, "trunk", "kind"
         )
         metrics.gauge("tandem_trunk_up", "Whether a trunk answers OPTIONS, for those asked.", self._trunks_up, "trunk")
+        metrics.gauge(
+            "tandem_trunk_registered",
+            "Whether we are registered with a trunk, for those that we register with.",
+            lambda: {status.account: float(status.state.bound) for status in server.lines.registrations},
+            "trunk",
+        )
+        metrics.counter(
+            "tandem_calls_unmatched",
+            "Calls from where no trunk and no registered phone is, which showed no password.",
+            lambda: server.admission.strangers,
+        )
         metrics.gauge("tandem_trunk_round_trip_seconds", "How long its last answer took.", self._round_trips, "trunk")
         metrics.gauge("tandem_media_streams", "Streams that are open.", lambda: server.engine.counters().streams)
         metrics.gauge("tandem_media_ports", "Media ports, by state.", self._media_ports, "state")
@@ -267,6 +280,7 @@ class Operation:
         found = []
         for trunk in directory.trunks:
             counts, state = directory.trunks.counts[trunk.name], directory.health.of(trunk.name)
+            registration = directory.lines.of(trunk.name)
             found.append(
                 TrunkState(
                     name=trunk.name,
@@ -280,6 +294,9 @@ class Operation:
                     health_for=now - state.since if state else None,
                     round_trip=state.round_trip or None if state else None,
                     detail=state.detail if state else "",
+                    registration=registration.state.value if registration else "none",
+                    registration_ends=registration.until - now if registration and registration.state.bound else None,
+                    registration_detail=_trouble(registration) if registration else "",
                 )
             )
         return found
@@ -290,6 +307,14 @@ class Operation:
         if party is None:
             raise LookupError(f"there is no extension {name}")
         return self._server.registry.originate(source, Target("extension", name, name), number, party)
+
+
+def _trouble(status: RegistrationStatus) -> str:
+    """Return why there is no registration, or no new one."""
+    if status.trouble is Trouble.NONE:
+        return ""
+    said = f"{status.status} {status.detail}".strip() if status.status else status.detail
+    return f"{status.trouble.value}: {said}" if said else status.trouble.value
 
 
 class _TraceReader:

@@ -14,6 +14,7 @@ import structlog
 
 from pbx.app import translate
 from pbx.app.directory import Directory, party_of_trunk_call
+from pbx.app.lines import Lines, ensure_contact_key
 from pbx.app.observer import CallObserver
 from pbx.app.reload import Loaded
 from pbx.app.sidecars import SidecarWriter
@@ -80,6 +81,7 @@ class Server:
         self.ids = Ids()
         self.clock = LoopClock(loop)
         self.counters = Counters()
+        self._left = False
         try:
             self._build(reactor)
         except BaseException:
@@ -177,7 +179,26 @@ class Server:
         )
         health = TrunkHealth(self.driver, self.ids, settings.sip.user_agent, _tell_health)
         self._undo.append(health.stop)
-        self.directory = Directory(settings, self.location, self.registrar.aor_of, health, network.local_towards)
+        self.lines = Lines(
+            self.driver,
+            self.ids,
+            network,
+            self.driver.keep_alive,
+            lambda source, realm: self.directory.trunk_credential(source, realm),
+            ensure_contact_key(settings.storage.directory),
+        )
+        self._undo.append(self.lines.stop)
+        self.driver.on_flow_closed(self.lines.flow_closed)
+        self.driver.on_unreachable(self.lines.unreachable)
+        self.directory = Directory(
+            settings,
+            self.location,
+            self.registrar.aor_of,
+            health,
+            network.local_towards,
+            self.lines,
+            self.driver.peer_names,
+        )
 
     def _build_calls(self) -> None:
         settings = self.settings
@@ -211,13 +232,13 @@ class Server:
         )
         self.location.subscribe(self._binding_changed)
         self.registry = CallRegistry(services, self._open_session, Limits(settings.limits.calls))
-        admission = Admission(self.directory, self._authenticate, self._trunk_party)
-        self.reception = Reception(self.context, admission, self.registry, self.registrar.on_register)
+        self.admission = Admission(self.directory, self._authenticate, self._trunk_party)
+        self.reception = Reception(self.context, self.admission, self.registry, self.registrar.on_register)
 
     # -- what the rooms ask for
 
     def _known(self, flow: Flow) -> bool:
-        return self.directory.trunk_at(flow) is not None or self.location.has_flow(flow)
+        return self.directory.knows(flow)
 
     def _binding_changed(self, event: BindingChange) -> None:
         binding = event.binding
@@ -312,11 +333,18 @@ class Server:
         none is left."""
         seconds = self.settings.limits.drain_timeout
         _log.info("draining", calls=len(self.registry), seconds=seconds)
+        # At once: no registrar is to send us calls that would be refused.
+        self._left = False
+        self.lines.leave(self._have_left)
         self.registry.drain(seconds, lambda: self._say_farewell(done, self.driver.now() + _FAREWELL))
 
+    def _have_left(self) -> None:
+        self._left = True
+
     def _say_farewell(self, done: Callable[[], None], latest: float) -> None:
-        """Call `done` when the last BYE was answered, or at `latest`: a phone that is gone answers nothing."""
-        if not len(self.context.dialogs) or self.driver.now() >= latest:
+        """Call `done` when the last BYE was answered and the last registration removed, or at `latest`: who is gone
+        answers nothing."""
+        if (self._left and not len(self.context.dialogs)) or self.driver.now() >= latest:
             done()
         else:
             self.driver.later(0.05, lambda: self._say_farewell(done, latest))

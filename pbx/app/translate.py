@@ -21,10 +21,13 @@ from pbx.sip.machine import LayerSettings
 from pbx.sip.stack import Destination
 from pbx.sip.timers import TimerSettings
 from pbx.sip.uri import Uri
+from pbx.trunks.account import Account
 from pbx.trunks.health import Probe
 
 __all__ = [
+    "accounts",
     "call_settings",
+    "domain_towards",
     "layer_settings",
     "leg_settings",
     "listeners",
@@ -110,11 +113,18 @@ def tls(settings: Settings) -> TlsSettings | None:
         if not trunk.verify
         for host in (uri.host.lower() for uri in _uris(trunk))
     }
-    return TlsSettings(certificate, key, default=Verification(authorities=authorities), destinations=unverified)
+    return TlsSettings(
+        certificate,
+        key,
+        client_authorities=str(sip.client_authorities or ""),
+        default=Verification(authorities=authorities),
+        destinations=unverified,
+    )
 
 
 def _uris(trunk: Trunk) -> list[Uri]:
-    return [Uri.parse(text) for text in (trunk.address, trunk.outbound_proxy) if text]
+    registrar = trunk.registration.registrar if trunk.registration is not None else None
+    return [Uri.parse(text) for text in (trunk.address, trunk.outbound_proxy, registrar) if text]
 
 
 def _is_secure(uri: Uri) -> bool:
@@ -162,6 +172,8 @@ def probes(settings: Settings) -> list[Probe]:
             Destination(Uri.parse(trunk.address), (f"<{trunk.outbound_proxy}>",) if trunk.outbound_proxy else ()),
             trunk.health.interval,
             trunk.health.timeout,
+            trunk.health.down_after,
+            trunk.health.up_after,
         )
         for name, trunk in settings.trunks.items()
         if trunk.health.interval is not None
@@ -183,7 +195,7 @@ def leg_settings(settings: Settings, trunk: Trunk | None = None) -> LegSettings:
     timer = settings.sip.session_timer
     return LegSettings(
         product=settings.sip.user_agent,
-        domain=(settings.sip.domain or "") if trunk is None else "",
+        domain=(settings.sip.domain or "") if trunk is None else domain_towards(trunk),
         keep_flow=trunk is None,
         session_timers=timer.mode != "off",
         session_expires=round(timer.expires) if timer.mode == "offer" else 0,
@@ -192,6 +204,41 @@ def leg_settings(settings: Settings, trunk: Trunk | None = None) -> LegSettings:
         t1=settings.sip.t1,
         t2=settings.sip.t2,
     )
+
+
+def accounts(settings: Settings, contact_user: Callable[[str], str]) -> list[Account]:
+    """Return what is registered with trunks; `contact_user` gives a trunk the user part of its Contact."""
+    found = []
+    for name, trunk in settings.trunks.items():
+        register = trunk.registration
+        if register is None:
+            continue
+        address = Uri.parse(register.registrar or trunk.address)
+        # RFC 3261 §10.2: the Request-URI names the domain of the location service; what else the address says (the
+        # transport) is for finding it.
+        registrar = Uri("sips" if address.scheme == "sips" else "sip", None, None, address.host, address.port)
+        domain = Uri(registrar.scheme, trunk.username, None, address.host)
+        route = (f"<{trunk.outbound_proxy}>",) if trunk.outbound_proxy else ()
+        found.append(
+            Account(
+                name,
+                Uri.parse(register.aor) if register.aor else domain,
+                registrar,
+                route,
+                None if route else address.with_(user=None),
+                register.contact or contact_user(name),
+                round(register.expires),
+            )
+        )
+    return found
+
+
+def domain_towards(trunk: Trunk) -> str:
+    """Return the host of our address as a trunk is told it; empty for our own address."""
+    if trunk.domain or trunk.registration is None:
+        return trunk.domain or ""
+    register = trunk.registration
+    return Uri.parse(register.aor or register.registrar or trunk.address).host
 
 
 def registrar_settings(settings: Settings) -> RegistrarSettings:

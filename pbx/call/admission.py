@@ -9,9 +9,10 @@ from pbx.call.commands import Party
 from pbx.call.leg import LegSettings
 from pbx.sip.message import Request
 from pbx.sip.stack import Flow, ServerTransaction
+from pbx.sip.uri import Uri
 from pbx.values import dataclass
 
-__all__ = ["Admission", "Caller", "Sources"]
+__all__ = ["Admission", "Caller", "Sources", "number_in"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +28,25 @@ class Caller:
 class Sources(Protocol):
     """Who may call, as configuration says."""
 
-    def trunk_at(self, flow: Flow) -> str | None:
-        """Return the name of the trunk that sends from this address."""
+    def knows(self, flow: Flow) -> bool:
+        """Return whether a trunk or a registered phone sends by this flow."""
+
+    def trunk_of(self, flow: Flow, request: Request) -> str | None:
+        """Return the name of the trunk that this call comes from."""
+
+    def called_by_trunk(self, trunk: str, request: Request) -> str:
+        """Return whom a trunk calls."""
 
     def extension_party(self, extension: str) -> Party | None:
         """Return who an extension is; None if there is none."""
 
     def leg_settings(self, source: str) -> LegSettings:
         """Return how legs to this source behave."""
+
+
+def number_in(uri: Uri) -> str:
+    """Return the number or name that a URI calls."""
+    return uri.aor().removeprefix("tel:") if uri.scheme == "tel" else uri.user or ""
 
 
 Authenticate = Callable[[ServerTransaction, Request], "str | None"]
@@ -51,17 +63,22 @@ class Admission:
         self._sources = sources
         self._authenticate = authenticate
         self._trunk_party = trunk_party
+        self.strangers = 0
+        """INVITEs without a password from where no trunk and no registered phone is."""
 
     def admit(self, transaction: ServerTransaction, request: Request) -> Caller | None:
         """Return who calls; None if that is unknown, and then the request has been answered."""
-        uri = request.uri
-        called = uri.aor().removeprefix("tel:") if uri.scheme == "tel" else uri.user or ""
-        trunk = self._sources.trunk_at(transaction.flow)
+        trunk = self._sources.trunk_of(transaction.flow, request)
         if trunk is not None:
+            called = self._sources.called_by_trunk(trunk, request)
             return Caller(f"trunk/{trunk}", self._trunk_party(trunk, request), called)
+        # Whoever is nobody's trunk is asked for a password like a phone, and learns no more than that.
+        if "Authorization" not in request.headers and not self._sources.knows(transaction.flow):
+            self.strangers += 1
         extension = self._authenticate(transaction, request)
         if extension is None:
             return None
+        called = number_in(request.uri)
         party = self._sources.extension_party(extension)
         if party is None:
             raise LookupError(f"extension {extension} has a password and no entry")

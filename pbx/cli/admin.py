@@ -156,6 +156,7 @@ def trunks(config: ConfigurationFile = None, as_json: Json = False) -> None:
             one["name"],
             one["address"],
             _health(one),
+            _registration(one),
             one["active"] if one["max_calls"] is None else f"{one['active']} of {one['max_calls']}",
             one["inbound"],
             one["outbound"],
@@ -163,7 +164,7 @@ def trunks(config: ConfigurationFile = None, as_json: Json = False) -> None:
         )
         for one in found["trunks"]
     ]
-    _print_table(("trunk", "address", "state", "calls", "in", "out", "failed"), rows, "no trunks")
+    _print_table(("trunk", "address", "state", "registration", "calls", "in", "out", "failed"), rows, "no trunks")
 
 
 def _health(trunk: dict[str, Any]) -> str:
@@ -173,6 +174,14 @@ def _health(trunk: dict[str, Any]) -> str:
     if trunk["health"] == "down":
         return f"down for {_span(trunk['health_for'])}, {trunk['detail']}"
     return "" if trunk["health"] == "unwatched" else trunk["health"]
+
+
+def _registration(trunk: dict[str, Any]) -> str:
+    """Say how our registration with a trunk stands: ``registered``, or ``waiting, credentials: 403 Forbidden``."""
+    state = trunk["registration"]
+    if state == "none":
+        return ""
+    return f"{state}, {trunk['registration_detail']}" if trunk["registration_detail"] else str(state)
 
 
 def hangup(call: CallId, config: ConfigurationFile = None) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pbx.config.kinds import Identity
+from pbx.config.registration_section import Match
 from pbx.config.schema import Settings
 
 __all__ = ["Finding", "Findings", "Loc", "check_settings"]
@@ -86,7 +87,10 @@ def _certificates(settings: Settings) -> Iterator[Finding]:
         if (certificate is None) != (key is None):
             present, absent = ("key", "certificate") if certificate is None else ("certificate", "key")
             yield Finding((*loc, present), f"`{present}` is given without `{absent}`; give both, or neither")
-    named: list[tuple[Loc, Path | None]] = [(("sip", "authorities"), settings.sip.authorities)]
+    named: list[tuple[Loc, Path | None]] = [
+        (("sip", "authorities"), settings.sip.authorities),
+        (("sip", "client_authorities"), settings.sip.client_authorities),
+    ]
     for loc, certificate, key in pairs:
         named += [((*loc, "certificate"), certificate), ((*loc, "key"), key)]
     for loc, file in named:
@@ -113,16 +117,25 @@ def _timers(settings: Settings) -> Iterator[Finding]:
 
 
 def _trunks(settings: Settings) -> Iterator[Finding]:
-    seen: dict[Identity, str] = {}
+    seen: dict[tuple[Identity, Match], str] = {}
     for name, trunk in settings.trunks.items():
         for identity in trunk.identified_by:
-            if identity in seen:
+            key = identity, trunk.match
+            if key in seen:
                 loc = ("trunks", name, "identify" if trunk.identify is not None else "address")
                 text = (
-                    f"calls from {identity} are those of the trunk `{seen[identity]}` already; tell them apart by port"
+                    f"calls from {identity} are those of the trunk `{seen[key]}` already; tell them apart by port, or "
+                    "by `match`"
                 )
                 yield Finding(loc, text)
-            seen.setdefault(identity, name)
+            seen.setdefault(key, name)
+        if trunk.match.certificate and settings.sip.client_authorities is None:
+            text = "`certificate` needs `sip.client_authorities`, whose certificates clients must show; add it"
+            yield Finding(("trunks", name, "match", "certificate"), text)
+        if trunk.registration is not None and trunk.username is None and trunk.registration.aor is None:
+            yield Finding(
+                ("trunks", name, "registration"), "`registration` needs a `username` and `password`, or an `aor`"
+            )
         if (trunk.username is None) != (trunk.password is None):
             present, absent = ("password", "username") if trunk.username is None else ("username", "password")
             yield Finding(("trunks", name, present), f"`{present}` is given without `{absent}`; give both, or neither")

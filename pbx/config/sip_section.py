@@ -162,6 +162,9 @@ class Sip(Section):
     """The key of the certificate (PEM)."""
     authorities: FilePath | None = None
     """Certificates (PEM) that the TLS peers we connect to are checked against; the machine's if left out."""
+    client_authorities: FilePath | None = None
+    """Certificates (PEM) that TLS peers who connect to us are checked against, where they show one: trunks are known by
+    theirs (`match`). Left out, none is asked for."""
     t1: Duration = 0.5
     """RFC 3261's T1, an estimate of the round trip; the transaction timers follow from it."""
     t2: Duration = 4.0

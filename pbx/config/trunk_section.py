@@ -18,6 +18,7 @@ from pbx.config.kinds import (
     Section,
     SipUriText,
 )
+from pbx.config.registration_section import Match, OptionalRegister
 
 __all__ = ["Health", "Trunk"]
 
@@ -29,7 +30,11 @@ class Health(Section):
     interval: Seconds | None = None
     """How often it is asked; `null` never."""
     timeout: Positive = 5.0
-    """How long it may take to reply before it counts as down."""
+    """How long it may take to reply; longer counts as a miss."""
+    down_after: int = Field(default=1, ge=1, le=100)
+    """So many misses in a row, and it is down."""
+    up_after: int = Field(default=1, ge=1, le=100)
+    """So many replies in a row, and it is up again."""
 
 
 class Trunk(Section):
@@ -39,6 +44,12 @@ class Trunk(Section):
     """Where calls to it go. A name is resolved by NAPTR, SRV and addresses (RFC 3263)."""
     identify: Identities | None = None
     """Where its calls come from. Left out, the address above, if that is numeric; an empty list for no calls."""
+    match: Match = Match()
+    registration: OptionalRegister = None
+    """Whether, and how, we register with it."""
+    domain: str | None = None
+    """The host of our own address as it is told it (From); that of `registration` if we register, else our own
+    address."""
     outbound_proxy: SipUriText | None = None
     """A proxy that its requests go through, as a full URI, such as `sip:proxy.example.com;transport=tcp;lr`."""
     username: str | None = None

@@ -83,6 +83,15 @@ class AddressBook:
         self._sources[host] = (source, now + _CACHE_SECONDS)
         return source
 
+    def refreshed_towards(self, host: str) -> str:
+        """Return the local address that the kernel uses towards `host` now. If it has changed, all are asked for
+        anew."""
+        source = _probe(host)
+        known = self._sources.get(host)
+        if known is not None and known[0] != source:
+            self._sources.clear()
+        return source
+
     def advertised(self, listener: Listener, local: Address, peer: str) -> Address:
         """Return what the peer at the numeric host `peer` is told of a listener that it reaches at `local`."""
         if listener.external is None:

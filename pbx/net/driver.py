@@ -97,6 +97,7 @@ class Driver:
         self._gate = gate
         self._handler: RequestHandler | None = None
         self._flow_listeners: list[Callable[[Flow], None]] = []
+        self._unreachable_listeners: list[Callable[[Address], None]] = []
         self._timer: Timer | None = None
         self._timer_due = 0.0
         self._depth = 0
@@ -124,6 +125,10 @@ class Driver:
     def on_flow_closed(self, listener: Callable[[Flow], None]) -> None:
         """Tell `listener` of every connection that is gone: bindings over it are dead."""
         self._flow_listeners.append(listener)
+
+    def on_unreachable(self, listener: Callable[[Address], None]) -> None:
+        """Tell `listener` of every address that datagrams do not get to."""
+        self._unreachable_listeners.append(listener)
 
     def keep_alive(self, flow: Flow, interval: float = 25.0) -> Callable[[], None]:
         """Send a keep-alive over `flow` every `interval` seconds, and keep a connection open that long; the return
@@ -231,6 +236,8 @@ class Driver:
     def unreachable(self, remote: Address, detail: str) -> None:
         """Take that datagrams to `remote` do not get there: requests that wait for a response from it fail."""
         self._flow_failed(Flow("udp", ("", 0), remote), f"{show(remote)}: {detail}")
+        for listener in self._unreachable_listeners:
+            self.soon(lambda listener=listener: listener(remote))  # type: ignore[misc]
 
     def closed(self, flow: Flow, detail: str) -> None:
         """Take that a connection is gone."""

@@ -230,9 +230,15 @@ class RealNetwork:
     def local_towards(self, transport: str, host: str) -> str:
         """Return our own address that requests over `transport` to the numeric `host` go out from; empty if no way
         leads there."""
-        source = self._book.source_towards(host)
+        return self._local(transport, self._book.source_towards(host))
+
+    def refreshed_towards(self, transport: str, host: str) -> str:
+        """Return what `local_towards` would, asking the kernel in any case: the network may have changed."""
+        return self._local(transport, self._book.refreshed_towards(host))
+
+    def _local(self, transport: str, source: str) -> str:
         _, bound = self._listener(transport, source)
-        return source if not bound[0] or is_wildcard(bound[0]) else bound[0]
+        return source if not source or not bound[0] or is_wildcard(bound[0]) else bound[0]
 
     # Keep-alives
 

@@ -41,7 +41,11 @@ class Probe:
     destination: Destination
     interval: float
     timeout: float
-    """Longer without a reply is down."""
+    """Longer without a reply is a miss."""
+    down_after: int = 1
+    """So many misses in a row, and it is down."""
+    up_after: int = 1
+    """So many replies in a row, and it is up again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +141,8 @@ class _Watch:
         self.probe = probe
         self.status = TrunkStatus(probe.trunk, since=owner.stack.now())
         self._owner = owner
+        self._row = 0
+        """Outcomes in a row that differ from what the trunk counts as."""
         self._question: _Question | None = None
         self._timer: Timer | None = None
 
@@ -171,7 +177,14 @@ class _Watch:
         self.status = replace(before, detail=detail)
         if health is Health.UP:
             self.status = replace(self.status, round_trip=took)
-        if health is not before.health:
+        if health is before.health:
+            self._row = 0
+            return
+        self._row += 1
+        # The first reply of all is believed: a trunk that was never heard of does not have to recover.
+        needed = self.probe.down_after if health is Health.DOWN else self.probe.up_after
+        if self._row >= needed or (health is Health.UP and before.health is Health.UNKNOWN):
+            self._row = 0
             self.status = replace(self.status, health=health, since=now)
             self._owner.changed(self.status)
 

@@ -101,6 +101,11 @@ class Registration:
             self.status = replace(self.status, flow=None)
             self._take(Input.FLOW_LOST)
 
+    def address_changed(self) -> None:
+        """Take that our own address towards the registrar is another one: the way of before is no good any more."""
+        self.status = replace(self.status, flow=None)
+        self._take(Input.START)
+
     @property
     def state(self) -> State:
         """Where it stands."""

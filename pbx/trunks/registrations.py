@@ -28,7 +28,8 @@ class Registrations:
         self._ids = ids
         self._credentials = credentials
         self._owner = owner
-        self._settings = settings
+        self.settings = settings or RegistrationSettings()
+        """Of what is registered from now on."""
         self._current: dict[str, Registration] = {}
         self._leaving: set[Registration] = set()
         self._done: Callable[[], None] | None = None
@@ -42,7 +43,7 @@ class Registrations:
                 self._let_go(registration)
         for name, account in wanted.items():
             if name not in self._current:
-                made = Registration(account, self._stack, self._ids, self._credentials, self, self._settings)
+                made = Registration(account, self._stack, self._ids, self._credentials, self, self.settings)
                 self._current[name] = made
                 made.start()
 
@@ -65,6 +66,12 @@ class Registrations:
         if registration is not None:
             registration.start()
         return registration is not None
+
+    def address_changed(self, name: str) -> None:
+        """Take that we reach an account's registrar from another address of ours than before."""
+        registration = self._current.get(name)
+        if registration is not None:
+            registration.address_changed()
 
     def flow_closed(self, flow: Flow) -> None:
         """Take that a connection is gone: what was registered over it is registered anew."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
+from pbx.sip.message import Request
 from pbx.sip.stack import Destination
 from pbx.sip.uri import Uri
 from pbx.values import dataclass
 
-__all__ = ["Source", "Trunk", "TrunkCounts", "TrunkTable"]
+__all__ = ["Narrowing", "Source", "Trunk", "TrunkCounts", "TrunkTable"]
 
 _MOST_REMEMBERED = 4096
 
@@ -23,6 +24,26 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class Narrowing:
+    """Which of the calls from an address or certificate are a trunk's; empty for all of them."""
+
+    users: tuple[str, ...] = ()
+    """User parts of the Request-URI; with ``*`` at the end, beginnings."""
+    domains: tuple[str, ...] = ()
+    """Hosts of From or Request-URI, in lower case."""
+
+    def holds(self, request: Request) -> bool:
+        """Return whether a call is the trunk's. Raises ParseError for a From that cannot be read."""
+        if self.users:
+            user = request.uri.user or ""
+            if not any(user.startswith(one[:-1]) if one.endswith("*") else user == one for one in self.users):
+                return False
+        if not self.domains:
+            return True
+        return request.uri.host.lower() in self.domains or request.from_.uri.host.lower() in self.domains
+
+
+@dataclass(frozen=True, slots=True)
 class Trunk:
     """One trunk, as configured."""
 
@@ -33,6 +54,11 @@ class Trunk:
     outbound_proxy: Uri | None = None
     """Where they go first, as the only Route."""
     max_calls: int | None = None
+    certificates: frozenset[str] = frozenset()
+    """Names of its TLS certificate, in lower case."""
+    narrowing: Narrowing = Narrowing()
+    contact_user: str = ""
+    """The user part that we registered with it, if it cannot be guessed: whoever calls it, the call is the trunk's."""
 
 
 @dataclass(slots=True)
@@ -51,18 +77,25 @@ class TrunkTable:
     def __init__(self, trunks: Iterable[Trunk] = ()) -> None:
         self._trunks: dict[str, Trunk] = {}
         self._sources: list[tuple[Source, str]] = []
-        self._remembered: dict[tuple[str, int], str] = {}
+        self._remembered: dict[tuple[str, int], tuple[str, ...]] = {}
+        self._by_certificate: tuple[Trunk, ...] = ()
+        self._by_contact: dict[str, str] = {}
         self.counts: dict[str, TrunkCounts] = {}
         self.replace(trunks)
 
     def replace(self, trunks: Iterable[Trunk]) -> None:
         """Take these trunks in place of those before; calls that are running do not notice."""
         self._trunks = {trunk.name: trunk for trunk in trunks}
-        # A source with a port comes before one without, a smaller network before a larger one.
+        # A source with a port comes before one without, a smaller network before a larger one, and of two that are the
+        # same a trunk that wants more of its calls.
+        everything = Narrowing()
+        ranked = sorted(self._trunks.values(), key=lambda trunk: trunk.narrowing == everything)
         self._sources = sorted(
-            ((source, trunk.name) for trunk in self._trunks.values() for source in trunk.sources),
+            ((source, trunk.name) for trunk in ranked for source in trunk.sources),
             key=lambda item: (item[0].port is None, -item[0].network.prefixlen),
         )
+        self._by_certificate = tuple([trunk for trunk in ranked if trunk.certificates])
+        self._by_contact = {trunk.contact_user: trunk.name for trunk in ranked if trunk.contact_user}
         self._remembered.clear()
         for name in self._trunks:
             self.counts.setdefault(name, TrunkCounts())
@@ -75,8 +108,8 @@ class TrunkTable:
         """Return the trunk of that name, None if there is none."""
         return self._trunks.get(name)
 
-    def at(self, host: str, port: int) -> str | None:
-        """Return the name of the trunk that sends from a numeric address, None if none does."""
+    def at(self, host: str, port: int) -> tuple[str, ...]:
+        """Return the names of the trunks that send from a numeric address, the closest match first."""
         found = self._remembered.get((host, port))
         if found is not None:
             return found
@@ -84,12 +117,34 @@ class TrunkTable:
         mapped = address.ipv4_mapped if address.version == 6 else None
         if mapped is not None:
             address = mapped
-        for source, name in self._sources:
-            if (source.port is None or source.port == port) and address in source.network:
-                # Only trunks are remembered: strangers could fill any table.
-                if len(self._remembered) >= _MOST_REMEMBERED:
-                    self._remembered.clear()
-                self._remembered[host, port] = name
+        names = tuple(
+            dict.fromkeys(
+                name
+                for source, name in self._sources
+                if (source.port is None or source.port == port) and address in source.network
+            )
+        )
+        # Only trunks are remembered: strangers could fill any table.
+        if names:
+            if len(self._remembered) >= _MOST_REMEMBERED:
+                self._remembered.clear()
+            self._remembered[host, port] = names
+        return names
+
+    def certified(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Return the names of the trunks whose certificate has one of these names."""
+        shown = {name.lower() for name in names}
+        return tuple([trunk.name for trunk in self._by_certificate if not shown.isdisjoint(trunk.certificates)])
+
+    def registered_as(self, user: str) -> str | None:
+        """Return the name of the trunk that knows us by a secret user part, None if none does."""
+        return self._by_contact.get(user)
+
+    def choose(self, names: Iterable[str], request: Request) -> str | None:
+        """Return the first of some trunks that a call can be of; None if it is of none. Raises ParseError."""
+        for name in names:
+            trunk = self._trunks.get(name)
+            if trunk is not None and trunk.narrowing.holds(request):
                 return name
         return None
 

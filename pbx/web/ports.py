@@ -88,6 +88,13 @@ class TrunkState:
     """Seconds that its last reply took."""
     detail: str = ""
     """What it said when it was last asked, or why it said nothing."""
+    registration: str = "none"
+    """How our registration with it stands, as `pbx.trunks.registration_table.State` says; ``none`` where we do not
+    register."""
+    registration_ends: float | None = None
+    """Seconds until it ends, if it is not renewed."""
+    registration_detail: str = ""
+    """Why there is none, or no new one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -309,6 +309,12 @@ class TrunkView(_View):
     round_trip: float | None
     """Seconds that its last reply took."""
     detail: str
+    registration: str
+    """``registered``, ``registering``, ``waiting`` …; ``none`` where we do not register with it."""
+    registration_ends: float | None
+    """Seconds until it ends, if it is not renewed."""
+    registration_detail: str
+    """Why there is none, or no new one."""
 
     @classmethod
     def of(cls, trunk: TrunkState) -> TrunkView:

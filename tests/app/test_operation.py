@@ -31,7 +31,9 @@ from pbx.registrar.location import Change, Location
 from pbx.sip.stack import Flow
 from pbx.sip.uri import Uri
 from pbx.store.store import Store
+from pbx.trunks.account import Status
 from pbx.trunks.health import Health, TrunkStatus
+from pbx.trunks.registration_table import State
 from pbx.trunks.table import Source, Trunk, TrunkTable
 
 FLOW = Flow("udp", ("192.0.2.201", 5060), ("203.0.113.9", 31337))
@@ -77,6 +79,9 @@ class Timer:
         pass
 
 
+REGISTERED = Status("carrier", State.REGISTERED, until=1060.0)
+
+
 def make_server(directory: Path, store: Store, http: Any) -> Any:
     location = Location(store.bindings, lambda: 1000.0, lambda: 1e9)
     location.put(
@@ -105,7 +110,10 @@ def make_server(directory: Path, store: Store, http: Any) -> Any:
         context=SimpleNamespace(dialogs=["leg"]),
         leg_counters={"late-answer": 1},
         guard=SimpleNamespace(dropped_banned=5, dropped_rate=6),
+        lines=SimpleNamespace(registrations=[REGISTERED]),
+        admission=SimpleNamespace(strangers=8),
         directory=SimpleNamespace(
+            lines=SimpleNamespace(of=lambda trunk: REGISTERED),
             trunks=trunks,
             occupancy=occupancy,
             health=Watched(),
@@ -211,6 +219,8 @@ def check_metrics(text: str) -> None:
         ("tandem_sip_transactions", "server"): 4,
         ("tandem_sip_dialogs",): 1,
         ("tandem_trunk_calls_active", "carrier"): 1,
+        ("tandem_trunk_registered", "carrier"): 1,
+        ("tandem_calls_unmatched_total",): 8,
         ("tandem_trunk_calls_total", "carrier", "outbound-failed"): 1,
         ("tandem_trunk_up", "carrier"): 1,
         ("tandem_trunk_up", "new"): None,

@@ -141,3 +141,16 @@ def test_nothing_is_left_after_the_end(desk: Desk) -> None:
     assert list(desk.health) == []
     assert desk.told == []
     assert not desk.clock.calls
+
+
+def test_a_trunk_goes_down_and_comes_up_after_so_many_outcomes_in_a_row() -> None:
+    desk = Desk(Probe("carrier", CARRIER, 30.0, 5.0, down_after=3, up_after=2))
+    answers = [200, 503, 503, 200, 503, 503, 503, 503, 200, 503, 200, 200]
+    stands = []
+    for status in answers:
+        desk.reply(status)
+        stands.append(desk.is_now())
+        desk.clock.advance(30.0)
+    up, down = Health.UP, Health.DOWN
+    assert stands == [up, up, up, up, up, up, down, down, down, down, down, up]
+    assert [told.health for told in desk.told] == [up, down, up]

@@ -5,7 +5,8 @@ from ipaddress import ip_network
 import pytest
 
 from pbx.sip.uri import Uri
-from pbx.trunks.table import Source, Trunk, TrunkTable
+from pbx.trunks.table import Narrowing, Source, Trunk, TrunkTable
+from tests.support.stack import compose
 
 
 def trunk(name: str, *sources: str, **options: object) -> Trunk:
@@ -26,22 +27,56 @@ TABLE = TrunkTable(
 
 
 @pytest.mark.parametrize(
-    ("host", "port", "name"),
+    ("host", "port", "names"),
     [
         ("198.51.100.1", 5060, "carrier"),
-        ("198.51.100.7", 5060, "office"),
-        ("198.51.100.7", 5180, "customer"),
+        ("198.51.100.7", 5060, "office carrier"),
+        ("198.51.100.7", 5180, "customer office carrier"),
         ("127.0.0.1", 5180, "customer"),
-        ("127.0.0.1", 5181, None),
+        ("127.0.0.1", 5181, ""),
         ("2001:db8::1", 1, "carrier"),
         ("::ffff:198.51.100.1", 1, "carrier"),
-        ("fe80::1%eth0", 1, None),
-        ("203.0.113.1", 5060, None),
+        ("fe80::1%eth0", 1, ""),
+        ("203.0.113.1", 5060, ""),
     ],
 )
-def test_a_source_is_known_by_the_closest_match(host: str, port: int, name: str | None) -> None:
+def test_a_source_is_known_by_the_closest_match(host: str, port: int, names: str) -> None:
     for _ in range(2):
-        assert TABLE.at(host, port) == name
+        assert TABLE.at(host, port) == tuple(names.split())
+
+
+@pytest.mark.parametrize(
+    ("uri", "sender", "name"),
+    [
+        ("sip:4930123@10.0.0.1", "x", "head"),
+        ("sip:49305@10.0.0.1", "x", "branch"),
+        ("sip:493055@10.0.0.1", "x", "rest"),
+        ("sip:49305@10.0.0.1", "one.example", "hosted"),
+        ("sip:0@ONE.example", "x", "hosted"),
+    ],
+)
+def test_of_trunks_with_one_address_user_part_and_domain_decide(uri: str, sender: str, name: str) -> None:
+    table = TrunkTable(
+        [
+            trunk("rest", "192.0.2.1/32"),
+            trunk("hosted", "192.0.2.1/32", narrowing=Narrowing(domains=("one.example",))),
+            trunk("head", "192.0.2.1/32", narrowing=Narrowing(("493012*",))),
+            trunk("branch", "192.0.2.1/32", narrowing=Narrowing(("49305",))),
+        ]
+    )
+    request = compose("INVITE", uri, headers=())
+    request.headers.set("From", f"<sip:1@{sender}>;tag=1")
+    assert table.choose(table.at("192.0.2.1", 5060), request) == name
+    assert table.choose(table.at("192.0.2.2", 5060), request) is None
+
+
+def test_a_trunk_is_known_by_its_certificate_and_by_what_we_registered() -> None:
+    table = TrunkTable(
+        [trunk("a", certificates=frozenset(["sip.example.com"])), trunk("b", contact_user="f00d")],
+    )
+    assert table.certified(("SIP.example.com", "192.0.2.1")) == ("a",)
+    assert table.certified(()) == ()
+    assert (table.registered_as("f00d"), table.registered_as("")) == ("b", None)
 
 
 def test_a_number_goes_to_the_trunk_s_address_through_its_proxy() -> None:
@@ -56,11 +91,11 @@ def test_a_number_goes_to_the_trunk_s_address_through_its_proxy() -> None:
 
 def test_a_reload_changes_addresses_and_keeps_counts() -> None:
     table = TrunkTable([trunk("a", "192.0.2.1/32", max_calls=1)])
-    assert table.at("192.0.2.1", 5060) == "a"
+    assert table.at("192.0.2.1", 5060) == ("a",)
     table.came_in("a")
     table.went_out("a", answered=True)
     table.replace([trunk("b", "192.0.2.1/32")])
-    assert table.at("192.0.2.1", 5060) == "b"
+    assert table.at("192.0.2.1", 5060) == ("b",)
     assert table.get("a") is None
     assert [one.name for one in table] == ["b"]
     table.went_out("a", answered=False)

@@ -110,6 +110,9 @@ def test_registrations_and_trunks(site: Any) -> None:
                 "health_for": 200.0,
                 "round_trip": None,
                 "detail": "no reply within 5 s",
+                "registration": "none",
+                "registration_ends": None,
+                "registration_detail": "",
             }
         ]
     }
