@@ -52,6 +52,14 @@ class StreamStatistics:
     """Packets from before a change of source that came after it."""
     dropped_unconnected: int = 0
     """Good packets that had nowhere to go: no connection, muted, or the other side on hold."""
+    transcoded_packets: int = 0
+    """Packets that were decoded for the other side."""
+    concealed: int = 0
+    """Milliseconds of sound made up where packets to be decoded were lost."""
+    dropped_overdue: int = 0
+    """Packets that came too late to be decoded."""
+    buffer_delay: float = 0.0
+    """Milliseconds that sound waits to be decoded, now; 0 where nothing is decoded."""
     send_errors: int = 0
     """Sends that the operating system refused (an ICMP error among them)."""
     payload_type: int = -1

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2] if __name__ == "__main__" else Path.c
 HEADER = Path("pbx/native/include/engine.h")
 SOURCES = Path("pbx/native/src")
 
-LIBRARIES = {"opus": "HAVE_OPUS", "spandsp": "HAVE_SPANDSP"}
+LIBRARIES = {"opus": "HAVE_OPUS", "spandsp": "HAVE_SPANDSP", "libbcg729": "HAVE_LIBBCG729"}
 """pkg-config's name of each optional library, and the macro that tells the sources of it."""
 
 WARNINGS = [

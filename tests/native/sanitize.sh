@@ -12,7 +12,7 @@ mkdir -p "$build/corpus"
 cd "$root"
 
 libraries= defines=
-for library in opus spandsp; do
+for library in opus spandsp libbcg729; do
     if pkg-config --exists "$library"; then
         libraries="$libraries $(pkg-config --cflags --libs "$library")"
         defines="$defines -DHAVE_$(echo "$library" | tr a-z A-Z)"

@@ -57,6 +57,10 @@ struct engine_counts {
     uint64_t dropped_payload;   /* payload type not negotiated, here or on the other side */
     uint64_t dropped_late;      /* from before a change of source */
     uint64_t dropped_unconnected; /* good, but nowhere to go: no connection, muted, held, or a play in its place */
+    uint64_t transcoded_packets; /* received, and decoded for the other side */
+    uint64_t concealed;         /* ms of sound made up where packets to be decoded were lost */
+    uint64_t dropped_overdue;   /* came too late to be decoded */
+    double buffer_delay;        /* ms that sound waits to be decoded, now; 0 when nothing is decoded */
     uint64_t send_errors;       /* refused by the operating system */
     int payload_type;           /* of the last packet received, -1 none */
     char source[ENGINE_ADDRESS_SIZE]; /* host:port that is heard, empty while nothing arrived */
@@ -103,6 +107,9 @@ struct engine_codec {
     const char *name;           /* as in a=rtpmap, compared without case */
     int rate;                   /* of the RTP clock */
     int channels;
+    int repair;                 /* the peer can use what repairs losses (a=fmtp of Opus: useinbandfec) */
+    int discontinuous;          /* nothing need be sent to the peer in silence (of Opus: usedtx) */
+    int bit_rate;               /* the most that the peer wants, bits a second; 0: no matter */
 };
 
 struct engine_remote {

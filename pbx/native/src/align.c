@@ -110,10 +110,6 @@ static void count_gap(struct tape *tape, struct line *line, const struct tape_pa
     }
 }
 
-static bool same_format(const struct codec_format *a, const struct codec_format *b) {
-    return a->kind == b->kind && a->clock == b->clock && a->channels == b->channels;
-}
-
 void line_place(struct tape *tape, struct line *line, const struct tape_packet *packet) {
     bool sound = packet->length > 0 && codec_available(packet->format.kind);
     bool continues = same_line(line, packet);
@@ -123,7 +119,7 @@ void line_place(struct tape *tape, struct line *line, const struct tape_packet *
         line->arrival = packet->arrival;
         return;
     }
-    if (line->decoder == NULL || !same_format(&line->format, &packet->format)) {
+    if (line->decoder == NULL || !codec_same(&line->format, &packet->format)) {
         decoder_free(line->decoder);
         line->decoder = decoder_new(&packet->format, tape->rate);
         if (line->decoder == NULL)

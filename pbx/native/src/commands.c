@@ -40,9 +40,12 @@ static bool copy_codecs(struct remote *to, const struct engine_remote *from) {
     for (int i = 0; i < from->codec_count; i++) {
         const struct engine_codec *codec = &from->codecs[i];
         if (codec->payload_type < 0 || codec->payload_type > 127 || codec->rate < 1 || codec->rate > 192000 ||
-            codec->channels < 1 || codec->channels > 8)
+            codec->channels < 1 || codec->channels > 8 || codec->bit_rate < 0)
             return false;
         to->codecs[i] = (struct codec_offer){.payload_type = (uint8_t)codec->payload_type,
+                                             .repair = codec->repair,
+                                             .discontinuous = codec->discontinuous,
+                                             .bit_rate = (uint32_t)codec->bit_rate,
                                              .format = {.kind = (uint8_t)codec_named(codec->name),
                                                         .channels = (uint8_t)codec->channels,
                                                         .clock = (uint32_t)codec->rate}};

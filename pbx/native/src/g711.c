@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 int16_t g711_ulaw_samples[256], g711_alaw_samples[256];
+uint8_t g711_ulaw_to_alaw[256], g711_alaw_to_ulaw[256];
 
 static int16_t from_ulaw(int octet) {
     octet = ~octet & 0xff;
@@ -21,6 +22,8 @@ static void fill(void) {
     for (int octet = 0; octet < 256; octet++) {
         g711_ulaw_samples[octet] = from_ulaw(octet);
         g711_alaw_samples[octet] = from_alaw(octet);
+        g711_ulaw_to_alaw[octet] = g711_to_alaw(g711_ulaw_samples[octet]);
+        g711_alaw_to_ulaw[octet] = g711_to_ulaw(g711_alaw_samples[octet]);
     }
 }
 

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 extern int16_t g711_ulaw_samples[256], g711_alaw_samples[256];
+extern uint8_t g711_ulaw_to_alaw[256], g711_alaw_to_ulaw[256]; /* octet for octet */
 
 /* Fills the tables; may be called by several threads. */
 void g711_fill_tables(void);

@@ -93,7 +93,7 @@ static const char *prepare(struct sound *sound, char *fault, size_t room) {
         return "longer than four hours";
     preparation->rate = codec_rate(&sound->format);
     preparation->frame_samples = (size_t)preparation->rate * (unsigned)sound->packet_time / 1000;
-    preparation->encoder = encoder_new(&sound->format, file->rate);
+    preparation->encoder = encoder_new(&sound->format, &(struct encoder_options){.rate = preparation->rate, .band = file->rate});
     if (file->rate != preparation->rate) {
         preparation->resampler = resampler_new(file->rate, preparation->rate);
         if (preparation->resampler == NULL)

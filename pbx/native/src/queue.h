@@ -32,6 +32,8 @@ enum command_kind {
 struct codec_offer { /* one payload type of SetRemote */
     uint8_t payload_type;
     struct codec_format format;
+    bool repair, discontinuous;  /* as in engine_codec */
+    uint32_t bit_rate;
     char name[16];
 };
 

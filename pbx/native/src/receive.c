@@ -3,6 +3,7 @@
 #include "clock.h"
 #include "digits.h"
 #include "packet.h"
+#include "path.h"
 #include "recorder.h"
 
 /* RFC 3550 A.1 */
@@ -122,19 +123,7 @@ static void relay(struct worker *worker, struct stream *stream, const struct pac
         stream->counts.dropped_unconnected++;
         return;
     }
-    if (current->relayed_as < 0) {
-        stream->counts.dropped_payload++;
-        return;
-    }
-    send_packet(worker, to,
-                &(struct outgoing){.payload = packet->payload,
-                                   .length = packet->length,
-                                   .feed = stream->rx.feed,
-                                   .timestamp = packet->timestamp,
-                                   .rate = current->format.clock,
-                                   .sequence = packet->sequence,
-                                   .type = (uint8_t)current->relayed_as,
-                                   .marker = packet->marker});
+    current->way.path->carry(worker, stream, packet);
 }
 
 /* False when the payload type was not negotiated. */
@@ -144,7 +133,7 @@ static bool look_up(struct stream *stream, uint8_t type) {
         return false;
     const struct negotiated *codec = &stream->codecs[index];
     stream->current =
-        (struct current){.format = codec->codec.format, .relayed_as = codec->relayed_as, .type = type};
+        (struct current){.format = codec->codec.format, .way = codec->way, .type = type};
     return true;
 }
 

@@ -157,6 +157,7 @@ static void read_report_blocks(struct stream *stream, const uint8_t *at, size_t 
         if (get_32(at) != stream->tx.ssrc)
             continue;
         uint32_t lost = get_32(at + 4) & 0xffffff, last_sr = get_32(at + 16);
+        stream->report.loss = (int)(at[4] * 100u / 256);
         stream->counts.remote_lost = lost & 0x800000 ? (int64_t)lost - 0x1000000 : lost;
         if (stream->tx.rate != 0)
             stream->counts.remote_jitter = get_32(at + 12) * 1000.0 / stream->tx.rate;

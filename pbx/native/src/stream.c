@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -12,9 +11,11 @@
 #include "digits.h"
 #include "engine_private.h"
 #include "packet.h"
+#include "path.h"
 #include "player.h"
 #include "random.h"
 #include "recorder.h"
+#include "transcoder.h"
 
 /* Pairs to try when another program holds ports of our range. */
 #define BIND_ATTEMPTS 64
@@ -31,6 +32,7 @@ static void tell_closed(struct worker *worker, uint64_t id, const struct engine_
 void stream_counts(const struct stream *stream, struct engine_counts *counts) {
     *counts = stream->counts;
     counts->lost = source_lost(stream);
+    transcoder_count(stream, counts);
     if (stream->rx.rate != 0)
         counts->jitter = stream->rx.jitter / 16.0 * 1000.0 / stream->rx.rate;
     address_text(&stream->source, counts->source, sizeof counts->source);
@@ -177,28 +179,14 @@ void stream_update(struct stream *stream) {
     stream->sendable = stream->can_send && !playing && stream->dialer == NULL;
 }
 
-/* The payload type under which each codec of one side is known on the other. */
-static void map_payload_types(struct stream *from) {
-    from->current.type = 255;
-    for (int i = 0; i < from->codec_count; i++) {
-        const struct codec_offer *codec = &from->codecs[i].codec;
-        from->codecs[i].relayed_as = -1;
-        for (int j = 0; from->relay != NULL && j < from->relay->codec_count; j++) {
-            const struct codec_offer *other = &from->relay->codecs[j].codec;
-            if (codec->format.clock == other->format.clock && codec->format.channels == other->format.channels &&
-                strcasecmp(codec->name, other->name) == 0) {
-                from->codecs[i].relayed_as = (int16_t)other->payload_type;
-                break;
-            }
-        }
-    }
-}
-
 void stream_disconnect(struct stream *stream) {
     struct stream *other = stream->relay;
     stream->relay = NULL;
-    if (other != NULL && other != stream)
+    if (other != NULL && other != stream) {
         other->relay = NULL;
+        path_choose(other);
+    }
+    path_choose(stream);
 }
 
 void stream_connect(struct stream *left, struct stream *right) {
@@ -206,8 +194,8 @@ void stream_connect(struct stream *left, struct stream *right) {
     stream_disconnect(right);
     left->relay = right;
     right->relay = left;
-    map_payload_types(left);
-    map_payload_types(right);
+    path_choose(left);
+    path_choose(right);
 }
 
 void stream_mute(struct stream *stream, bool receive, bool send) {
@@ -237,6 +225,7 @@ void stream_set_remote(struct stream *stream, const struct remote *remote) {
     source_set_remote(stream, remote);
     stream->remote_known = true;
     stream->opaque = remote->opaque;
+    stream->negotiation++;
     stream->send = remote->send;
     stream->packet_time = remote->packet_time;
     stream->codec_count = remote->codec_count;
@@ -245,9 +234,9 @@ void stream_set_remote(struct stream *stream, const struct remote *remote) {
         stream->codecs[i].codec = remote->codecs[i];
         stream->by_type[remote->codecs[i].payload_type] = (int8_t)i;
     }
-    map_payload_types(stream);
+    path_choose(stream);
     if (stream->relay != NULL)
-        map_payload_types(stream->relay);
+        path_choose(stream->relay);
     stream_update(stream);
     player_renegotiate(stream);
 

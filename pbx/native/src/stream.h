@@ -14,8 +14,10 @@
 struct worker;
 struct candidate;
 struct dialer;
+struct media_path;
 struct player;
 struct tap;
+struct transcoder;
 
 struct endpoint { /* what epoll hands back */
     struct stream *stream;
@@ -23,14 +25,20 @@ struct endpoint { /* what epoll hands back */
     bool rtcp;
 };
 
+struct way { /* how packets of a payload type get to the stream that this one is connected to; see path.h */
+    const struct media_path *path;
+    const uint8_t *translation;  /* octet by octet; NULL: as they are */
+    uint8_t type;                /* payload type on the other side */
+};
+
 struct negotiated { /* a payload type of this stream */
     struct codec_offer codec;
-    int16_t relayed_as; /* payload type of the same codec on the stream that this one is connected to; -1: it has none */
+    struct way way;
 };
 
 struct current { /* the payload type that came last, at hand */
     struct codec_format format;
-    int16_t relayed_as;
+    struct way way;
     uint8_t type;                /* 255: look it up */
 };
 
@@ -69,6 +77,7 @@ struct report { /* RTCP with the peer */
     uint32_t last_sr;            /* middle 32 bits of the NTP time of the peer's last sender report */
     uint64_t last_sr_at;
     uint32_t packets_prior;      /* sent before the last report of ours */
+    int loss;                    /* percent of what is sent that the peer missed lately */
     char cname[17];
 };
 
@@ -112,10 +121,13 @@ struct stream {
     struct report report;
     struct player *player;       /* NULL: none */
     struct dialer *dialer;       /* NULL: no digits to send */
+    struct transcoder *transcoder; /* of what is received; NULL: none runs */
+    uint64_t keyed_until;        /* the other side's key is relayed to the peer: nothing else may be sent before */
     struct key key;
     struct timer watch;          /* no media */
     uint64_t watch_from;
     int packet_time, no_media_timeout, codec_count;
+    unsigned negotiation;        /* counts what SetRemote said */
 };
 
 /* Answered by an event, whatever comes. */
