@@ -7,7 +7,7 @@ BENCH_VENV := .venv-bench
 NATIVE := $(wildcard pbx/native/include/*.h pbx/native/src/*.c pbx/native/src/*.h pbx/native/build.py)
 
 # What the build needs, what a spoken greeting needs, and what the tests call against.
-BUILD_PACKAGES := gcc pkg-config libc6-dev libopus-dev libspandsp-dev libspeexdsp-dev
+BUILD_PACKAGES := gcc pkg-config libc6-dev libopus-dev libspandsp-dev libspeexdsp-dev libbcg729-dev
 SOUND_PACKAGES := asterisk-core-sounds-en-wav
 BENCH_PACKAGES := rtpengine-daemon sip-tester
 TEST_PACKAGES := sip-tester baresip-core linphone-cli iproute2 nftables conntrack clang tshark postgresql

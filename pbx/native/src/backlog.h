@@ -15,6 +15,7 @@ struct waiting { /* a packet, followed by its payload */
     struct codec_format format;
     uint32_t duration;           /* samples, as the payload says */
     uint16_t sequence, length;
+    uint16_t signs;              /* packets between the one before and this that were no sound */
     uint8_t payload[];
 };
 

@@ -48,7 +48,7 @@ struct listener {
     int64_t made_up;             /* samples made since the last packet, in place of what is missing or silent */
     int64_t duration;            /* of the packets that come */
     int64_t step;                /* see align */
-    unsigned signs;              /* packets since `played` that were no sound */
+    uint16_t signs;              /* packets since the newest one of sound that were none */
     bool joined;                 /* `played` is of this line */
     unsigned calm;
     struct listener_counts counts;
@@ -160,6 +160,7 @@ static void keep(struct listener *l, const struct packet *packet, const struct c
                              .format = *format,
                              .duration = (uint32_t)duration,
                              .sequence = packet->sequence,
+                             .signs = l->signs,
                              .length = (uint16_t)packet->length};
     memcpy(copy->payload, packet->payload, packet->length);
     drop_overdue(l, position);
@@ -193,13 +194,14 @@ void listener_put(struct listener *l, const struct packet *packet, const struct 
             l->counts.late++;
         return;
     }
-    if (is_newer(l, packet->sequence)) {
-        l->newest = packet->sequence;
-        l->paused = format->kind == CODEC_OPUS && packet->length <= 2; /* RFC 7587 3.1.3: silence */
-    }
     if (position + duration > l->line.end)
         l->line.end = position + duration;
     keep(l, packet, format, position, duration);
+    if (is_newer(l, packet->sequence)) {
+        l->newest = packet->sequence;
+        l->signs = 0;
+        l->paused = format->kind == CODEC_OPUS && packet->length <= 2; /* RFC 7587 3.1.3: silence */
+    }
     l->sequence_known = true;
 }
 
@@ -311,7 +313,6 @@ static enum heard play(struct listener *l, int64_t now) {
         skip = l->made_up < excess ? l->made_up : excess;
     l->played = packet->sequence;
     l->joined = true;
-    l->signs = 0;
     l->duration = packet->duration;
     l->position = begin + (int64_t)count;
     bool dark = packet->format.kind == CODEC_OPUS && packet->length <= 2;
@@ -337,7 +338,7 @@ static enum heard play(struct listener *l, int64_t now) {
 
 /* Packets that are missing before this one. */
 static unsigned missing_before(const struct listener *l, const struct waiting *next) {
-    int missing = (int16_t)(next->sequence - l->played) - 1 - (int)l->signs;
+    int missing = (int16_t)(next->sequence - l->played) - 1 - (int)next->signs;
     return !l->joined || missing < 0 ? 0 : (unsigned)missing;
 }
 
@@ -434,10 +435,10 @@ enum heard listener_take(struct listener *l, int16_t *samples, size_t count, uin
             enum heard part = make(l, count - l->ready, time);
             heard = part > heard ? part : heard;
         }
-        if (l->playing && round == 0)
+        if (l->playing && l->made_up == 0 && round == 0)
             shorten(l, count, time);
     }
-    if (l->playing) {
+    if (l->playing && l->made_up == 0) {
         int64_t delay = delay_of(l, l->position, time);
         l->counts.delay = delay < 0 ? 0 : (uint32_t)delay;
     }
