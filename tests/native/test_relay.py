@@ -123,13 +123,13 @@ def test_payload_numbers_are_mapped(desk: Desk) -> None:
     from pbx.media.commands import Codec
 
     left = desk.phone("a", (ALAW, Codec(96, "telephone-event", 8000)))
-    right = desk.phone("b", (Codec(100, "pcma", 8000), EVENT, ULAW))
+    right = desk.phone("b", (Codec(100, "pcma", 8000), EVENT, Codec(3, "GSM", 8000)))
     desk.submit(Connect("a", "b"))
     desk.counts("a")
     left.send(PAYLOAD, 8)
     left.send(b"\x01\x0a\x00\xa0", 96)
     right.send(PAYLOAD, 100)
-    right.send(PAYLOAD, 0)
+    right.send(PAYLOAD, 3)
     assert [right.hear().payload_type, right.hear().payload_type] == [100, 101]
     assert left.hear().payload_type == 8
     assert not left.hear_all()
