@@ -442,9 +442,9 @@ def test_a_full_disk_ends_the_recording_and_not_the_call(desk: Desk, tmp_path: P
 
 
 def test_a_codec_that_cannot_be_decoded_is_told(desk: Desk, tmp_path: Path) -> None:
-    left, _ = couple(desk, (Codec(18, "G729", 8000),))
+    left, _ = couple(desk, (Codec(3, "GSM", 8000),))
     record(desk, Record("r", "a", "b", str(tmp_path / "r.wav")))
-    left.send(bytes(20), 18)
+    left.send(bytes(33), 3)
     assert "decode" in desk.wait(RecordingFailed).reason
 
 
