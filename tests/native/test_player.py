@@ -300,7 +300,7 @@ def test_what_is_no_file(desk: Desk, tmp_path: Path) -> None:
 
 
 def test_a_peer_without_a_codec_to_play_in(desk: Desk, tmp_path: Path) -> None:
-    desk.phone("a", (Codec(18, "G729", 8000), EVENT))
+    desk.phone("a", (Codec(3, "GSM", 8000), EVENT))
     desk.submit(Play("a", "p", str(write_wav(tmp_path / "t.wav", [tone(1000, 0.2)]))))
     assert "no codec" in desk.wait(PlayEnded).failure
 
