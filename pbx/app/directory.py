@@ -18,6 +18,7 @@ from pbx.dialplan.steps import Target
 from pbx.errors import ParseError
 from pbx.media.policy import is_numeric
 from pbx.registrar.location import Location
+from pbx.security.sources import contains
 from pbx.sip.digest import Credential
 from pbx.sip.ext.identity import asserted_identities, is_anonymous
 from pbx.sip.headers import NameAddress
@@ -92,6 +93,12 @@ class Directory:
         if number is None:
             return None
         return Credential(username, password=self._settings.extensions[number].password.reveal())
+
+    def permits(self, username: str, host: str) -> bool:
+        """Return whether the phones of a user may be at an address."""
+        number = self._numbers.get(username)
+        allowed = self._settings.extensions[number].allow_from if number is not None else None
+        return allowed is None or contains(allowed, host)
 
     def trunk_credential(self, source: str, realm: str) -> Credential | None:
         """Return what answers a trunk's challenges of a realm; None if it has none for it."""

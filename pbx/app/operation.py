@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pbx
+from pbx.app.banning import Banning
 from pbx.call.commands import Party
 from pbx.call.summary import PASSED_OVER, Summary
 from pbx.dialplan.steps import Target
@@ -21,7 +22,7 @@ from pbx.ops.health import Check, Condition, Health, Phase
 from pbx.ops.heartbeat import Heartbeat
 from pbx.ops.metrics import Metrics
 from pbx.ops.systemd import Notifier
-from pbx.ops.watches import MessageCounter, watch_calls, watch_registrar, watch_sip, watch_store
+from pbx.ops.watches import MessageCounter, watch_bans, watch_calls, watch_registrar, watch_sip, watch_store
 from pbx.store.store import Store
 from pbx.store.writer import WriterState
 from pbx.trunks.account import Status as RegistrationStatus
@@ -115,6 +116,7 @@ class Operation:
             lambda: {change.value: count for change, count in server.registrar.changes.items()},
             server.authenticator.counts,
         )
+        watch_bans(metrics, server.guard.bans, lambda: {"refused": server.guard.connections_refused})
         messages = MessageCounter()
         server.trace.subscribe(messages)
         watch_sip(metrics, messages, server.counters, lambda: server.layer.counters, self._dropped)
@@ -153,8 +155,7 @@ class Operation:
     def _dropped(self) -> dict[str, float]:
         guard, counters, layer = self._server.guard, self._server.counters, self._server.layer.counters
         return {
-            "banned": guard.dropped_banned,
-            "rate": guard.dropped_rate,
+            **guard.dropped,
             "malformed": layer["malformed_dropped"],
             "no-sip": counters["udp_oddities"],
             "unframeable": counters["stream_framing"],
@@ -251,6 +252,7 @@ class Operation:
             registrations=self._registrations,
             trunks=self._trunks,
             originate=self._originate,
+            bans=Banning(server.guard),
             report=self.health.report,
             store=server.store.status,
             metrics=self.metrics.exposition,

@@ -43,6 +43,7 @@ from pbx.net.trace import Trace
 from pbx.registrar.authentication import Authenticator
 from pbx.registrar.location import BindingChange, Location
 from pbx.registrar.service import RegistrarService
+from pbx.security.bans import BanList
 from pbx.security.edge import EdgeGuard
 from pbx.sip.digest import DigestServer
 from pbx.sip.layer import TransactionLayer
@@ -130,11 +131,14 @@ class Server:
             limits=translate.stream_limits(settings),
             book=book,
             options=translate.socket_options(settings),
+            refuses=lambda host: self.guard.refuses(host),
         )
         self.network = network
         self._undo.append(network.stop)
         self.layer = TransactionLayer(self.ids, replace(translate.layer_settings(settings), exempt=self._known))
-        self.guard: EdgeGuard[Flow] = EdgeGuard(self._known)
+        limits = translate.edge_limits(settings)
+        self.bans = BanList(limits.bans, time, self.store.bans)
+        self.guard: EdgeGuard[Flow] = EdgeGuard(self._known, limits, self.bans)
         names = settings.sip.resolver
         self.driver = Driver(
             clock,
@@ -165,7 +169,12 @@ class Server:
             algorithms=settings.sip.digest.algorithms,
         )
         self.authenticator = Authenticator(
-            self.driver, digest, lambda name: self.directory.credential(name), self.guard, self.ids
+            self.driver,
+            digest,
+            lambda name: self.directory.credential(name),
+            self.guard,
+            self.ids,
+            permits=lambda name, host: self.directory.permits(name, host),
         )
         self.registrar = RegistrarService(
             self.driver,
@@ -273,6 +282,7 @@ class Server:
         """Begin to serve."""
         self.store.start()
         restored = self.location.restore(self.store.bindings.load())
+        banned = self.bans.restore(self.store.bans.load())
         self._loop.add_reader(self.engine.fileno(), self._engine_ready)
         self._undo.append(lambda: self._loop.remove_reader(self.engine.fileno()))
         self.driver.start(self.reception)
@@ -287,10 +297,11 @@ class Server:
                 wanted=self.settings.sip.receive_buffer,
                 remedy="bursts may be lost; raise net.core.rmem_max and net.core.wmem_max, or grant CAP_NET_ADMIN",
             )
-        if restored or self.store.interrupted or self.recovered:
+        if restored or banned or self.store.interrupted or self.recovered:
             _log.info(
                 "restored",
                 bindings=restored,
+                bans=banned,
                 calls_interrupted=len(self.store.interrupted),
                 recordings_recovered=len(self.recovered),
             )
@@ -314,6 +325,8 @@ class Server:
     def apply(self, loaded: Loaded) -> None:
         """Put what was loaded in force; running calls do not notice."""
         settings = loaded.configured.settings
+        if (settings.security, settings.sip.listen) != (self.settings.security, self.settings.sip.listen):
+            self.guard.reconfigure(translate.edge_limits(settings))
         self.settings, self.dialplan = settings, loaded.configured.dialplan
         if isinstance(loaded.tls, Tls):
             self.network.use_tls(loaded.tls)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from pbx.call.leg import LegSettings
 from pbx.call.ports import CallSettings
-from pbx.config.schema import Settings, Trunk
+from pbx.config.schema import AddressFailures, Settings, Trunk, UserFailures
 from pbx.media.policy import LatchPolicy, MediaSettings, RtcpMux
 from pbx.net.addresses import LocalNetworks
 from pbx.net.certificates import ensure_certificate
@@ -17,6 +17,10 @@ from pbx.net.transport import Listener, SocketOptions, is_wildcard
 from pbx.registrar.rules import Limits as RegistrarLimits
 from pbx.registrar.service import RegistrarSettings
 from pbx.sdp.relayed import IMAGE
+from pbx.security.bans import BanLimits
+from pbx.security.edge import EdgeLimits, NetworkRule
+from pbx.security.failures import FailureLimits
+from pbx.security.scanners import Scanners
 from pbx.sip.machine import LayerSettings
 from pbx.sip.stack import Destination
 from pbx.sip.timers import TimerSettings
@@ -28,6 +32,7 @@ __all__ = [
     "accounts",
     "call_settings",
     "domain_towards",
+    "edge_limits",
     "layer_settings",
     "leg_settings",
     "listeners",
@@ -38,6 +43,41 @@ __all__ = [
     "stream_limits",
     "tls",
 ]
+
+
+def edge_limits(settings: Settings) -> EdgeLimits:
+    """Return what strangers may do."""
+    security = settings.security
+    return EdgeLimits(
+        rate=security.rate,
+        burst=max(security.burst, security.rate),
+        hosts=_failure_limits(security.address),
+        users=_failure_limits(security.user),
+        bans=BanLimits(security.ban, max(security.ban, security.longest_ban), security.longest_ban),
+        names=security.names,
+        numbers=security.numbers,
+        scanners=Scanners(security.scanner_agents) if security.scanners == "drop" else None,
+        networks=tuple(
+            NetworkRule(network, rule.rate, rule.burst, rule.ban)
+            for rule in security.networks
+            for network in rule.networks
+        ),
+        blocked=security.block,
+        listeners={
+            (one.uri.transport, one.uri.port): one.allow_from
+            for one in settings.sip.listen
+            if one.allow_from is not None
+        },
+    )
+
+
+def _failure_limits(failures: AddressFailures | UserFailures) -> FailureLimits:
+    return FailureLimits(
+        free=failures.free,
+        ban_after=failures.ban_after,
+        forgive_every=failures.forgive_every,
+        longest_delay=failures.longest_delay,
+    )
 
 
 def layer_settings(settings: Settings) -> LayerSettings:

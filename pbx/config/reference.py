@@ -101,7 +101,12 @@ def _note(where: str) -> str:
 
 
 def _place_of(where: str, name: str) -> str:
-    return {"trunks": "trunks.NAME", "extensions": "extensions.NUMBER", "listen": f"{where}[…]"}.get(name, where)
+    return {
+        "trunks": "trunks.NAME",
+        "extensions": "extensions.NUMBER",
+        "listen": f"{where}[…]",
+        "networks": f"{where}[…]",
+    }.get(name, where)
 
 
 def _documents(section: type[Section]) -> dict[str, str]:

@@ -21,6 +21,7 @@ from pbx.config.kinds import (
     Identity,
     ListenUri,
     Named,
+    Networks,
     PortRange,
     Positive,
     SecretText,
@@ -28,10 +29,12 @@ from pbx.config.kinds import (
 )
 from pbx.config.media_section import Media, Rtcp
 from pbx.config.secret import Secret
+from pbx.config.security_section import AddressFailures, NetworkRule, Security, UserFailures
 from pbx.config.sip_section import Digest, Listener, Resolver, SessionTimer, Sip, Tcp, Trace
 from pbx.config.trunk_section import Health, Trunk
 
 __all__ = [
+    "AddressFailures",
     "Digest",
     "Extension",
     "Health",
@@ -43,11 +46,13 @@ __all__ = [
     "Listener",
     "Log",
     "Media",
+    "NetworkRule",
     "PortRange",
     "Registrar",
     "Resolver",
     "Rtcp",
     "Secret",
+    "Security",
     "SessionTimer",
     "Settings",
     "Sip",
@@ -55,6 +60,7 @@ __all__ = [
     "Tcp",
     "Trace",
     "Trunk",
+    "UserFailures",
 ]
 
 
@@ -93,6 +99,8 @@ class Http(Section):
     """The certificate (PEM, with its chain) for HTTPS; plain HTTP if left out."""
     key: FilePath | None = None
     """The key of that certificate (PEM)."""
+    allow_from: Networks | None = None
+    """Networks that may use it; any that gets here if left out."""
 
 
 class Extension(Section):
@@ -112,6 +120,8 @@ class Extension(Section):
     """Calls that it may have at once; `null` for no limit."""
     codecs: CodecNames | None = None
     """The codecs let through to and from it, best first; those of `media` if left out."""
+    allow_from: Networks | None = None
+    """Networks that its phones may be in; any if left out. From elsewhere the right password counts as a wrong one."""
     mailbox: str | None = None
     """Its mailbox; the one of its own number if left out."""
 
@@ -183,6 +193,7 @@ class Settings(Section):
     extensions: Named[ExtensionNumber, Extension] = Field(default_factory=dict, validate_default=True)
     """By number, as in `extension/NUMBER`."""
     registrar: Registrar = Registrar()
+    security: Security = Security()
     limits: Limits = Limits()
     log: Log = Log()
     dialplan: FilePath | None = None

@@ -56,6 +56,8 @@ class Listener(Section):
     """The certificate of a `tls://` listener (PEM, with its chain); overrides that of `sip`."""
     key: FilePath | None = None
     """The key of that certificate (PEM)."""
+    allow_from: Networks | None = None
+    """The only networks that are listened to here; any if left out. What else comes is dropped without an answer."""
 
 
 class SessionTimer(Section):

@@ -25,6 +25,7 @@ COUNTERS: dict[str, str] = {
     "stream_pings": "keep-alives answered",
     "stream_refused_total": "connections refused: too many in total",
     "stream_refused_source": "connections refused: too many from one address",
+    "stream_refused_banned": "connections refused: their address is banned or blocked",
     "stream_evicted_half_open": "connections closed early because too many others had said nothing yet",
     "stream_half_open": "connections closed because no message or TLS handshake was completed in time",
     "stream_stalled_message": "connections closed in the middle of a message that never ended",

@@ -57,7 +57,7 @@ _NO_MESSAGE = Dropped("malformed_dropped")
 class Gate(Protocol):
     """Who decides what is read at all (`pbx.security.edge.EdgeGuard`)."""
 
-    def admits(self, way: Flow, host: str, now: float) -> bool:
+    def admits(self, way: Flow, host: str, now: float, data: bytes) -> bool:
         """Return whether a message from `host` over `way` is to be read."""
 
     def offended(self, host: str, now: float) -> None:
@@ -217,7 +217,7 @@ class Driver:
     def _receive(self, data: bytes, flow: Flow) -> None:
         now = self.now()
         gate = self._gate
-        if gate is not None and not gate.admits(flow, flow.remote[0], now):
+        if gate is not None and not gate.admits(flow, flow.remote[0], now, data):
             self.counters["refused"] += 1
             return
         if self.trace is not None:

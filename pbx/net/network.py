@@ -52,9 +52,12 @@ class RealNetwork:
         limits: StreamLimits | None = None,
         book: AddressBook | None = None,
         options: SocketOptions | None = None,
+        refuses: Callable[[str], bool] = lambda _: False,
     ) -> None:
+        """Accept no connection from a host that `refuses` says."""
         self._reactor = reactor
         self._counters = counters
+        self._refuses = refuses
         self._book = book or AddressBook(clock.seconds)
         self._options = options or SocketOptions()
         self._udp: list[UdpTransport] = []
@@ -77,6 +80,7 @@ class RealNetwork:
     def _add_stream(self, transport: str, tls: Tls | None) -> None:
         stream = self._new_stream(tls=tls)
         stream.flow_gone = self._keep_alives.forget
+        stream.refuses = self._refuses
         stream.sink = self._sink
         self._streams[transport] = stream
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import socket
-from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, Protocol
 
 from pbx.errors import EnvironmentFault
@@ -14,6 +13,7 @@ from pbx.net.tls import fault_noted
 from pbx.net.transport import SocketOptions
 from pbx.net.udp import bind, mark
 from pbx.net.wheel import Wheel
+from pbx.security.sources import source_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,6 +84,8 @@ class StreamTransport:
         self.seconds = clock.seconds
         self.sink: Sink | None = None
         self.flow_gone: Callable[[Flow], None] = lambda _: None
+        self.refuses: Callable[[str], bool] = lambda _: False
+        """Whether nothing is to be accepted from a host; asked before a TLS handshake."""
         self._reactor = reactor
         self._tls = tls
         self._ports: list[tuple[Listener, ListeningPort, Address]] = []
@@ -272,6 +274,9 @@ class StreamTransport:
 
     def admit(self, host: str) -> StreamConnection | None:
         """Return what is to carry a connection from `host`, None if it is refused."""
+        if self.refuses(host):
+            self.counters["stream_refused_banned"] += 1
+            return None
         limits, source = self.limits, source_of(host)
         if self.sink is None or len(self._everyone) - len(self._own) >= limits.total:
             self.counters["stream_refused_total"] += 1
@@ -311,13 +316,6 @@ class StreamTransport:
         source = self._half_open.pop(connection, None)
         if source is not None:
             _less(self._half_open_sources, source)
-
-
-def source_of(host: str) -> str:
-    """Return what counts as one source: an IPv4 address, or the /64 that an IPv6 address is in."""
-    if ":" not in host:
-        return host
-    return IPv6Address(host.partition("%")[0]).packed[:8].hex()
 
 
 def _less(counts: dict[str, int], source: str) -> None:

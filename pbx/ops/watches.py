@@ -12,6 +12,7 @@ __all__ = [
     "MessageCounter",
     "Registrations",
     "SeenMessage",
+    "watch_bans",
     "watch_calls",
     "watch_registrar",
     "watch_sip",
@@ -103,6 +104,24 @@ def watch_store(metrics: Metrics, status: Callable[[], WriterStatus]) -> None:
 
 def _octets(status: Callable[[], WriterStatus]) -> Callable[[], float]:
     return lambda: status().spooled_octets
+
+
+class Bans(Protocol):
+    """What is read of the list of bans."""
+
+    def __len__(self) -> int:
+        """Return how many sources are banned now."""
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Bans since the start, by reason."""
+
+
+def watch_bans(metrics: Metrics, bans: Bans, connections: Callable[[], Mapping[str, float]]) -> None:
+    """Publish who is banned, and why."""
+    metrics.gauge("tandem_bans", "Addresses banned now.", lambda: len(bans))
+    metrics.counter("tandem_bans_made", "Bans, by reason.", lambda: bans.counts, "reason")
+    metrics.counter("tandem_connections_barred", "Connections of banned or blocked addresses.", connections, "outcome")
 
 
 def watch_registrar(

@@ -28,7 +28,8 @@ _MOST_DELAYED = 500
 class Authenticator:
     """Finds out who sends a request, and answers it if that cannot be found out.
 
-    `lookup` gives the credential of a user name, None if there is none.
+    `lookup` gives the credential of a user name, None if there is none; `permits(user, host)` says whether a user may
+    be at an address.
     """
 
     def __init__(
@@ -38,7 +39,9 @@ class Authenticator:
         lookup: Callable[[str], Credential | None],
         guard: EdgeGuard[Flow],
         ids: Ids,
+        permits: Callable[[str, str], bool] = lambda user, host: True,
     ) -> None:
+        self._permits = permits
         self._stack = stack
         self._digest = digest
         self._lookup = lookup
@@ -64,11 +67,12 @@ class Authenticator:
         if user and self._guard.user_banned(transaction.flow, host, user, now):
             self.counts["banned"] += 1
             self._answer(transaction, make_response(request, 403, to_tag=self._ids.tag()))
-        elif verdict.ok:
+        elif verdict.ok and self._permits(user, host):
             self.counts["proven"] += 1
-            self._guard.succeeded(host, user)
+            self._guard.succeeded(host, user, *_asked(request))
             return user
-        elif verdict.outcome is Outcome.WRONG:
+        elif verdict.ok or verdict.outcome is Outcome.WRONG:
+            # The right password at a place where it is not allowed: whoever stole it is told that it is wrong.
             self._refuse(transaction, request, verdict, offered, now)
         elif verdict.outcome is Outcome.MALFORMED:
             self.counts["malformed"] += 1
@@ -87,6 +91,10 @@ class Authenticator:
         stale: bool = False,
     ) -> None:
         self.counts["stale" if stale else "challenged"] += 1
+        if not stale:
+            flow = transaction.flow
+            name, number = _asked(request)
+            self._guard.tried(flow, flow.remote[0], name, now, number)
         self._answer(transaction, self._unauthorized(request, now, algorithms, stale))
 
     def _unauthorized(self, request: Request, now: float, algorithms: Sequence[str], stale: bool = False) -> Response:
@@ -111,7 +119,7 @@ class Authenticator:
             source=host,
             method=request.method,
             user=verdict.username,
-            detail=verdict.detail,
+            detail=verdict.detail or "not allowed at this address",
             banned=penalty.banned,
         )
         if penalty.banned:
@@ -129,6 +137,14 @@ class Authenticator:
 
     def _answer(self, transaction: ServerTransaction, response: Response) -> None:
         self._stack.send_response(transaction, response)
+
+
+def _asked(request: Request) -> tuple[str, str]:
+    """Return in whose name a request is made, and the number that it calls, if it is a call."""
+    if request.method == "REGISTER":
+        return request.to.uri.user or "", ""
+    number = request.uri.user or "" if request.method == "INVITE" else ""
+    return request.from_.uri.user or "", number
 
 
 def _client(transaction: ServerTransaction, request: Request) -> Client:

@@ -38,7 +38,9 @@ __all__ = [
     "Key",
     "Row",
     "UtcTime",
+    "bans",
     "bindings",
+    "budgets",
     "call_records",
     "from_json",
     "heartbeats",
@@ -154,7 +156,31 @@ heartbeats = Table(
 )
 """When each node was last known to be alive; what an interrupted call is taken to have ended at."""
 
-TABLES: Mapping[str, Table] = {table.name: table for table in (call_records, bindings, heartbeats)}
+bans = Table(
+    "bans",
+    metadata,
+    Column("node", String(64), primary_key=True),
+    Column("source", String(64), primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("since", Float, nullable=False),
+    Column("until", Float, nullable=False),
+    Column("count", Integer, nullable=False),
+)
+"""One row a source that is or was banned. Times are seconds since the epoch."""
+
+budgets = Table(
+    "budgets",
+    metadata,
+    Column("node", String(64), primary_key=True),
+    Column("budget", String(64), primary_key=True),
+    Column("subject", String(128), primary_key=True),
+    Column("window", Float, nullable=False),
+    Column("calls", Integer, nullable=False),
+    Column("seconds", Float, nullable=False),
+)
+"""What a subject has spent of a budget in the hour or day that began at `window`, in seconds since the epoch."""
+
+TABLES: Mapping[str, Table] = {table.name: table for table in (call_records, bindings, heartbeats, bans, budgets)}
 
 _TIMES = {
     name: tuple(column.name for column in table.columns if isinstance(column.type, UtcTime))

@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from pbx.errors import EnvironmentFault
+from pbx.store.bans import BanTable, BudgetTable
 from pbx.store.bindings import BindingTable
 from pbx.store.call_records import CallRecord, CallRecords
 from pbx.store.database import default_url, migrate, open_engine
@@ -30,6 +31,8 @@ class Store:
     writer: Writer
     records: CallRecords
     bindings: BindingTable
+    bans: BanTable
+    budgets: BudgetTable
     interrupted: tuple[CallRecord, ...]
     """The calls that the last run did not live to end, closed at this start."""
 
@@ -67,7 +70,15 @@ class Store:
         except (SQLAlchemyError, OSError) as error:
             engine.dispose()
             raise EnvironmentFault(f"the database cannot be written: {str(error).splitlines()[0]}") from error
-        return cls(engine, writer, records, BindingTable(engine, writer, node), interrupted)
+        return cls(
+            engine,
+            writer,
+            records,
+            BindingTable(engine, writer, node),
+            BanTable(engine, writer, node),
+            BudgetTable(engine, writer, node),
+            interrupted,
+        )
 
     def start(self) -> None:
         """Start the writer's thread."""

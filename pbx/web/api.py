@@ -17,6 +17,7 @@ from pbx.web import views
 from pbx.web.page import page_router
 from pbx.web.ports import Ports
 from pbx.web.security import Guard, SecurityHeaders
+from pbx.web.security_api import security_router
 
 __all__ = ["make_api"]
 
@@ -36,7 +37,8 @@ def make_api(ports: Ports, guard: Guard, https: bool = False) -> FastAPI:
     )
     application.include_router(page_router())
     application.include_router(_open_router(ports, guard))
-    for router in (_server_router(ports), _calls_router(ports), _traces_router(ports), _records_router(ports)):
+    routers = (_server_router(ports), _calls_router(ports), _traces_router(ports), _records_router(ports))
+    for router in (*routers, security_router(ports)):
         application.include_router(router, prefix="/api/v1", dependencies=[Depends(guard.api)], responses=_REFUSED)
     return application
 

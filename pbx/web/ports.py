@@ -13,7 +13,16 @@ from pbx.ops.health import Report
 from pbx.store.call_records import CallFilter, CallPage, CallRecord
 from pbx.store.writer import WriterStatus
 
-__all__ = ["Calls", "Ports", "Records", "Registration", "TraceReader", "TrunkState"]
+__all__ = [
+    "BanState",
+    "Bans",
+    "Calls",
+    "Ports",
+    "Records",
+    "Registration",
+    "TraceReader",
+    "TrunkState",
+]
 
 
 class Calls(Protocol):
@@ -98,6 +107,30 @@ class TrunkState:
 
 
 @dataclass(frozen=True, slots=True)
+class BanState:
+    """One address that is banned. Times are seconds since the epoch."""
+
+    address: str
+    reason: str
+    since: float
+    until: float
+    count: int
+
+
+class Bans(Protocol):
+    """Who is kept out. An address is numeric."""
+
+    def all(self) -> list[BanState]:
+        """Return who is banned now."""
+
+    def ban(self, address: str, reason: str, seconds: float | None) -> BanState:
+        """Ban an address, with None for twice as long as the last time."""
+
+    def lift(self, address: str) -> bool:
+        """Lift a ban; False if there is none."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ports:
     """Everything that the web asks for. All but `records` is asked on the reactor's thread and answers at once."""
 
@@ -115,6 +148,7 @@ class Ports:
 
     LookupError, in words, if the extension is not there or no new call is taken.
     """
+    bans: Bans
     report: Callable[[], Report]
     store: Callable[[], WriterStatus]
     metrics: Callable[[], bytes]

@@ -28,6 +28,7 @@ from pbx.net.trace import Trace
 from pbx.ops.health import Phase
 from pbx.registrar.binding import Binding
 from pbx.registrar.location import Change, Location
+from pbx.security.bans import BanLimits, BanList
 from pbx.sip.stack import Flow
 from pbx.sip.uri import Uri
 from pbx.store.store import Store
@@ -109,9 +110,11 @@ def make_server(directory: Path, store: Store, http: Any) -> Any:
         layer=SimpleNamespace(counters={"malformed_dropped": 2}, clients=3, servers=4),
         context=SimpleNamespace(dialogs=["leg"]),
         leg_counters={"late-answer": 1},
-        guard=SimpleNamespace(dropped_banned=5, dropped_rate=6),
         lines=SimpleNamespace(registrations=[REGISTERED]),
         admission=SimpleNamespace(strangers=8),
+        guard=SimpleNamespace(
+            dropped={"banned": 5, "rate": 6}, connections_refused=0, bans=BanList(BanLimits(), lambda: 0.0)
+        ),
         directory=SimpleNamespace(
             lines=SimpleNamespace(of=lambda trunk: REGISTERED),
             trunks=trunks,

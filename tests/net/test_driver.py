@@ -531,7 +531,7 @@ def test_the_gate_drops_before_the_parser(wire: Wire) -> None:
     class Closed:
         offences = 0
 
-        def admits(self, way: Flow, host: str, now: float) -> bool:
+        def admits(self, way: Flow, host: str, now: float, data: bytes) -> bool:
             return host != ALICE
 
         def offended(self, host: str, now: float) -> None:

@@ -11,7 +11,6 @@ from pbx.errors import EnvironmentFault
 from pbx.net.connection import StreamLimits
 from pbx.net.counters import Counters
 from pbx.net.network import RealNetwork
-from pbx.net.tcp import source_of
 from pbx.net.transport import Address, Listener
 from pbx.sip.stack import Flow
 from tests.support.loopback import Heard, Waiting, World
@@ -29,9 +28,19 @@ class Bench:
         self.networks: list[RealNetwork] = []
         self.sockets: list[socket.socket] = []
 
-    def listen(self, host: str = "127.0.0.1", limits: StreamLimits | None = None) -> tuple[RealNetwork, Address]:
+    def listen(
+        self,
+        host: str = "127.0.0.1",
+        limits: StreamLimits | None = None,
+        refuses: Callable[[str], bool] = lambda _: False,
+    ) -> tuple[RealNetwork, Address]:
         network = RealNetwork(
-            self.world.reactor, self.world.clock, [Listener("tcp", host, 0)], self.counters, limits=limits
+            self.world.reactor,
+            self.world.clock,
+            [Listener("tcp", host, 0)],
+            self.counters,
+            limits=limits,
+            refuses=refuses,
         )
         self.networks.append(network)
         network.start(self.heard)
@@ -300,10 +309,11 @@ def test_connections_are_limited_in_total(bench: Bench) -> None:
     assert bench.counters["stream_refused_total"] == 1
 
 
-def test_one_ipv6_network_is_one_source() -> None:
-    assert source_of("2001:db8:1:2::1") == source_of("2001:db8:1:2:ffff::9")
-    assert source_of("2001:db8:1:2::1") != source_of("2001:db8:1:3::1")
-    assert source_of("192.0.2.1") == "192.0.2.1"
+def test_a_host_that_is_refused_gets_no_connection(bench: Bench) -> None:
+    _, address = bench.listen(refuses=lambda host: host == "127.0.0.1")
+    bench.closes(bench.phone(address))
+    assert bench.counters["stream_refused_banned"] == 1
+    assert bench.counters["stream_accepted"] == 0
 
 
 # Connections of our own

@@ -1,7 +1,12 @@
 from __future__ import annotations
 
-from pbx.security.edge import EdgeGuard, EdgeLimits
+from dataclasses import replace
+from ipaddress import ip_network
+
+from pbx.security.edge import EdgeGuard, EdgeLimits, NetworkRule
 from pbx.security.failures import FailureLimits
+from pbx.security.scanners import Scanners
+from pbx.sip.stack import Flow
 
 LIMITS = EdgeLimits(
     rate=10.0,
@@ -59,3 +64,94 @@ def test_garbage_bans_its_sender() -> None:
 def test_a_rate_of_nothing_is_no_limit() -> None:
     edge: EdgeGuard[tuple[str, int]] = EdgeGuard(lambda way: False, EdgeLimits(rate=0.0))
     assert all(edge.admits(STRANGER, "192.0.2.1", 0.0) for _ in range(5000))
+
+
+SCAN = b"OPTIONS sip:100@h SIP/2.0\r\nUser-Agent: friendly-scanner\r\n\r\n"
+
+
+def banning(**changes: object) -> EdgeGuard[tuple[str, int]]:
+    return EdgeGuard(lambda way: way == PHONE, replace(LIMITS, **changes))  # type: ignore[arg-type]
+
+
+def test_a_scanner_is_dropped_and_banned_and_a_phone_that_calls_itself_so_is_not() -> None:
+    edge = banning(scanners=Scanners())
+    assert edge.admits(PHONE, "192.0.2.1", 0.0, SCAN)
+    assert not edge.admits(STRANGER, "192.0.2.1", 0.0, SCAN)
+    assert not edge.admits(STRANGER, "192.0.2.1", 1.0, b"OPTIONS sip:h SIP/2.0\r\n\r\n")
+    assert edge.dropped == {"banned": 1, "rate": 0, "scanner": 1, "blocked": 0}
+    assert [ban.reason for ban in edge.bans] == ["scanner: friendly-scanner"]
+
+
+def test_who_tries_name_after_name_is_banned_and_an_office_is_not() -> None:
+    edge = banning(names=5, numbers=3)
+    for number in range(60):
+        edge.tried(STRANGER, "192.0.2.50", str(number), number * 0.5)
+        edge.succeeded("192.0.2.50", str(number), str(number))
+    assert edge.admits(STRANGER, "192.0.2.50", 40.0)
+    for number in range(60):
+        edge.tried(STRANGER, "192.0.2.51", str(number), number * 0.5)
+    assert not edge.admits(STRANGER, "192.0.2.51", 31.0)
+    for number in range(60):
+        edge.tried(STRANGER, "192.0.2.52", "101", number * 0.5, f"00{number}972")
+    assert not edge.admits(STRANGER, "192.0.2.52", 31.0)
+    for number in range(60):
+        edge.tried(PHONE, "192.0.2.1", str(number), number * 0.5)
+    assert edge.admits(STRANGER, "192.0.2.1", 31.0)
+
+
+def test_networks_have_limits_of_their_own() -> None:
+    edge = banning(
+        scanners=Scanners(),
+        networks=(
+            NetworkRule(ip_network("10.0.0.0/8"), rate=0.0),
+            NetworkRule(ip_network("10.1.0.0/16"), rate=1.0, burst=2.0, ban=False),
+        ),
+    )
+    passed = [sum(edge.admits(STRANGER, host, 0.0) for _ in range(50)) for host in ("10.0.0.1", "10.1.0.1", "9.9.9.9")]
+    assert passed == [50, 2, 20]
+    edge = banning(scanners=Scanners(), networks=(NetworkRule(ip_network("10.1.0.0/16"), ban=False),))
+    assert edge.admits(STRANGER, "10.1.0.1", 9.0, SCAN)
+    for _ in range(50):
+        penalty = edge.failed("10.1.0.1", "101", 10.0)
+    assert penalty.delay == 8.0
+    assert edge.admits(STRANGER, "10.1.0.1", 40.0)
+
+
+def test_the_addresses_of_one_ipv6_network_are_one_stranger() -> None:
+    edge = guard()
+    passed = sum(edge.admits(STRANGER, f"2001:db8::{number:x}", 0.0) for number in range(1, 100))
+    assert passed == 20
+
+
+def test_what_is_blocked_is_blocked_for_known_ones_too() -> None:
+    flow = Flow("udp", ("192.0.2.200", 5060), ("192.0.2.1", 5060))
+    other = Flow("udp", ("192.0.2.200", 5070), ("192.0.2.1", 5060))
+    edge: EdgeGuard[Flow] = EdgeGuard(
+        lambda way: True,
+        EdgeLimits(blocked=(ip_network("198.51.100.0/24"),), listeners={("udp", 5070): (ip_network("10.0.0.0/8"),)}),
+    )
+    assert edge.admits(flow, "192.0.2.1", 0.0)
+    assert not edge.admits(other, "192.0.2.1", 0.0)
+    assert edge.admits(other, "10.0.0.9", 0.0)
+    assert not edge.admits(flow, "198.51.100.7", 0.0)
+    assert edge.dropped["blocked"] == 2
+    assert edge.refuses("198.51.100.7")
+    assert not edge.refuses("192.0.2.1")
+
+
+def test_an_operator_bans_and_lifts() -> None:
+    edge = guard()
+    edge.ban("2001:db8::1", "operator", 60.0)
+    assert not edge.admits(STRANGER, "2001:db8::77", 1.0)
+    assert edge.refuses("2001:db8::2")
+    assert edge.lift("2001:db8::3")
+    assert not edge.lift("2001:db8::3")
+    assert edge.admits(STRANGER, "2001:db8::77", 2.0)
+
+
+def test_new_limits_leave_bans_as_they_are() -> None:
+    edge = guard()
+    edge.ban("192.0.2.9", "operator", 60.0)
+    edge.reconfigure(replace(LIMITS, rate=1.0, burst=1.0))
+    assert not edge.admits(STRANGER, "192.0.2.9", 1.0)
+    assert [edge.admits(STRANGER, "192.0.2.8", 1.0) for _ in range(2)] == [True, False]

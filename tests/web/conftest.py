@@ -20,7 +20,7 @@ from pbx.ops.metrics import Metrics
 from pbx.store.call_records import CallRecord, LegRecord, RecordingRecord
 from pbx.store.store import Store
 from pbx.web.api import make_api
-from pbx.web.ports import Ports, Registration, TrunkState
+from pbx.web.ports import BanState, Ports, Registration, TrunkState
 from pbx.web.security import Guard
 
 TOKEN = "the-api-token"
@@ -78,6 +78,21 @@ class FakeTrace:
         return b"\xd4\xc3\xb2\xa1" + ",".join(call_ids).encode() if list(call_ids) else b""
 
 
+class FakeBans:
+    def __init__(self) -> None:
+        self.held: dict[str, BanState] = {}
+
+    def all(self) -> list[BanState]:
+        return list(self.held.values())
+
+    def ban(self, address: str, reason: str, seconds: float | None) -> BanState:
+        self.held[address] = BanState(address, reason, 1000.0, 1000.0 + (seconds or 300.0), 1)
+        return self.held[address]
+
+    def lift(self, address: str) -> bool:
+        return self.held.pop(address, None) is not None
+
+
 class Site:
     """An application over small parts, and a way to ask it."""
 
@@ -92,6 +107,7 @@ class Site:
         self.recordings = directory / "recordings"
         self.recordings.mkdir()
         self.token = TOKEN
+        self.bans = FakeBans()
         self.ports = Ports(
             version="1.2.3",
             started=START,
@@ -117,6 +133,7 @@ class Site:
                 TrunkState("carrier", "sip:192.0.2.9", 1, 2, 3, 4, None, "down", 200.0, None, "no reply within 5 s")
             ],
             originate=self.originate,
+            bans=self.bans,
             report=self.health.report,
             store=self.store.status,
             metrics=self.metrics.exposition,

@@ -181,3 +181,15 @@ def test_metrics_are_prometheus_text(site: Any) -> None:
     assert response.headers["Content-Type"].startswith("text/plain; version=0.0.4")
     assert "tandem_calls" in {family.name for family in text_string_to_metric_families(response.text)}
     assert os.getpid() > 0
+
+
+def test_bans_are_listed_made_and_lifted(site: Any) -> None:
+    assert site.ask("GET", "/api/v1/bans", token=None).status_code == 401
+    made = site.ask("POST", "/api/v1/bans", json={"address": "2001:DB8::1", "seconds": 60, "reason": "noisy"})
+    assert (made.status_code, made.json()["address"]) == (201, "2001:db8::1")
+    assert [one["reason"] for one in site.ask("GET", "/api/v1/bans").json()["bans"]] == ["noisy"]
+    for wrong in ({"address": "example.com"}, {"address": "192.0.2.1", "seconds": 0}, {"address": "192.0.2.0/24"}):
+        assert site.ask("POST", "/api/v1/bans", json=wrong).status_code == 422
+    assert site.ask("DELETE", "/api/v1/bans/2001:db8::1").status_code == 204
+    assert site.ask("DELETE", "/api/v1/bans/2001:db8::1").status_code == 404
+    assert site.ask("DELETE", "/api/v1/bans/somebody").status_code == 400

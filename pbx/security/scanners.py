@@ -1,0 +1,123 @@
+"""Who looks for servers to break into: known by what its tools write, and by trying name after name."""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import Iterable
+
+__all__ = ["FROM_TRICKS", "SCANNERS", "Scanners", "Tries"]
+
+SCANNERS = (
+    "friendly-scanner",
+    "friendly-request",
+    "sipvicious",
+    "sipcli",
+    "sip-scan",
+    "sipscan",
+    "sipptk",
+    "pplsip",
+    "sundayddr",
+    "iwar",
+    "vaxsipuseragent",
+    "vaxasip",
+    "smap",
+    "svmap",
+    "siparmyknife",
+    "nmap",
+)
+"""Beginnings of what tools of attackers call themselves in User-Agent, in lower case."""
+
+FROM_TRICKS = (
+    r"\"?sipvicious",
+    r"[^\r\n]*'\s*(?:or|and)\s*['\"]?\w*['\"]?\s*=",
+    r"[^\r\n]*'\s*union\s+(?:all\s+)?select",
+    r"[^\r\n]*'\s*--",
+    r"[^\r\n]*(?:%27|%22)(?:%20|\+)*(?:or|and)(?:%20|\+|%27|%22)",
+    r"[^\r\n]*<script",
+    r"[^\r\n]*\$\{jndi:",
+)
+"""What From and To hold where somebody tries what a server's database or log makes of it (regular expressions)."""
+
+_LOOKED_AT = 4096
+"""Octets of a message that are looked at; a tool writes its name near the beginning."""
+
+
+class Scanners:
+    """Recognises tools by their messages, before anything is parsed."""
+
+    def __init__(self, more: Iterable[str] = ()) -> None:
+        """Know `more` beginnings of User-Agent besides `SCANNERS`."""
+        agents = [re.escape(agent.lower()) for agent in (*SCANNERS, *more)]
+        self._pattern = re.compile(
+            (
+                rf"\n(?:User-Agent[ \t]*:[ \t]*(?P<agent>{'|'.join(agents)})"
+                rf"|(?:From|To|f|t)[ \t]*:[ \t]*(?P<trick>{'|'.join(FROM_TRICKS)}))"
+            ).encode(),
+            re.IGNORECASE,
+        )
+
+    def name(self, data: bytes) -> str:
+        """Return what a message gives away: the tool's name, ``from-trick``; empty for an honest one."""
+        found = self._pattern.search(data, 0, _LOOKED_AT)
+        if found is None:
+            return ""
+        agent = found["agent"]
+        return agent.decode("ascii", "replace").lower() if agent is not None else "from-trick"
+
+
+class Tries:
+    """Counts the different words (names, numbers) that each source tries without proving that it may.
+
+    A phone is challenged first and proves itself right after, so a word counts once it is `grace` seconds old, or at
+    once where ten times as many as allowed are waiting. Pure; bounded by `most_sources` sources and those words.
+    """
+
+    def __init__(self, limit: int, grace: float = 4.0, forget: float = 600.0, most_sources: int = 5_000) -> None:
+        """Allow `limit` words each; 0 allows all. A word is forgotten after `forget` seconds."""
+        self._limit = limit
+        self._grace = grace
+        self._forget = forget
+        self._most_sources = most_sources
+        self._words: OrderedDict[str, OrderedDict[str, float]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._words)
+
+    def tried(self, source: str, word: str, now: float) -> bool:
+        """Take a try; return whether the source has tried too many by now."""
+        if not self._limit:
+            return False
+        words = self._words.get(source)
+        if words is None:
+            if len(self._words) >= self._most_sources:
+                self._words.popitem(last=False)
+            words = self._words[source] = OrderedDict()
+        else:
+            self._words.move_to_end(source)
+        while words and now - next(iter(words.values())) > self._forget:
+            words.popitem(last=False)
+        words.setdefault(word[:64], now)
+        if len(words) <= self._limit:
+            return False
+        if len(words) > 10 * self._limit:
+            return True
+        # They are in the order in which they were first tried.
+        old = 0
+        for since in words.values():
+            if now - since < self._grace:
+                break
+            old += 1
+        return old > self._limit
+
+    def proved(self, source: str, word: str) -> None:
+        """Forget a word that the source has shown to be its own."""
+        words = self._words.get(source)
+        if words is not None:
+            words.pop(word[:64], None)
+            if not words:
+                del self._words[source]
+
+    def forget(self, source: str) -> None:
+        """Forget a source."""
+        self._words.pop(source, None)
