@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 BENCH_VENV := .venv-bench
+TEST_WORKERS ?= 3
 NATIVE := $(wildcard pbx/native/include/*.h pbx/native/src/*.c pbx/native/src/*.h pbx/native/build.py)
 
 # What the build needs, what a spoken greeting needs, and what the tests call against.
@@ -46,8 +47,10 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Most tests wait more than they work: three at a time. Those that load the machine come after, one by one.
 test: setup test-packages lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadscope -m "not alone"
+	$(BIN)/python -m pytest -m alone
 
 # `make bench ARGS=--help` says what can be chosen; `ARGS=--write` puts the table into docs/performance.md.
 bench: setup $(BENCH_VENV)/.ready

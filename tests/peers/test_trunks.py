@@ -266,6 +266,7 @@ def test_the_loser_hears_why(call: Call, sipp: Make) -> None:
     assert sorted(outcomes(record)) == ["carrier answered", "second answered-elsewhere"]
 
 
+@pytest.mark.alone
 def test_load(tmp_path_factory: pytest.TempPathFactory, sipp: Make) -> None:
     """The configuration of DESIGN.md as it is written there, but for the ports: no call of the load fails."""
     # Away from the ports that SIPp is given; the server passes over those that somebody has.

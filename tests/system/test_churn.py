@@ -16,7 +16,7 @@ from tests.peers.support.server import Server, Site, serving
 from tests.peers.support.sipp import Sipp
 from tests.peers.support.waiting import until
 
-pytestmark = pytest.mark.peers
+pytestmark = [pytest.mark.peers, pytest.mark.alone]
 
 CALLS = int(os.environ.get("TANDEM_CHURN_CALLS", "1500"))
 RATE = int(os.environ.get("TANDEM_CHURN_RATE", "100"))

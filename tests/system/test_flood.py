@@ -15,7 +15,7 @@ from tests.peers.support.hearing import SILENCE, channels, length, spells
 from tests.peers.support.server import Server, Site, serving
 from tests.peers.support.sipp import Sipp
 
-pytestmark = pytest.mark.peers
+pytestmark = [pytest.mark.peers, pytest.mark.alone]
 
 RATE = int(os.environ.get("TANDEM_FLOOD_RATE", "3000"))
 """Datagrams a second. On two processors that six programs share it is the senders that set the limit."""

@@ -12,7 +12,18 @@ from pathlib import Path
 
 __all__ = ["block", "port", "taken"]
 
-_FIRST, _LAST = 10_000, 32_000
+
+
+def _share() -> tuple[int, int]:
+    """Return the range of this process: pytest-xdist's workers have a part each, so that no two are given the same."""
+    first, last = 10_000, 32_000
+    count = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    index = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    size = (last - first) // count // 2 * 2
+    return first + index * size, first + (index + 1) * size
+
+
+_FIRST, _LAST = _share()
 # Several test runs on one machine begin at different places. From there on, all are given before one is given again.
 _next = random.Random(os.getpid()).randrange(_FIRST, _LAST, 2)
 
