@@ -13,7 +13,6 @@ from pathlib import Path
 __all__ = ["block", "port", "taken"]
 
 
-
 def _share() -> tuple[int, int]:
     """Return the range of this process: pytest-xdist's workers have a part each, so that no two are given the same."""
     first, last = 10_000, 32_000
