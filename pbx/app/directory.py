@@ -16,7 +16,7 @@ from pbx.call.ports import Candidate
 from pbx.config.schema import Extension, Settings, Trunk
 from pbx.dialplan.steps import Target
 from pbx.errors import ParseError
-from pbx.media.policy import is_numeric
+from pbx.net.whereabouts import Whereabouts
 from pbx.registrar.location import Location
 from pbx.security.sources import contains
 from pbx.sip.digest import Credential
@@ -50,13 +50,16 @@ class Directory:
         local_towards: Callable[[str, str], str],
         lines: Lines,
         certificate_names: Callable[[Flow], tuple[str, ...]],
+        whereabouts: Whereabouts,
     ) -> None:
         """Ask `aor_of` where an extension's bindings are, `local_towards` (a transport, a numeric host) from which of
-        our addresses somebody is reached, `certificate_names` whom the verified certificate at the other end names."""
+        our addresses somebody is reached, `certificate_names` whom the verified certificate at the other end names,
+        `whereabouts` where a trunk's name leads."""
         self._location = location
         self._aor_of = aor_of
         self._local_towards = local_towards
         self._certificate_names = certificate_names
+        self._whereabouts = whereabouts
         self.health = health
         self.lines = lines
         self.occupancy = Occupancy(self._limit)
@@ -77,6 +80,9 @@ class Directory:
         self.health.product = self._settings.sip.user_agent
         self.health.replace(probes(self._settings))
         self.lines.replace(self._settings)
+        self._whereabouts.watch(
+            Uri.parse(trunk.outbound_proxy or trunk.address) for trunk in self._settings.trunks.values()
+        )
 
     # -- who somebody is
 
@@ -240,7 +246,7 @@ class Directory:
             return ()
         source = f"trunk/{target.name}"
         destination = self._registered_way(target.name, self.trunks.destination(target.name, target.number))
-        peer, local = self._way(Uri.parse(trunk.outbound_proxy) if trunk.outbound_proxy else destination.uri)
+        peer, local = self._way(Uri.parse(trunk.outbound_proxy or trunk.address))
         return (
             Candidate(
                 source,
@@ -255,12 +261,11 @@ class Directory:
         )
 
     def _way(self, hop: Uri) -> tuple[str, str]:
-        """Return the numeric address of a next hop, empty if it is a name, and our own towards it."""
-        # Where a name leads is not known before the call is made: most likely to the Internet.
-        numeric = is_numeric(hop.host)
+        """Return the numeric address of a next hop, empty while that is unknown, and our own towards it."""
+        # Where a name leads that DNS has not told yet: most likely to the Internet.
+        host = self._whereabouts.host(hop)
         transport = "tls" if hop.scheme == "sips" else (hop.params.get("transport") or "udp").lower()
-        local = self._local_towards(transport, hop.host if numeric else _ON_THE_INTERNET)
-        return hop.host if numeric else "", local
+        return host, self._local_towards(transport, host or _ON_THE_INTERNET)
 
     def _registered_way(self, name: str, destination: Destination) -> Destination:
         """Return how a trunk is reached that we are registered with."""

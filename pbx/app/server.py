@@ -40,6 +40,7 @@ from pbx.net.driver import Driver
 from pbx.net.network import NetworkReactor, RealNetwork
 from pbx.net.tls import Tls, TlsState
 from pbx.net.trace import Trace
+from pbx.net.whereabouts import Whereabouts
 from pbx.registrar.authentication import Authenticator
 from pbx.registrar.location import BindingChange, Location
 from pbx.registrar.service import RegistrarService
@@ -199,6 +200,8 @@ class Server:
         self._undo.append(self.lines.stop)
         self.driver.on_flow_closed(self.lines.flow_closed)
         self.driver.on_unreachable(self.lines.unreachable)
+        whereabouts = Whereabouts(self.driver.resolver, clock)
+        self._undo.append(whereabouts.stop)
         self.directory = Directory(
             settings,
             self.location,
@@ -207,6 +210,7 @@ class Server:
             network.local_towards,
             self.lines,
             self.driver.peer_names,
+            whereabouts,
         )
 
     def _build_calls(self) -> None:

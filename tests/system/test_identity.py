@@ -156,12 +156,11 @@ def test_who_proves_nothing_calls_nobody(server: Server, phone: Connect) -> None
     """Without the password there is neither a call nor a record of one, also for who says it is a registered phone."""
     bob = phone("102")
     assert bob.register().status == 200
-    before = len(server.records())
     stranger = phone("101", "")
     sent = stranger.start("INVITE", f"sip:102@127.0.0.1:{server.site.sip}", sdp())
     answer = stranger.final(sent)
     assert answer.status == 401
     stranger.acknowledge(sent, answer)
     assert bob.silent(0.3)
-    assert len(server.records()) == before
+    assert sent.call_id not in [leg["sip_call_id"] for record in server.records() for leg in record["legs"]]
     bob.register(expires=0)
