@@ -77,6 +77,8 @@ def open_engine(url: str) -> Engine:
 
 
 def _open_sqlite(url: URL) -> Engine:
+    # A URL of no use leaves no file behind: this one fails for a driver that there is not.
+    engine = create_engine(url, json_serializer=encode_json)
     if url.database and url.database != ":memory:":
         path = Path(url.database)
         try:
@@ -88,7 +90,6 @@ def _open_sqlite(url: URL) -> Engine:
                 f"the database {path} cannot be written: {error.strerror}; make the directory writable for this user, "
                 "or set storage.directory"
             ) from error
-    engine = create_engine(url, json_serializer=encode_json)
     event.listen(engine, "connect", _set_pragmas)
     return engine
 

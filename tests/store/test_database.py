@@ -61,9 +61,11 @@ def test_sqlite_is_private_and_lets_readers_read_while_it_writes(tmp_path: Path)
         ("sqlite+nothing:///x", "no usable database URL"),
     ],
 )
-def test_an_unusable_url_is_named(url: str, says: str) -> None:
+def test_an_unusable_url_is_named(url: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(EnvironmentFault, match=says):
         migrate(open_engine(url))
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_directory_that_cannot_be_written_is_said_plainly(tmp_path: Path) -> None:
