@@ -16,6 +16,8 @@ __all__ = [
     "Command",
     "Connect",
     "Disconnect",
+    "Join",
+    "Leave",
     "Mute",
     "Open",
     "PauseRecording",
@@ -24,6 +26,7 @@ __all__ = [
     "Record",
     "SendDigits",
     "SetRemote",
+    "SetRole",
     "StopPlaying",
     "StopRecording",
 ]
@@ -101,8 +104,52 @@ class Disconnect:
 
 
 @dataclass(frozen=True, slots=True)
+class Join:
+    """Take part in a mix: hear what its members say, without oneself, and be heard by them.
+
+    A mix is named by whoever joins first and ends with the last who leaves; members may be of different calls and speak
+    different codecs. Ends the stream's connection, and its part in another mix. ActiveSpeaker tells who has the floor.
+    """
+
+    stream: str
+    mix: str
+    rate: int = 16000
+    """Hz of the mix, 8000, 16000 or 48000: what the first one says."""
+    mute: bool = False
+    deaf: bool = False
+    hearers: tuple[str, ...] = ()
+    """See SetRole."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetRole:
+    """Say whom a member of a mix hears and who hears it.
+
+    Listening in is to be muted, a whisper has one hearer, to barge in is to be a member like any other.
+    """
+
+    stream: str
+    mute: bool = False
+    """Nobody hears it."""
+    deaf: bool = False
+    """It hears nobody."""
+    hearers: tuple[str, ...] = ()
+    """The streams that alone hear it, at most 8; empty: all do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """End a stream's part in its mix. It is connected to nobody then."""
+
+    stream: str
+
+
+@dataclass(frozen=True, slots=True)
 class Play:
-    """Play a sound file to a stream's peer, in place of what is relayed to it; answered by PlayEnded."""
+    """Play a sound file to a stream's peer, in place of what is relayed to it; answered by PlayEnded.
+
+    With the name of a mix as `stream`, all its members hear it, beside each other.
+    """
 
     stream: str
     play: str
@@ -121,6 +168,8 @@ class StopPlaying:
 @dataclass(frozen=True, slots=True)
 class Record:
     """Record what `left` and, if given, `right` receive into one file: a WAV, one channel a stream.
+
+    With the name of a mix as `left`, and no `right`: what all its members may hear.
 
     Answered by RecordingEnded or RecordingFailed. While it runs the file is `path` + ".part", playable at any moment.
     """
@@ -187,6 +236,9 @@ Command = (
     | SetRemote
     | Connect
     | Disconnect
+    | Join
+    | SetRole
+    | Leave
     | Play
     | StopPlaying
     | Record

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 from pbx.errors import EnvironmentFault, UsageError
 from pbx.media import commands as c
 from pbx.media import events as e
+from pbx.media.groups import Group, Mixes, subject_of
 from pbx.native._engine import ffi, lib
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class EngineCounters:
     """Packets missing in recordings because the disk was too slow."""
     recordings: int
     plays: int
+    mixes: int
 
 
 @dataclass(slots=True)
@@ -59,10 +61,11 @@ class _Named:
     """What a name stands for in the native engine."""
 
     number: int
-    group: int
+    group: Group
+    """That it belongs to; of a mix's plays and recordings, the mix's home."""
     name: str
     owner: str
-    """The group of a stream, the stream of a play, the path of a recording."""
+    """The group of a stream, the stream or mix of a play, the path of a recording."""
 
 
 def codec_names() -> tuple[str, ...]:
@@ -100,6 +103,7 @@ def _statistics(counts: _CData) -> e.StreamStatistics:
         buffer_delay=counts.buffer_delay,
         send_errors=counts.send_errors,
         payload_type=counts.payload_type,
+        level=counts.level,
         source=_text(counts.source),
     )
 
@@ -141,7 +145,10 @@ class Engine:
                 f"The media engine cannot start with ports {first_port}-{last_port}: {_text(fault)}."
             )
         self._numbers = count(1)
-        self._groups: dict[str, tuple[int, set[str]]] = {}
+        self._groups: dict[str, Group] = {}
+        self._moving: dict[int, Group] = {}
+        self._mixes = Mixes()
+        self._refused = 0
         self._streams: dict[str, _Named] = {}
         self._plays: dict[str, _Named] = {}
         self._recordings: dict[str, _Named] = {}
@@ -161,6 +168,9 @@ class Engine:
             c.StopRecording: self._stop_recording,
             c.SendDigits: self._send_digits,
             c.Mute: self._mute,
+            c.Join: self._join,
+            c.SetRole: self._set_role,
+            c.Leave: self._leave,
             c.Query: self._query,
             c.Close: self._close,
         }
@@ -172,6 +182,8 @@ class Engine:
             lib.ENGINE_RECORDING_ENDED: self._recording_ended,
             lib.ENGINE_RECORDING_FAILED: self._recording_failed,
             lib.ENGINE_NO_MEDIA: self._no_media,
+            lib.ENGINE_ACTIVE_SPEAKER: self._active_speaker,
+            lib.ENGINE_MOVED: self._moved,
             lib.ENGINE_STATISTICS: self._statistics,
             lib.ENGINE_CLOSED: self._stream_closed,
         }
@@ -184,6 +196,8 @@ class Engine:
         """Give a command. Raises UsageError for one that breaks the contract: a name used twice, a false address."""
         if self._closed:
             raise UsageError(f"{command} was submitted to a media engine that is closed")
+        if self._hold(command):
+            return
         result = self._submit[type(command)](command)
         if result == 0:
             return
@@ -205,11 +219,12 @@ class Engine:
             streams=counters.streams,
             ports_free=counters.ports_free,
             ports_draining=counters.ports_draining,
-            commands_refused=counters.commands_refused,
+            commands_refused=counters.commands_refused + self._refused,
             events_dropped=counters.events_dropped,
             recording_packets_dropped=counters.recording_packets_dropped,
             recordings=counters.recordings,
             plays=counters.plays,
+            mixes=counters.mixes,
         )
 
     def close(self) -> list[e.Event]:
@@ -233,7 +248,7 @@ class Engine:
     def _no_such_stream(self, name: str) -> int:
         return self._answer(e.Closed(name, e.StreamStatistics(), _NO_STREAM))
 
-    def _new(self, kind: dict[str, _Named], name: str, group: int, owner: str) -> _Named:
+    def _new(self, kind: dict[str, _Named], name: str, group: Group, owner: str) -> _Named:
         if name in kind:
             raise UsageError(f"the media engine was given the name {name!r} twice")
         named = _Named(next(self._numbers), group, name, owner)
@@ -250,11 +265,11 @@ class Engine:
 
     def _open(self, command: c.Open) -> int:
         if command.group not in self._groups:
-            self._groups[command.group] = (lib.engine_new_group(self._engine), set())
-        group, members = self._groups[command.group]
+            self._groups[command.group] = Group(command.group, lib.engine_new_group(self._engine))
+        group = self._groups[command.group]
         named = self._new(self._streams, command.stream, group, command.group)
-        members.add(command.stream)
-        result = lib.engine_open(self._engine, group, named.number, command.address.encode())
+        group.members.add(command.stream)
+        result = lib.engine_open(self._engine, group.number, named.number, command.address.encode())
         if result != 0:
             self._forget_stream(named.number)
         return result
@@ -262,9 +277,9 @@ class Engine:
     def _forget_stream(self, number: int) -> _Named | None:
         named = self._forget(self._streams, number)
         if named is not None:
-            members = self._groups[named.owner][1]
-            members.discard(named.name)
-            if not members:
+            self._mixes.leave(named.name)
+            named.group.members.discard(named.name)
+            if not named.group.members:
                 del self._groups[named.owner]
         return named
 
@@ -291,25 +306,90 @@ class Engine:
         remote.send, remote.receive = command.send, command.receive
         remote.packet_time, remote.no_media_timeout = command.packet_time, command.no_media_timeout
         remote.codec_count, remote.codecs = len(command.codecs), codecs
-        return lib.engine_set_remote(self._engine, stream.group, stream.number, remote)
+        return lib.engine_set_remote(self._engine, stream.group.number, stream.number, remote)
 
     def _connect(self, command: c.Connect) -> int:
         left, right = self._streams.get(command.left), self._streams.get(command.right)
         if left is None or right is None:
             return self._no_such_stream(command.left if left is None else command.right)
-        if left.group != right.group:
+        if left.group is not right.group:
             raise UsageError(f"{command} connects streams of two groups")
-        return lib.engine_connect(self._engine, left.group, left.number, right.number)
+        self._mixes.leave(command.left)
+        self._mixes.leave(command.right)
+        return lib.engine_connect(self._engine, left.group.number, left.number, right.number)
 
     def _on(self, name: str, carry_out: Callable[..., int], *arguments: object) -> int:
         """Give a command that is of one stream alone."""
         stream = self._streams.get(name)
         if stream is None:
             return self._no_such_stream(name)
-        return carry_out(self._engine, stream.group, stream.number, *arguments)
+        return carry_out(self._engine, stream.group.number, stream.number, *arguments)
 
     def _disconnect(self, command: c.Disconnect) -> int:
         return self._on(command.stream, lib.engine_disconnect)
+
+    def _hold(self, command: c.Command) -> bool:
+        """Keep a command of a group that is being moved for when it has arrived."""
+        if not self._moving:
+            return False
+        if isinstance(command, c.Open):
+            group = self._groups.get(command.group)
+        else:
+            name = subject_of(command)
+            named = self._streams.get(name) or self._recordings.get(name)
+            group = None if named is None else named.group
+        if group is None or group.held is None:
+            return False
+        group.held.append(command)
+        return True
+
+    def _role(self, command: c.Join | c.SetRole) -> tuple[_CData, _CData]:
+        """Return a role, and what it points to, which must live until the call returns."""
+        role = ffi.new("struct engine_role *")
+        hearers = [self._streams[name].number for name in command.hearers if name in self._streams]
+        # Names that are gone must not leave an empty list, which would mean everybody.
+        role.mute, role.deaf = command.mute or bool(command.hearers and not hearers), command.deaf
+        numbers = ffi.new("uint64_t[]", hearers or [0])
+        role.hearer_count, role.hearers = len(hearers), numbers
+        return role, numbers
+
+    def _join(self, command: c.Join) -> int:
+        stream = self._streams.get(command.stream)
+        if stream is None:
+            return self._no_such_stream(command.stream)
+        engine, group = self._engine, stream.group
+        mix = self._mixes.get(command.mix)
+        if mix is None:
+            mix = self._mixes.begin(command.mix, next(self._numbers), group)
+        elif lib.engine_thread(engine, group.number) != lib.engine_thread(engine, mix.home.number):
+            # All streams of the group go along, and so leave what mixes they are in.
+            for name in group.members:
+                self._mixes.leave(name)
+            group.held = [command]
+            self._moving[group.number] = group
+            return lib.engine_move(engine, group.number, mix.home.number)
+        self._mixes.enter(mix, command.stream)
+        role, _hearers = self._role(command)
+        return lib.engine_join(engine, group.number, stream.number, mix.number, command.rate, role)
+
+    def _moved(self, native: _CData) -> e.Event | None:
+        group = self._moving.pop(native.stream)
+        group.number = native.object
+        held, group.held = group.held or [], None
+        for command in held:
+            try:
+                self.submit(command)
+            except UsageError:  # whoever gave it cannot be told any more
+                self._refused += 1
+        return None
+
+    def _set_role(self, command: c.SetRole) -> int:
+        role, _hearers = self._role(command)
+        return self._on(command.stream, lib.engine_set_role, role)
+
+    def _leave(self, command: c.Leave) -> int:
+        self._mixes.leave(command.stream)
+        return self._on(command.stream, lib.engine_leave)
 
     def _mute(self, command: c.Mute) -> int:
         return self._on(command.stream, lib.engine_mute, command.receive, command.send)
@@ -324,30 +404,31 @@ class Engine:
         return self._on(command.stream, lib.engine_close)
 
     def _play(self, command: c.Play) -> int:
-        stream = self._streams.get(command.stream)
+        stream = self._streams.get(command.stream) or self._mix(command.stream)
         if stream is None:
             return self._answer(e.PlayEnded(command.stream, command.play, _NO_STREAM))
         play = self._new(self._plays, command.play, stream.group, command.stream)
         path = os.fsencode(command.path)
-        return lib.engine_play(self._engine, stream.group, stream.number, play.number, path, command.loop)
+        return lib.engine_play(self._engine, stream.group.number, stream.number, play.number, path, command.loop)
 
     def _stop_playing(self, command: c.StopPlaying) -> int:
-        stream, play = self._streams.get(command.stream), self._plays.get(command.play)
+        stream = self._streams.get(command.stream) or self._mix(command.stream)
+        play = self._plays.get(command.play)
         if stream is None or play is None:
             return 0
-        return lib.engine_stop_playing(self._engine, stream.group, stream.number, play.number)
+        return lib.engine_stop_playing(self._engine, stream.group.number, stream.number, play.number)
 
     def _record(self, command: c.Record) -> int:
-        left = self._streams.get(command.left)
+        left = self._streams.get(command.left) or self._mix(command.left)
         right = self._streams.get(command.right) if command.right else None
         if left is None or (command.right and right is None):
             return self._answer(e.RecordingFailed(command.recording, command.path, _NO_STREAM))
-        if right is not None and left.group != right.group:
+        if right is not None and left.group is not right.group:
             raise UsageError(f"{command} records streams of two groups")
         recording = self._new(self._recordings, command.recording, left.group, command.path)
         return lib.engine_record(
             self._engine,
-            left.group,
+            left.group.number,
             recording.number,
             left.number,
             0 if right is None else right.number,
@@ -359,13 +440,13 @@ class Engine:
         recording = self._recordings.get(command.recording)
         if recording is None:
             return 0
-        return lib.engine_pause_recording(self._engine, recording.group, recording.number, command.paused)
+        return lib.engine_pause_recording(self._engine, recording.group.number, recording.number, command.paused)
 
     def _stop_recording(self, command: c.StopRecording) -> int:
         recording = self._recordings.get(command.recording)
         if recording is None:
             return 0
-        return lib.engine_stop_recording(self._engine, recording.group, recording.number)
+        return lib.engine_stop_recording(self._engine, recording.group.number, recording.number)
 
     # Events.
 
@@ -421,6 +502,17 @@ class Engine:
 
     def _no_media(self, native: _CData) -> e.Event | None:
         return e.NoMedia(self._stream(native), native.milliseconds)
+
+    def _mix(self, name: str) -> _Named | None:
+        """Return a mix as what can be played to and recorded."""
+        mix = self._mixes.get(name)
+        return None if mix is None else _Named(mix.number, mix.home, mix.name, "")
+
+    def _active_speaker(self, native: _CData) -> e.Event | None:
+        mix = self._mixes.numbered(native.object)
+        if mix is None:
+            return None  # its last member has left meanwhile
+        return e.ActiveSpeaker(mix.name, self._stream(native) if native.stream else "", native.level)
 
     def _statistics(self, native: _CData) -> e.Event | None:
         return e.Statistics(self._stream(native), _statistics(native.counts))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pbx.values import dataclass
 
 __all__ = [
+    "ActiveSpeaker",
     "Closed",
     "Digit",
     "Event",
@@ -64,6 +65,8 @@ class StreamStatistics:
     """Sends that the operating system refused (an ICMP error among them)."""
     payload_type: int = -1
     """Of the last packet received."""
+    level: int = -128
+    """Of what the peer says in its mix, in dBov (RFC 6464): 0 is full, -127 silence; -128: it is in no mix."""
     source: str = ""
     """The address that is sending, ``host:port``; empty while nothing arrived."""
 
@@ -139,6 +142,18 @@ class NoMedia:
 
 
 @dataclass(frozen=True, slots=True)
+class ActiveSpeaker:
+    """Another member of a mix has the floor: told when one talks for a moment and nobody else does, or much louder; at
+    most some times a second."""
+
+    mix: str
+    stream: str
+    """Empty: nobody has talked for a while."""
+    level: int = -127
+    """dBov."""
+
+
+@dataclass(frozen=True, slots=True)
 class Statistics:
     """The answer to Query."""
 
@@ -155,4 +170,15 @@ class Closed:
     reason: str = ""
 
 
-Event = Opened | Latched | Digit | PlayEnded | RecordingEnded | RecordingFailed | NoMedia | Statistics | Closed
+Event = (
+    Opened
+    | Latched
+    | Digit
+    | PlayEnded
+    | RecordingEnded
+    | RecordingFailed
+    | NoMedia
+    | ActiveSpeaker
+    | Statistics
+    | Closed
+)

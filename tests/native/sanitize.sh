@@ -50,6 +50,7 @@ undefined="-fsanitize=undefined -fno-sanitize-recover=all"
 compile address -fsanitize=address,fuzzer-no-link $undefined
 link address align_test -fsanitize=address $undefined
 link address listener_test -fsanitize=address $undefined
+link address mixer_test -fsanitize=address $undefined
 link address stress -fsanitize=address $undefined
 link address fuzz_packet -fsanitize=address,fuzzer $undefined -Wl,--wrap=sendto
 compile thread -fsanitize=thread
@@ -58,6 +59,7 @@ link thread stress -fsanitize=thread
 python3 tests/native/c/seeds.py "$build/corpus" "$scratch/tone.wav"
 "$build/align_test-address" "$scratch"
 "$build/listener_test-address"
+"$build/mixer_test-address"
 "$build/stress-address" "$scratch" "$seconds" "$scratch/tone.wav"
 "$build/stress-thread" "$scratch" "$seconds" "$scratch/tone.wav"
 "$build/fuzz_packet-address" -max_total_time="$seconds" -max_len=4096 -timeout=5 -rss_limit_mb=2048 -detect_leaks=0 -print_final_stats=1 \

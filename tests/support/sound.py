@@ -15,6 +15,7 @@ __all__ = [
     "level",
     "read_wav",
     "tone",
+    "tone_power",
     "tone_share",
     "ulaw_decode",
     "ulaw_encode",
@@ -80,6 +81,18 @@ def tone_share(samples: Sequence[int], frequency: float, rate: int = 8000) -> fl
         before, last = last, sample + coefficient * last - before
     power = last * last + before * before - coefficient * last * before
     return 2 * power / (energy * len(samples))
+
+
+def tone_power(samples: Sequence[int], frequency: float, rate: int = 8000) -> float:
+    """Return the amplitude of the tone of a frequency within a sound."""
+    if not samples:
+        return 0.0
+    count = len(samples)
+    window = [0.5 - 0.5 * math.cos(2 * math.pi * n / count) for n in range(count)]
+    angle = 2 * math.pi * frequency / rate
+    real = sum(sample * w * math.cos(angle * n) for n, (sample, w) in enumerate(zip(samples, window, strict=True)))
+    imaginary = sum(sample * w * math.sin(angle * n) for n, (sample, w) in enumerate(zip(samples, window, strict=True)))
+    return 4 * math.hypot(real, imaginary) / count
 
 
 def correlation(first: Sequence[int], second: Sequence[int]) -> float:

@@ -3,8 +3,9 @@
  *
  * The engine moves RTP on its own threads and knows no call, no signalling and no Python. A caller names everything by
  * numbers that it chooses itself and never uses twice: a *stream* is one RTP session of one leg (an even port for RTP and
- * the odd one above it for RTCP), a *play* and a *recording* are what their names say. A *group* is what may be connected
- * to each other (a call); its number comes from `engine_new_group`. 0 names nothing.
+ * the odd one above it for RTCP), a *play* and a *recording* are what their names say, and a *mix* is a conference: streams
+ * that hear each other. A *group* is what may be connected to each other (a call); its number comes from
+ * `engine_new_group`, and says which packet thread carries it. 0 names nothing.
  *
  * Commands only enqueue: they never block and never fail for what happens in the engine; they return 0, or a negative errno:
  * -ENOMEM, -EINVAL for arguments that break this contract, -EPIPE after `engine_stop`. Commands of one group are carried out in the order given, by the one packet thread that the group was
@@ -25,7 +26,8 @@
 enum {
     ENGINE_ADDRESS_SIZE = 48,
     ENGINE_TEXT_SIZE = 160,
-    ENGINE_CODECS = 16          /* payload types that one stream may have */
+    ENGINE_CODECS = 16,         /* payload types that one stream may have */
+    ENGINE_HEARERS = 8          /* members of a mix that what one says may be kept to */
 };
 
 struct engine;
@@ -63,6 +65,7 @@ struct engine_counts {
     double buffer_delay;        /* ms that sound waits to be decoded, now; 0 when nothing is decoded */
     uint64_t send_errors;       /* refused by the operating system */
     int payload_type;           /* of the last packet received, -1 none */
+    int level;                  /* of what the peer says in its mix, dBov: 0 full, -127 silence; -128: it is in no mix */
     char source[ENGINE_ADDRESS_SIZE]; /* host:port that is heard, empty while nothing arrived */
 };
 
@@ -72,7 +75,7 @@ struct engine_counters {
     uint64_t commands_refused;  /* named what does not exist */
     uint64_t events_dropped;    /* the caller did not drain */
     uint64_t recording_packets_dropped; /* the disk was too slow */
-    uint64_t recordings, plays; /* running now */
+    uint64_t recordings, plays, mixes; /* running now */
 };
 
 enum engine_event_kind {
@@ -84,6 +87,8 @@ enum engine_event_kind {
     ENGINE_RECORDING_FAILED,    /* object: text */
     ENGINE_NO_MEDIA,            /* stream: milliseconds without a packet; again each time that so long has passed */
     ENGINE_STATISTICS,          /* stream: counts */
+    ENGINE_ACTIVE_SPEAKER,      /* object, a mix: stream, who has the floor from here on (0: nobody talks), and its level */
+    ENGINE_MOVED,               /* stream: the number that the group had; object: its number from here on */
     ENGINE_CLOSED               /* stream: counts; text: empty if closed by command, else the reason */
 };
 
@@ -94,6 +99,7 @@ struct engine_event {
     char address[ENGINE_ADDRESS_SIZE];
     int port, rtcp_port;
     char digit;
+    int level;                  /* dBov */
     uint64_t milliseconds;
     uint64_t gaps;              /* ms of silence where packets were missing, both channels */
     uint64_t octets;
@@ -128,6 +134,13 @@ struct engine_remote {
     const struct engine_codec *codecs; /* in order of preference */
 };
 
+struct engine_role {            /* in a mix */
+    int mute;                   /* nobody hears it */
+    int deaf;                   /* it hears nobody */
+    int hearer_count;           /* 0: all hear it, else only the members named in `hearers` */
+    const uint64_t *hearers;
+};
+
 /* Life. `engine_create` returns NULL and fills `text` when it cannot be. `engine_stop` closes every stream, finishes every
    recording and joins all threads; events may still be drained after it. `engine_free` ends it all. */
 struct engine *engine_create(const struct engine_options *options, char *text, int text_size);
@@ -145,6 +158,8 @@ const char *engine_codec_names(void);
 /* The number of a new group, on the packet thread that should carry it: calls are kept on few threads while these have
    room, because a thread that finds several packets at each waking spends less on each. */
 uint64_t engine_new_group(struct engine *engine);
+/* Which packet thread carries a group, counted from 0. */
+int engine_thread(const struct engine *engine, uint64_t group);
 
 /* Streams. A connection goes both ways and ends earlier ones of both; a stream connected to itself is an echo. */
 int engine_open(struct engine *engine, uint64_t group, uint64_t stream, const char *address);
@@ -155,6 +170,17 @@ int engine_mute(struct engine *engine, uint64_t group, uint64_t stream, int rece
 int engine_send_digits(struct engine *engine, uint64_t group, uint64_t stream, const char *digits, int duration);
 int engine_query(struct engine *engine, uint64_t group, uint64_t stream);
 int engine_close(struct engine *engine, uint64_t group, uint64_t stream);
+
+/* Mixes. A mix begins with the first stream that joins, on that stream's packet thread, at a `rate` of 8000, 16000 or 48000 Hz,
+   and ends with the last one that leaves or is closed. To join ends a stream's connection and its part in another mix. All
+   members must be carried by one packet thread: `engine_move` brings a group, with all streams and recordings that belong to it, to
+   the thread that carries `to`. Once ENGINE_MOVED has come, and not before, the group's commands are given under the number that it
+   tells. What is played to the number of a mix, all its members hear; what is recorded of it is what all may hear. */
+int engine_join(struct engine *engine, uint64_t group, uint64_t stream, uint64_t mix, int rate,
+                const struct engine_role *role);
+int engine_set_role(struct engine *engine, uint64_t group, uint64_t stream, const struct engine_role *role);
+int engine_leave(struct engine *engine, uint64_t group, uint64_t stream);
+int engine_move(struct engine *engine, uint64_t group, uint64_t to);
 
 /* Sound. A play takes the place of what is relayed to the stream's peer; a new one ends the one before. */
 int engine_play(struct engine *engine, uint64_t group, uint64_t stream, uint64_t play, const char *path, int loop);

@@ -13,6 +13,7 @@ static int submit(struct engine *engine, uint64_t group, struct command *command
         command_free(command);
         return -EPIPE;
     }
+    command->group = group;
     inbox_put(&engine->workers[group % (uint64_t)engine->worker_count].inbox, command);
     return 0;
 }
@@ -160,4 +161,57 @@ int engine_pause_recording(struct engine *engine, uint64_t group, uint64_t recor
 
 int engine_stop_recording(struct engine *engine, uint64_t group, uint64_t recording) {
     return submit_simple(engine, group, COMMAND_STOP_RECORDING, 0, recording);
+}
+
+/* Owned by the command; NULL if it is not as the contract has it, or memory is exhausted, which `fault` tells. */
+static struct role *copy_role(const struct engine_role *role, int *fault) {
+    *fault = -EINVAL;
+    if (role->hearer_count < 0 || role->hearer_count > ENGINE_HEARERS)
+        return NULL;
+    *fault = -ENOMEM;
+    struct role *copy = calloc(1, sizeof *copy);
+    if (copy == NULL)
+        return NULL;
+    copy->mute = role->mute;
+    copy->deaf = role->deaf;
+    copy->hearer_count = (uint8_t)role->hearer_count;
+    for (int i = 0; i < role->hearer_count; i++)
+        copy->hearers[i] = role->hearers[i];
+    return copy;
+}
+
+static int submit_role(struct engine *engine, uint64_t group, enum command_kind kind, uint64_t stream, uint64_t mix, int rate,
+                       const struct engine_role *role) {
+    int fault;
+    struct role *copy = copy_role(role, &fault);
+    if (copy == NULL)
+        return fault;
+    struct command *command = command_new(kind, stream);
+    if (command == NULL) {
+        free(copy);
+        return -ENOMEM;
+    }
+    command->role = copy;
+    command->object = mix;
+    command->first = rate;
+    return submit(engine, group, command);
+}
+
+int engine_join(struct engine *engine, uint64_t group, uint64_t stream, uint64_t mix, int rate,
+                const struct engine_role *role) {
+    if (mix == 0 || (rate != 8000 && rate != 16000 && rate != 48000))
+        return -EINVAL;
+    return submit_role(engine, group, COMMAND_JOIN, stream, mix, rate, role);
+}
+
+int engine_set_role(struct engine *engine, uint64_t group, uint64_t stream, const struct engine_role *role) {
+    return submit_role(engine, group, COMMAND_SET_ROLE, stream, 0, 0, role);
+}
+
+int engine_leave(struct engine *engine, uint64_t group, uint64_t stream) {
+    return submit_simple(engine, group, COMMAND_LEAVE, stream, 0);
+}
+
+int engine_move(struct engine *engine, uint64_t group, uint64_t to) {
+    return submit_simple(engine, group, COMMAND_MOVE, 0, to);
 }

@@ -201,6 +201,10 @@ bool digits_send(struct stream *stream, const char *digits, int duration) {
     return true;
 }
 
+struct timer *digits_timer(struct dialer *dialer) {
+    return &dialer->timer;
+}
+
 void digits_end(struct stream *stream) {
     if (stream->key.known && !stream->key.told)
         tell(stream);

@@ -57,6 +57,8 @@ void engine_stop(struct engine *engine) {
     engine->stopped = true;
     for (int i = 0; i < engine->worker_count; i++)
         worker_stop(&engine->workers[i]);
+    for (int i = 0; i < engine->worker_count; i++)
+        worker_clear(&engine->workers[i]);
     library_stop(&engine->library);
     writers_stop(&engine->writers);
 }
@@ -91,6 +93,7 @@ void engine_read_counters(struct engine *engine, struct engine_counters *counter
         counters->streams += atomic_load_explicit(&worker->stream_count, memory_order_relaxed);
         counters->recordings += atomic_load_explicit(&worker->recording_count, memory_order_relaxed);
         counters->recording_packets_dropped += atomic_load_explicit(&worker->recording_dropped, memory_order_relaxed);
+        counters->mixes += atomic_load_explicit(&worker->mix_count, memory_order_relaxed);
         counters->plays += atomic_load_explicit(&worker->play_count, memory_order_relaxed);
         counters->commands_refused += atomic_load_explicit(&worker->refused, memory_order_relaxed);
     }

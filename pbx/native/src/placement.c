@@ -65,6 +65,10 @@ static int choose(struct engine *engine) {
     return least;
 }
 
+int engine_thread(const struct engine *engine, uint64_t group) {
+    return (int)(group % (uint64_t)engine->worker_count);
+}
+
 uint64_t engine_new_group(struct engine *engine) {
     struct placement *placement = &engine->placement;
     uint64_t count = (uint64_t)engine->worker_count;

@@ -12,7 +12,7 @@
 /* Later than this, as after the machine slept, frames are not hurried after. */
 #define TOO_LATE (200 * MILLISECOND)
 
-static void tell_ended(struct worker *worker, uint64_t stream, uint64_t id, uint64_t played, const char *failure) {
+void player_tell_ended(struct worker *worker, uint64_t stream, uint64_t id, uint64_t played, const char *failure) {
     struct event_node *node = event_new(ENGINE_PLAY_ENDED, stream, id);
     if (node != NULL) {
         node->event.milliseconds = played;
@@ -22,7 +22,7 @@ static void tell_ended(struct worker *worker, uint64_t stream, uint64_t id, uint
 }
 
 void player_refuse(struct worker *worker, uint64_t stream, uint64_t id, const char *failure) {
-    tell_ended(worker, stream, id, 0, failure);
+    player_tell_ended(worker, stream, id, 0, failure);
 }
 
 void player_stop(struct stream *stream, uint64_t id, const char *failure) {
@@ -33,7 +33,7 @@ void player_stop(struct stream *stream, uint64_t id, const char *failure) {
     stream->player = NULL;
     timer_cancel(&worker->timers, &player->timer);
     sound_release(player->sound);
-    tell_ended(worker, stream->id, player->id, player->played, failure);
+    player_tell_ended(worker, stream->id, player->id, player->played, failure);
     atomic_fetch_sub_explicit(&worker->play_count, 1, memory_order_relaxed);
     free(player->path);
     free(player);
@@ -119,7 +119,7 @@ void player_start(struct stream *stream, uint64_t id, const char *path, bool loo
     struct player *player = calloc(1, sizeof *player);
     if (player == NULL || (player->path = strdup(path)) == NULL) {
         free(player);
-        tell_ended(worker, stream->id, id, 0, "out of memory");
+        player_tell_ended(worker, stream->id, id, 0, "out of memory");
         return;
     }
     player->stream = stream;

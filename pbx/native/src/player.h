@@ -27,6 +27,7 @@ void player_stop(struct stream *stream, uint64_t id, const char *failure);
 void player_sound(struct stream *stream, uint64_t id, struct sound *sound);
 /* The stream's codecs or packet time may have changed: the play goes on in the new ones. */
 void player_renegotiate(struct stream *stream);
+void player_tell_ended(struct worker *worker, uint64_t stream, uint64_t id, uint64_t played, const char *failure);
 /* Tells that a play could not be, for a stream that there is not. */
 void player_refuse(struct worker *worker, uint64_t stream, uint64_t id, const char *failure);
 

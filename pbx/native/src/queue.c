@@ -24,10 +24,7 @@ void command_free(struct command *command) {
         return;
     if (command->kind == COMMAND_SOUND)
         sound_release(command->pointer);
-    if (command->kind == COMMAND_SET_REMOTE)
-        free(command->remote);
-    else
-        free(command->text);
+    free(command->text); /* whichever of the union it is */
     free(command);
 }
 

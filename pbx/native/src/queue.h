@@ -24,6 +24,11 @@ enum command_kind {
     COMMAND_RECORD,
     COMMAND_PAUSE_RECORDING,
     COMMAND_STOP_RECORDING,
+    COMMAND_JOIN,
+    COMMAND_SET_ROLE,
+    COMMAND_LEAVE,
+    COMMAND_MOVE,
+    COMMAND_ADOPT,      /* from another packet thread: what it has carried so far */
     COMMAND_SOUND,      /* from the library: a sound can be played, or never will */
     COMMAND_TAPE_ENDED, /* from a writer: it is done with a recording */
     COMMAND_STOP        /* the thread shall end */
@@ -44,16 +49,25 @@ struct remote {
     struct codec_offer codecs[ENGINE_CODECS];
 };
 
+struct role { /* in a mix */
+    bool mute, deaf;
+    uint8_t hearer_count;
+    uint64_t hearers[ENGINE_HEARERS];
+};
+
 struct command {
     struct command *next;
     enum command_kind kind;
     uint64_t stream; /* or, of a recording command, the left stream */
-    uint64_t object; /* the play, the recording, or the other stream */
+    uint64_t object; /* the play, the recording, the other stream, the mix, or the group to move to */
     uint64_t right;
+    uint64_t group;  /* as the caller numbers it */
     int first, second; /* what the kind says */
     void *pointer;     /* what a thread of ours hands over */
     union {
         struct remote *remote; /* owned */
+        struct role *role;     /* owned */
+        struct move *move;     /* owned */
         char *text;            /* owned: address, digits or path */
     };
 };

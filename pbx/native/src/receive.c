@@ -2,6 +2,7 @@
 
 #include "clock.h"
 #include "digits.h"
+#include "mix.h"
 #include "packet.h"
 #include "path.h"
 #include "recorder.h"
@@ -116,7 +117,11 @@ static void measure(struct worker *worker, struct receiver *rx, const struct pac
     rx->at = worker->now;
 }
 
-static void relay(struct worker *worker, struct stream *stream, const struct packet *packet) {
+static void pass_on(struct worker *worker, struct stream *stream, const struct packet *packet) {
+    if (stream->member != NULL) {
+        mix_take(stream, packet, &stream->current.format);
+        return;
+    }
     struct stream *to = stream->relay;
     const struct current *current = &stream->current;
     if (to == NULL || !to->sendable || stream->mute_receive) {
@@ -151,6 +156,6 @@ void packet_accept(struct worker *worker, struct stream *stream, struct packet *
     if (format->kind == CODEC_EVENT)
         digits_read(worker, stream, packet, format->clock);
     if (stream->taps != NULL && !stream->mute_receive)
-        recorder_take(worker, stream, packet, format);
-    relay(worker, stream, packet);
+        recorder_take(worker, &stream->taps, stream->rx.feed, packet, format);
+    pass_on(worker, stream, packet);
 }

@@ -40,8 +40,34 @@ static void take_turn(struct timer *timer, uint64_t now) {
         timer_set(&worker->timers, timer, now + HAND_OVER / RECORDING_TURNS);
 }
 
-/* The last block is never refused: the writer must hear of the end. */
-static void end(struct recording *recording, const char *failure) {
+static bool enter(struct worker *worker, struct recording *recording) {
+    if (!table_put(&worker->recordings, recording->id, recording))
+        return false;
+    recording->worker = worker;
+    struct recording **turn = &worker->turns[recording->id % RECORDING_TURNS];
+    recording->next = *turn;
+    recording->place = turn;
+    if (*turn != NULL)
+        (*turn)->place = &recording->next;
+    *turn = recording;
+    worker->turn_timer.fire = take_turn;
+    if (worker->turn_timer.place == 0)
+        timer_set(&worker->timers, &worker->turn_timer, worker->now + HAND_OVER / RECORDING_TURNS);
+    atomic_fetch_add_explicit(&worker->recording_count, 1, memory_order_relaxed);
+    return true;
+}
+
+static void leave(struct recording *recording) {
+    *recording->place = recording->next;
+    if (recording->next != NULL)
+        recording->next->place = recording->place;
+    table_remove(&recording->worker->recordings, recording->id);
+    atomic_fetch_sub_explicit(&recording->worker->recording_count, 1, memory_order_relaxed);
+}
+
+/* Tells the writer, and everything but the packet thread, that a recording is over. The last block is never refused: the writer
+   must hear of the end. */
+static void close_tape(struct recording *recording, const char *failure) {
     struct worker *worker = recording->worker;
     struct tape_block *block = recording->block;
     if (block == NULL)
@@ -52,19 +78,18 @@ static void end(struct recording *recording, const char *failure) {
     block_put(&worker->engine->writers, block);
 
     for (int side = 0; side < 2; side++)
-        for (struct tap **tap = recording->streams[side] == NULL ? NULL : &recording->streams[side]->taps;
-             tap != NULL && *tap != NULL;) {
+        for (struct tap **tap = recording->lists[side]; tap != NULL && *tap != NULL;) {
             if ((*tap)->recording == recording)
                 *tap = (*tap)->next;
             else
                 tap = &(*tap)->next;
         }
-    *recording->place = recording->next;
-    if (recording->next != NULL)
-        recording->next->place = recording->place;
-    timer_cancel(&worker->timers, &recording->maximum);
-    table_remove(&worker->recordings, recording->id);
-    atomic_fetch_sub_explicit(&worker->recording_count, 1, memory_order_relaxed);
+}
+
+static void end(struct recording *recording, const char *failure) {
+    close_tape(recording, failure);
+    timer_cancel(&recording->worker->timers, &recording->maximum);
+    leave(recording);
     free(recording);
 }
 
@@ -83,47 +108,60 @@ static uint32_t rate_for(const struct stream *stream) {
     return 8000;
 }
 
-static void attach(struct recording *recording, uint8_t side, struct stream *stream) {
+static void attach(struct recording *recording, uint8_t side, struct tap **taps) {
     struct tap *tap = &recording->taps[side];
-    recording->streams[side] = stream;
-    *tap = (struct tap){.next = stream->taps, .recording = recording, .side = side, .fresh = true};
-    stream->taps = tap;
+    recording->lists[side] = taps;
+    *tap = (struct tap){.next = *taps, .recording = recording, .side = side, .fresh = true};
+    *taps = tap;
 }
 
-void recorder_start(struct worker *worker, uint64_t id, struct stream *left, struct stream *right, const char *path,
-                    int maximum) {
+static void start(struct worker *worker, uint64_t id, struct tap **left, struct tap **right, uint32_t rate, const char *path,
+                  int maximum) {
     struct recording *recording = calloc(1, sizeof *recording);
-    uint32_t rate = rate_for(left) > rate_for(right) ? rate_for(left) : rate_for(right);
-    if (recording != NULL)
+    if (recording != NULL) {
+        recording->id = id;
         recording->tape = tape_new(worker, id, path, rate, right == NULL ? 1 : 2);
-    if (recording == NULL || recording->tape == NULL || !table_put(&worker->recordings, id, recording)) {
+    }
+    if (recording == NULL || recording->tape == NULL || !enter(worker, recording)) {
         if (recording != NULL && recording->tape != NULL)
             tape_free(recording->tape);
         free(recording);
         recorder_refuse(worker, id, "out of memory");
         return;
     }
-    recording->worker = worker;
-    recording->id = id;
     recording->maximum.fire = maximum_reached;
     attach(recording, 0, left);
     if (right != NULL)
         attach(recording, 1, right);
-    struct recording **turn = &worker->turns[id % RECORDING_TURNS];
-    recording->next = *turn;
-    recording->place = turn;
-    if (*turn != NULL)
-        (*turn)->place = &recording->next;
-    *turn = recording;
-    worker->turn_timer.fire = take_turn;
-    if (worker->turn_timer.place == 0)
-        timer_set(&worker->timers, &worker->turn_timer, worker->now + HAND_OVER / RECORDING_TURNS);
     if (maximum > 0)
         timer_set(&worker->timers, &recording->maximum, worker->now + (uint64_t)maximum * MILLISECOND);
-    atomic_fetch_add_explicit(&worker->recording_count, 1, memory_order_relaxed);
     /* An empty block opens the file at once, so that what is wrong with it is told at once. */
     recording->unsettled = true;
     hand_over(recording);
+}
+
+void recorder_start(struct worker *worker, uint64_t id, struct stream *left, struct stream *right, const char *path,
+                    int maximum) {
+    uint32_t rate = rate_for(left) > rate_for(right) ? rate_for(left) : rate_for(right);
+    start(worker, id, &left->taps, right == NULL ? NULL : &right->taps, rate, path, maximum);
+}
+
+void recorder_start_on(struct worker *worker, uint64_t id, struct tap **taps, uint32_t rate, const char *path, int maximum) {
+    start(worker, id, taps, NULL, rate > 8000 ? 16000 : 8000, path, maximum);
+}
+
+void recorder_lift(struct recording *recording) {
+    timer_lift(&recording->worker->timers, &recording->maximum);
+    leave(recording);
+}
+
+void recorder_land(struct worker *worker, struct recording *recording) {
+    if (enter(worker, recording)) {
+        timer_land(&worker->timers, &recording->maximum);
+        return;
+    }
+    close_tape(recording, "out of memory");
+    free(recording);
 }
 
 void recorder_pause(struct worker *worker, uint64_t id, bool paused) {
@@ -140,12 +178,12 @@ void recorder_stop(struct worker *worker, uint64_t id) {
         end(recording, NULL);
 }
 
-void recorder_lose(struct stream *stream) {
-    for (struct tap *tap; (tap = stream->taps) != NULL;) {
+void recorder_lose(struct tap **taps) {
+    for (struct tap *tap; (tap = *taps) != NULL;) {
         struct recording *recording = tap->recording;
-        stream->taps = tap->next;
-        recording->streams[tap->side] = NULL;
-        if (recording->streams[0] == NULL && recording->streams[1] == NULL)
+        *taps = tap->next;
+        recording->lists[tap->side] = NULL;
+        if (recording->lists[0] == NULL && recording->lists[1] == NULL)
             end(recording, NULL);
     }
 }
@@ -178,15 +216,15 @@ static void append(struct worker *worker, struct tap *tap, const struct packet *
     tap->fresh = false;
 }
 
-void recorder_take(struct worker *worker, struct stream *stream, const struct packet *packet,
+void recorder_take(struct worker *worker, struct tap *const *taps, uint64_t feed, const struct packet *packet,
                    const struct codec_format *format) {
-    for (struct tap *tap = stream->taps; tap != NULL; tap = tap->next) {
+    for (struct tap *tap = *taps; tap != NULL; tap = tap->next) {
         if (tap->recording->paused)
             continue;
         if (format->kind == CODEC_OTHER) {
             end(tap->recording, "a codec is used that this build can't decode");
             return; /* another tap of this stream may be gone with it; what is left ends at the next packet */
         }
-        append(worker, tap, packet, format, (uint32_t)stream->rx.feed);
+        append(worker, tap, packet, format, (uint32_t)feed);
     }
 }

@@ -17,7 +17,7 @@ struct recording {
     struct worker *worker;
     uint64_t id;
     struct tape *tape;
-    struct stream *streams[2];   /* NULL: none, or closed */
+    struct tap **lists[2];       /* of what is recorded; NULL: none, or closed */
     struct tap taps[2];
     struct tape_block *block;    /* being filled; NULL: none */
     bool paused;
@@ -29,13 +29,18 @@ struct recording {
 /* `right` NULL: of `left` alone. Told by an event when it can't be. */
 void recorder_start(struct worker *worker, uint64_t id, struct stream *left, struct stream *right, const char *path,
                     int maximum);
+/* Of what is given to `taps` by recorder_take, at a rate that suits `rate`. */
+void recorder_start_on(struct worker *worker, uint64_t id, struct tap **taps, uint32_t rate, const char *path, int maximum);
 void recorder_pause(struct worker *worker, uint64_t id, bool paused);
 void recorder_stop(struct worker *worker, uint64_t id);
-/* A packet that a recorded stream received. */
-void recorder_take(struct worker *worker, struct stream *stream, const struct packet *packet,
+/* A packet of what is recorded; `feed` changes when its source or that one's line of timestamps does. */
+void recorder_take(struct worker *worker, struct tap *const *taps, uint64_t feed, const struct packet *packet,
                    const struct codec_format *format);
-/* The stream is closed: a recording ends with the last of its streams. */
-void recorder_lose(struct stream *stream);
+/* What is recorded is closed: a recording ends with the last of it. */
+void recorder_lose(struct tap **taps);
+/* Takes a recording out of its packet thread's hands, and gives it to another. */
+void recorder_lift(struct recording *recording);
+void recorder_land(struct worker *worker, struct recording *recording);
 void recorder_refuse(struct worker *worker, uint64_t id, const char *failure);
 
 #endif

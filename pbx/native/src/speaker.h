@@ -14,6 +14,7 @@
 
 #include "listener.h"
 #include "stream.h"
+#include "voice.h"
 
 struct speaker;
 
@@ -29,6 +30,11 @@ struct speaker *speaker_new(struct stream *stream, uint32_t rate);
 bool speaker_speaks_to(const struct speaker *speaker, const struct stream *stream);
 /* Any number of samples; `heard` says what they are, HEARD_NOTHING and HEARD_NOISE that nobody speaks. */
 void speaker_put(struct speaker *speaker, const int16_t *samples, size_t count, enum heard heard);
+/* A voice that speaks as this speaker would, for several that are to be told the same; NULL if there is none. The other two say
+   whether a voice is still one that speaks as this speaker would, and send what such a voice has made. */
+struct voice *speaker_voice(struct speaker *speaker);
+bool speaker_has(struct speaker *speaker, const struct voice *voice);
+void speaker_say(struct speaker *speaker, enum uttered uttered, const uint8_t *payload, size_t length);
 void speaker_free(struct speaker *speaker);
 
 #endif

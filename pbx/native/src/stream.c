@@ -10,6 +10,7 @@
 #include "clock.h"
 #include "digits.h"
 #include "engine_private.h"
+#include "mix.h"
 #include "packet.h"
 #include "path.h"
 #include "player.h"
@@ -31,6 +32,7 @@ static void tell_closed(struct worker *worker, uint64_t id, const struct engine_
 
 void stream_counts(const struct stream *stream, struct engine_counts *counts) {
     *counts = stream->counts;
+    counts->level = mix_level(stream);
     counts->lost = source_lost(stream);
     transcoder_count(stream, counts);
     if (stream->rx.rate != 0)
@@ -121,13 +123,14 @@ static void release(struct stream *stream) {
 
 static void no_media(struct timer *timer, uint64_t now);
 
-void stream_open(struct worker *worker, uint64_t id, const char *address) {
-    const struct engine_counts none = {.round_trip = -1, .payload_type = -1};
+void stream_open(struct worker *worker, uint64_t group, uint64_t id, const char *address) {
+    const struct engine_counts none = {.round_trip = -1, .payload_type = -1, .level = -128};
     struct stream *stream = calloc(1, sizeof *stream);
     const char *fault = "out of memory";
     if (stream != NULL) {
         stream->worker = worker;
         stream->id = id;
+        stream->group = group / (uint64_t)worker->engine->worker_count;
         stream->rtp = (struct endpoint){.stream = stream, .fd = -1};
         stream->rtcp = (struct endpoint){.stream = stream, .fd = -1, .rtcp = true};
         stream->counts = none;
@@ -163,7 +166,8 @@ void stream_close(struct stream *stream, const char *reason) {
     rtcp_bye(stream);
     stream_counts(stream, &counts);
     stream_disconnect(stream);
-    recorder_lose(stream);
+    mix_leave(stream);
+    recorder_lose(&stream->taps);
     source_forget(stream);
     timer_cancel(&worker->timers, &stream->watch);
     timer_cancel(&worker->timers, &stream->report.timer);
@@ -190,6 +194,8 @@ void stream_disconnect(struct stream *stream) {
 }
 
 void stream_connect(struct stream *left, struct stream *right) {
+    mix_leave(left);
+    mix_leave(right);
     stream_disconnect(left);
     stream_disconnect(right);
     left->relay = right;

@@ -15,6 +15,7 @@ struct worker;
 struct candidate;
 struct dialer;
 struct media_path;
+struct member;
 struct player;
 struct tap;
 struct transcoder;
@@ -93,6 +94,7 @@ struct stream {
     /* What every packet touches comes first. */
     struct endpoint rtp, rtcp;
     struct tap *taps;            /* recordings of what is received; NULL: none */
+    struct member *member;       /* of a mix; NULL: it is in none */
     struct stream *relay;        /* where what is received goes */
     bool sendable;               /* relayed packets may be sent from here */
     bool can_send;               /* anything may: neither held nor muted, and the peer's address is known */
@@ -110,6 +112,7 @@ struct stream {
 
     struct worker *worker;
     uint64_t id;
+    uint64_t group;              /* without the part of its number that names the packet thread */
     struct address local;        /* of RTP */
     bool remote_known;           /* SetRemote came */
     bool send, receive, latch, locked, mux;
@@ -131,7 +134,7 @@ struct stream {
 };
 
 /* Answered by an event, whatever comes. */
-void stream_open(struct worker *worker, uint64_t id, const char *address);
+void stream_open(struct worker *worker, uint64_t group, uint64_t id, const char *address);
 void stream_close(struct stream *stream, const char *reason);
 
 void stream_set_remote(struct stream *stream, const struct remote *remote);

@@ -63,11 +63,18 @@ void table_remove(struct table *table, uint64_t key) {
     table->count--;
 }
 
-void *table_any(const struct table *table) {
-    for (size_t i = 0; i < table->room && table->count > 0; i++)
-        if (table->entries[i].key != 0)
-            return table->entries[i].value;
+void *table_next(const struct table *table, size_t *at) {
+    while (*at < table->room) {
+        const struct table_entry *entry = &table->entries[(*at)++];
+        if (entry->key != 0)
+            return entry->value;
+    }
     return NULL;
+}
+
+void *table_any(const struct table *table) {
+    size_t at = 0;
+    return table->count == 0 ? NULL : table_next(table, &at);
 }
 
 void table_free(struct table *table) {

@@ -18,6 +18,8 @@ void *table_get(const struct table *table, uint64_t key);
 /* False when memory is exhausted. The key must not be in the table. */
 bool table_put(struct table *table, uint64_t key, void *value);
 void table_remove(struct table *table, uint64_t key);
+/* One object after the other, from `*at` = 0 on; NULL behind the last. The table must not change in between. */
+void *table_next(const struct table *table, size_t *at);
 /* Any object of the table, NULL when it is empty. */
 void *table_any(const struct table *table);
 void table_free(struct table *table);

@@ -27,7 +27,6 @@ struct tape *tape_new(struct worker *worker, uint64_t id, const char *path, uint
     }
     sprintf(tape->part, "%s.part", path);
     tape->engine = worker->engine;
-    tape->worker = worker;
     tape->id = id;
     tape->rate = rate;
     tape->channels = channels;
@@ -72,10 +71,13 @@ static void fail(struct tape *tape, const char *reason) {
     if (node != NULL)
         snprintf(node->event.text, sizeof node->event.text, "%s", reason);
     outlet_put(&tape->engine->outlet, node);
-    struct command *command = command_new(COMMAND_TAPE_ENDED, 0);
-    if (command != NULL) {
+    /* To every packet thread: the recording may have gone to another one. */
+    for (int i = 0; i < tape->engine->worker_count; i++) {
+        struct command *command = command_new(COMMAND_TAPE_ENDED, 0);
+        if (command == NULL)
+            continue;
         command->object = tape->id;
-        inbox_put(&tape->worker->inbox, command);
+        inbox_put(&tape->engine->workers[i].inbox, command);
     }
 }
 

@@ -66,7 +66,6 @@ struct tape_window { /* a writer's, lent to one tape after the other */
 struct tape {
     /* Fixed. */
     struct engine *engine;
-    struct worker *worker;
     uint64_t id;
     char *path, *part;           /* the name in the end, and until then */
     uint32_t rate;               /* Hz */

@@ -63,6 +63,20 @@ void timer_cancel(struct timers *timers, struct timer *timer) {
     }
 }
 
+void timer_lift(struct timers *timers, struct timer *timer) {
+    if (timer->place == 0)
+        return;
+    timer_cancel(timers, timer);
+    timer->place = TIMER_LIFTED;
+}
+
+void timer_land(struct timers *timers, struct timer *timer) {
+    if (timer->place != TIMER_LIFTED)
+        return;
+    timer->place = 0;
+    timer_set(timers, timer, timer->due);
+}
+
 void timers_fire(struct timers *timers, uint64_t now) {
     while (timers->count > 0 && timers->heap[0]->due <= now) {
         struct timer *timer = timers->heap[0];

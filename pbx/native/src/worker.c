@@ -11,6 +11,8 @@
 #include "clock.h"
 #include "digits.h"
 #include "engine_private.h"
+#include "mix.h"
+#include "move.h"
 #include "packet.h"
 #include "player.h"
 #include "recorder.h"
@@ -24,6 +26,7 @@ static void refuse(struct worker *worker, enum engine_event_kind kind, uint64_t 
     if (node != NULL) {
         node->event.counts.round_trip = -1;
         node->event.counts.payload_type = -1;
+        node->event.counts.level = -128;
         snprintf(node->event.text, sizeof node->event.text, "no such stream");
     }
     outlet_put(&worker->engine->outlet, node);
@@ -52,6 +55,16 @@ static void carry_out_for_stream(struct worker *worker, struct stream *stream, c
         if (!digits_send(stream, command->text, command->first))
             atomic_fetch_add_explicit(&worker->refused, 1, memory_order_relaxed);
         break;
+    case COMMAND_JOIN:
+        if (!mix_join(stream, command->object, (uint32_t)command->first, command->role))
+            atomic_fetch_add_explicit(&worker->refused, 1, memory_order_relaxed);
+        break;
+    case COMMAND_SET_ROLE:
+        mix_set_role(stream, command->role);
+        break;
+    case COMMAND_LEAVE:
+        mix_leave(stream);
+        break;
     case COMMAND_QUERY:
         stream_tell(stream, ENGINE_STATISTICS);
         break;
@@ -65,37 +78,60 @@ static void carry_out_for_stream(struct worker *worker, struct stream *stream, c
 
 static void record(struct worker *worker, struct stream *left, const struct command *command) {
     struct stream *right = table_get(&worker->streams, command->right);
-    if (left == NULL || (right == NULL && command->right != 0))
+    struct mix *mix = table_get(&worker->mixes, command->stream);
+    if (mix != NULL)
+        recorder_start_on(worker, command->object, &mix->taps, mix->rate, command->text, command->first);
+    else if (left == NULL || (right == NULL && command->right != 0))
         refuse(worker, ENGINE_RECORDING_FAILED, 0, command->object);
     else
         recorder_start(worker, command->object, left, right, command->text, command->first);
 }
 
+static void play(struct worker *worker, struct stream *stream, const struct command *command) {
+    struct mix *mix = table_get(&worker->mixes, command->stream);
+    if (mix != NULL)
+        mix_play(mix, command->object, command->text, command->first);
+    else if (stream != NULL)
+        player_start(stream, command->object, command->text, command->first);
+    else
+        refuse(worker, ENGINE_PLAY_ENDED, command->stream, command->object);
+}
+
 static void carry_out(struct worker *worker, struct command *command) {
     struct stream *stream = table_get(&worker->streams, command->stream);
+    struct mix *mix = stream == NULL ? table_get(&worker->mixes, command->stream) : NULL;
     switch (command->kind) {
     case COMMAND_OPEN:
         if (stream == NULL)
-            stream_open(worker, command->stream, command->text);
+            stream_open(worker, command->group, command->stream, command->text);
         else
             atomic_fetch_add_explicit(&worker->refused, 1, memory_order_relaxed);
         break;
     case COMMAND_SOUND:
-        player_sound(stream, command->object, command->pointer);
+        if (mix != NULL)
+            mix_give_sound(mix, command->object, command->pointer);
+        else
+            player_sound(stream, command->object, command->pointer);
         command->pointer = NULL; /* taken over */
         break;
     case COMMAND_STOP_PLAYING:
         if (stream != NULL)
             player_stop(stream, command->object, "");
+        else if (mix != NULL)
+            mix_stop_playing(mix, command->object);
+        break;
+    case COMMAND_MOVE:
+        move_depart(worker, command->group, command->object);
+        break;
+    case COMMAND_ADOPT:
+        move_arrive(worker, command->move);
+        command->move = NULL; /* taken over */
         break;
     case COMMAND_STOP:
         worker->stopping = true;
         break;
     case COMMAND_PLAY:
-        if (stream != NULL)
-            player_start(stream, command->object, command->text, command->first);
-        else
-            refuse(worker, ENGINE_PLAY_ENDED, command->stream, command->object);
+        play(worker, stream, command);
         break;
     case COMMAND_RECORD:
         record(worker, stream, command);
@@ -134,6 +170,11 @@ static void set_alarm(struct worker *worker) {
     worker->alarm_at = next;
 }
 
+static void close_all(struct worker *worker) {
+    for (struct stream *stream; (stream = table_any(&worker->streams)) != NULL;)
+        stream_close(stream, "the engine was stopped");
+}
+
 /* Timers and commands come after the packets of a round: no endpoint that epoll has named is freed before its turn. */
 static void *run(void *argument) {
     struct worker *worker = argument;
@@ -160,14 +201,26 @@ static void *run(void *argument) {
         if (commanded)
             carry_out_commands(worker);
     }
-    for (struct stream *stream; (stream = table_any(&worker->streams)) != NULL;)
-        stream_close(stream, "the engine was stopped");
+    close_all(worker);
     return NULL;
+}
+
+void worker_clear(struct worker *worker) {
+    for (struct command *command = inbox_take(&worker->inbox), *next; command != NULL; command = next) {
+        next = command->next;
+        if (command->kind == COMMAND_ADOPT) {
+            move_arrive(worker, command->move);
+            command->move = NULL;
+        }
+        command_free(command);
+    }
+    close_all(worker);
 }
 
 void worker_destroy(struct worker *worker) {
     table_free(&worker->streams);
     table_free(&worker->recordings);
+    table_free(&worker->mixes);
     timers_free(&worker->timers);
     inbox_destroy(&worker->inbox);
     if (worker->alarm >= 0)
@@ -185,6 +238,7 @@ bool worker_prepare(struct worker *worker, struct engine *engine) {
     memset(worker, 0, sizeof *worker);
     worker->engine = engine;
     worker->now = clock_now();
+    worker->feeds = (uint64_t)(worker - engine->workers) << 26; /* distinct in the lower 32 bits too, which recordings keep */
     worker->epoll = epoll_create1(EPOLL_CLOEXEC);
     worker->alarm = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     return inbox_init(&worker->inbox) && worker->epoll >= 0 && worker->alarm >= 0 &&

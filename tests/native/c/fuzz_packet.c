@@ -12,6 +12,7 @@
 
 #include "clock.h"
 #include "engine_private.h"
+#include "mix.h"
 #include "digits.h"
 #include "packet.h"
 #include "recorder.h"
@@ -92,11 +93,20 @@ static void step(struct stream *streams[2], uint8_t what, const uint8_t *data, s
     case 8:
         recorder_pause(&worker, recordings, length > 0 && data[0] & 1);
         break;
+    case 9:
+        mix_join(stream, 77, length > 0 && data[0] & 1 ? 48000 : 8000,
+                 &(struct role){.mute = length > 1 && data[1] & 1, .hearer_count = length > 2 ? data[2] & 1 : 0, .hearers = {2}});
+        break;
+    case 10:
+        mix_leave(stream);
+        break;
     }
 }
 
 static void start(void) {
     engine.options = (struct engine_options){.first_port = 31010, .last_port = 31999};
+    engine.workers = &worker;
+    engine.worker_count = 1;
     bool good = ports_init(&engine.ports, 31010, 31999, 0) && outlet_init(&engine.outlet) &&
                 writers_start(&engine.writers, 1, 1 << 24) && worker_prepare(&worker, &engine);
     assert(good && mkdtemp(folder) != NULL);
@@ -106,8 +116,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (worker.engine == NULL)
         start();
-    stream_open(&worker, 1, "127.0.0.1");
-    stream_open(&worker, 2, "127.0.0.1");
+    stream_open(&worker, 0, 1, "127.0.0.1");
+    stream_open(&worker, 0, 2, "127.0.0.1");
     struct stream *streams[2] = {table_get(&worker.streams, 1), table_get(&worker.streams, 2)};
     assert(streams[0] != NULL && streams[1] != NULL);
     set_remote(streams[0], NULL, 0);
@@ -122,7 +132,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     }
     stream_close(streams[0], "");
     stream_close(streams[1], "");
-    assert(worker.streams.count == 0 && worker.recordings.count == 0);
+    assert(worker.streams.count == 0 && worker.recordings.count == 0 && worker.mixes.count == 0);
     struct engine_event events[16];
     while (outlet_drain(&engine.outlet, events, 16) > 0)
         continue;

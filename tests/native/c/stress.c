@@ -3,7 +3,7 @@
  *
  *     stress FOLDER SECONDS [SOUND]
  *
- * Callers open, connect, record, play, query and close; senders throw packets and garbage at every port of the range; one
+ * Callers open, connect, record, play, mix, move, query and close; senders throw packets and garbage at every port of the range; one
  * thread drains events. At the end every stream must be closed and every recording ended.
  */
 #include <arpa/inet.h>
@@ -20,7 +20,8 @@
 
 #include "../../../pbx/native/include/engine.h"
 
-enum { FIRST = 32000, LAST = 32199, CALLERS = 3, SENDERS = 2 };
+enum { FIRST = 32000, LAST = 32199, CALLERS = 3, SENDERS = 2, WORKERS = 2 };
+#define MIXES UINT64_C(1000000000) /* a number for each packet thread, shared by all callers */
 
 static struct engine *engine;
 static const char *folder, *sound;
@@ -46,8 +47,53 @@ static void set_remote(uint64_t group, uint64_t stream, int port, unsigned seed)
     assert(engine_set_remote(engine, group, stream, &remote) == 0);
 }
 
+static struct { /* of each caller: the group that it has moved, and the number that this has then */
+    atomic_ulong from, to;
+} moves[CALLERS + 1];
+
+/* Gives no command of the group before it has arrived. */
+static uint64_t move(unsigned caller, uint64_t group) {
+    atomic_store(&moves[caller].to, 0);
+    atomic_store(&moves[caller].from, group);
+    assert(engine_move(engine, group, group + 1) == 0);
+    uint64_t to;
+    while ((to = atomic_load(&moves[caller].to)) == 0 && !atomic_load(&over))
+        usleep(200);
+    return to == 0 ? group : to;
+}
+
+static void arrived(const struct engine_event *event) {
+    for (int caller = 1; caller <= CALLERS; caller++)
+        if (atomic_load(&moves[caller].from) == event->stream)
+            atomic_store(&moves[caller].to, event->object);
+}
+
+static void mix(uint64_t group, uint64_t a, uint64_t b, unsigned seed) {
+    uint64_t room = MIXES + (uint64_t)engine_thread(engine, group), play = atomic_fetch_add(&names, 2), tape = play + 1;
+    const struct engine_role all = {0}, whisper = {.hearer_count = 1, .hearers = &a}, listens = {.mute = 1};
+    char path[512];
+    snprintf(path, sizeof path, "%s/%llu.wav", folder, (unsigned long long)tape);
+    engine_join(engine, group, a, room, 16000, &all);
+    engine_join(engine, group, b, room, 48000, seed & 1 ? &whisper : &listens);
+    engine_play(engine, group, room, play, sound, (int)(seed & 2));
+    engine_record(engine, group, tape, room, 0, path, 0);
+    atomic_fetch_add(&played, 1);
+    atomic_fetch_add(&recorded, 1);
+    usleep(seed % 50000);
+    engine_set_role(engine, group, a, seed & 4 ? &all : &listens);
+    if (seed & 8)
+        engine_leave(engine, group, a);
+    if (seed & 16)
+        engine_connect(engine, group, a, b);
+    if (seed & 32)
+        engine_stop_playing(engine, group, room, play);
+    if (seed & 64)
+        engine_stop_recording(engine, group, tape);
+    usleep(seed % 20000);
+}
+
 static void *call(void *argument) {
-    unsigned seed = (unsigned)(uintptr_t)argument;
+    unsigned caller = (unsigned)(uintptr_t)argument, seed = caller;
     while (!atomic_load(&over)) {
         uint64_t group = engine_new_group(engine), a = atomic_fetch_add(&names, 4), b = a + 1, play = a + 2, tape = a + 3;
         char path[512];
@@ -70,6 +116,12 @@ static void *call(void *argument) {
         engine_mute(engine, group, a, 0, (int)(seed >> 11 & 1));
         usleep(1000 + seed % 60000);
         engine_query(engine, group, a);
+        if (seed & 0x4000)
+            group = move(caller, group);
+        if (seed & 0x8000)
+            mix(group, a, b, seed >> 16);
+        if (seed & 0x10000)
+            group = move(caller, group);
         set_remote(group, a, 33002, seed >> 20);
         engine_pause_recording(engine, group, tape, 1);
         engine_disconnect(engine, group, b);
@@ -134,6 +186,9 @@ static void count(const struct engine_event *event) {
     case ENGINE_RECORDING_FAILED:
         atomic_fetch_add(&record_ended, 1);
         break;
+    case ENGINE_MOVED:
+        arrived(event);
+        break;
     case ENGINE_PLAY_ENDED:
         atomic_fetch_add(&play_ended, 1);
         break;
@@ -170,7 +225,7 @@ int main(int count_of_arguments, char **arguments) {
     engine = engine_create(&(struct engine_options){.first_port = FIRST,
                                                     .last_port = LAST,
                                                     .drain = 1,
-                                                    .workers = 2,
+                                                    .workers = WORKERS,
                                                     .writers = 2,
                                                     .traffic_class = 184,
                                                     .cache_mebibytes = 1,
