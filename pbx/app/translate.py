@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pbx.call.leg import LegSettings
 from pbx.call.ports import CallSettings
 from pbx.config.schema import AddressFailures, Settings, Trunk, UserFailures
+from pbx.media.engine import codec_names
 from pbx.media.policy import LatchPolicy, MediaSettings, RtcpMux
 from pbx.net.addresses import LocalNetworks
 from pbx.net.certificates import ensure_certificate
@@ -191,6 +192,8 @@ def media_settings(settings: Settings, local_towards: Callable[[str, str], str])
         external_address6=external if ":" in external else "",
         local_networks=tuple(str(network) for network in networks),
         codecs=tuple(media.codecs or ()),
+        engine_codecs=tuple(name.lower() for name in codec_names()),
+        transcode=media.transcode == "auto",
         no_media_timeout=round((media.no_media_timeout or 0) * 1000),
         rtcp_mux={"off": RtcpMux.NEVER, "accept": RtcpMux.ACCEPT, "offer": RtcpMux.OFFER}[media.rtcp.mux],
         latch=LatchPolicy.ASKED,

@@ -46,6 +46,9 @@ class Media(Section):
     """Threads that move packets; one for each processor if left out."""
     codecs: CodecNames | None = None
     """The codecs that are let through, best first. Left out, all are, in the order that the caller offers."""
+    transcode: Literal["auto", "never"] = "auto"
+    """Whether calls between peers that have no codec in common are transcoded. `auto`: a peer is offered the other's
+    codecs first, and behind them those of its own list, or PCMA and PCMU where there is none; `never`: they fail."""
     video: Literal["relay", "refuse"] = "relay"
     """Whether the video of a call between two peers that both have it is relayed, unread."""
     text: Literal["relay", "refuse"] = "relay"

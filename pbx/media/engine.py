@@ -73,6 +73,16 @@ def codec_names() -> tuple[str, ...]:
     return tuple(ffi.string(lib.engine_codec_names()).decode().split())
 
 
+def _parameter(codec: c.Codec, name: str) -> int:
+    """Return a number that a=fmtp says; 0 where it says none, or one that no codec could mean."""
+    for part in codec.parameters.split(";"):
+        key, _, value = part.partition("=")
+        value = value.strip()
+        if key.strip().lower() == name and value.isascii() and value.isdigit() and len(value) < 8:
+            return int(value)
+    return 0
+
+
 def _text(value: object) -> str:
     return ffi.string(value).decode(errors="replace")
 
@@ -298,6 +308,10 @@ class Engine:
             entry = codecs[index]
             entry.payload_type, entry.name = codec.payload_type, string(codec.name)
             entry.rate, entry.channels = codec.rate, codec.channels
+            if codec.parameters:
+                entry.repair = _parameter(codec, "useinbandfec") == 1
+                entry.discontinuous = _parameter(codec, "usedtx") == 1
+                entry.bit_rate = _parameter(codec, "maxaveragebitrate")
         remote = ffi.new("struct engine_remote *")
         remote.address, remote.port = string(command.address), command.port
         remote.rtcp_address, remote.rtcp_port = string(command.rtcp_address), command.rtcp_port

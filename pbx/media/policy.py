@@ -34,7 +34,6 @@ ENGINE_CODECS = ("opus", "g722", "pcma", "pcmu", "l16")
 """Voice codecs that the engine decodes and encodes, in the order in which we offer them when nobody says otherwise."""
 
 _COMPANIONS = frozenset((TELEPHONE_EVENT, "cn"))
-_DECODABLE = _COMPANIONS.union(ENGINE_CODECS)
 
 # Redundancy and repair name payload numbers of other formats in their parameters, so they cannot pass by name alone.
 _NEVER = frozenset(("red", "ulpfec", "flexfec", "rtx"))
@@ -46,6 +45,7 @@ _OWN = {
     "pcma": PayloadFormat(8, "PCMA", 8000),
     "pcmu": PayloadFormat(0, "PCMU", 8000),
     "l16": PayloadFormat(97, "L16", 16000),
+    "g729": PayloadFormat(18, "G729", 8000, 1, "annexb=no"),
 }
 _OWN_EVENT = PayloadFormat(101, TELEPHONE_EVENT, 8000, 1, "0-15")
 _OWN_EVENT_48 = PayloadFormat(100, TELEPHONE_EVENT, 48000, 1, "0-15")
@@ -99,6 +99,10 @@ class MediaSettings:
     codecs: tuple[str, ...] = ()
     """Voice codecs (encoding names) that may pass to and from legs without a list of their own, best first; empty: any
     may, in the order of the other side."""
+    engine_codecs: tuple[str, ...] = ENGINE_CODECS
+    """Voice codecs, in lower case, that this build of the engine decodes and encodes."""
+    transcode: bool = False
+    """Whether sides without a common codec are offered and answered what the engine can turn into each other."""
     packet_time: int = 20
     """Milliseconds a packet that we send, unless the peer asks for another."""
     no_media_timeout: int = 60_000
@@ -133,11 +137,20 @@ class MediaSettings:
         `names` are those of the leg, empty for `codecs`. No voice codec is there if they allow none that the engine can
         make.
         """
-        names = tuple([name.lower() for name in names or self.codecs]) or ENGINE_CODECS[:-1]
-        voices = [_OWN[name] for name in names if name in _OWN]
+        voices = self.own_voices(names or self.codecs or ENGINE_CODECS[:-1])
         rates = {voice.rate for voice in voices}
         events = [_OWN_EVENT] if rates - {48000} else []
         return tuple(voices + events + ([_OWN_EVENT_48] if 48000 in rates else []))
+
+    def own_voices(self, names: Iterable[str]) -> list[PayloadFormat]:
+        """Return the voice codecs of these names that the engine has, as we offer them."""
+        lower = [name.lower() for name in names]
+        return [_OWN[name] for name in lower if name in _OWN and name in self.engine_codecs]
+
+    def decodes(self, codec: PayloadFormat) -> bool:
+        """Return whether the engine decodes a voice codec, or understands what comes beside one."""
+        name = codec.name.lower()
+        return (name in _COMPANIONS or name in self.engine_codecs) and (name != "l16" or codec.channels == 1)
 
     def permitted(
         self, codecs: Iterable[PayloadFormat], decodable_only: bool, names: tuple[str, ...] = ()
@@ -151,7 +164,7 @@ class MediaSettings:
         passed: list[PayloadFormat] = []
         for codec in codecs:
             name = codec.name.lower()
-            if name in _NEVER or (ranks and name not in ranks) or (decodable_only and not _decodable(codec)):
+            if name in _NEVER or (ranks and name not in ranks) or (decodable_only and not self.decodes(codec)):
                 continue
             if codec.rate > _HIGHEST_RATE or codec.channels > _MOST_CHANNELS:
                 continue
@@ -219,11 +232,6 @@ def _ranks(names: tuple[str, ...]) -> dict[str, int]:
     for place, name in enumerate(names):
         ranks.setdefault(name.lower(), place)
     return ranks
-
-
-def _decodable(codec: PayloadFormat) -> bool:
-    name = codec.name.lower()
-    return name in _DECODABLE and (name != "l16" or codec.channels == 1)
 
 
 def is_numeric(address: str) -> bool:

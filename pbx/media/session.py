@@ -40,7 +40,8 @@ from pbx.media.leg import MediaLeg, State
 from pbx.media.policy import MediaSettings, RtcpMux, is_numeric
 from pbx.media.quality import Quality, quality_of
 from pbx.media.stream import AUDIO, Stream, packet_time_of
-from pbx.sdp.codecs import TELEPHONE_EVENT, PayloadFormat
+from pbx.media.transcoding import merged, numbered, one_voice, stand_ins, transcoded_answer
+from pbx.sdp.codecs import PayloadFormat, same_codec
 from pbx.sdp.model import Direction, SessionDescription
 from pbx.sdp.offer_answer import LocalMedia
 from pbx.sdp.relayed import RelayedMedia
@@ -275,6 +276,8 @@ class MediaSession:
     def offer_to(self, leg: str, source: str, *, decodable_only: bool = False) -> SessionDescription:
         """Return an offer to `leg` of what `source` offers, or has agreed to if it offers nothing now.
 
+        Behind that comes what the engine could turn it into.
+
         With `decodable_only`, and while the call is recorded, only codecs that the engine can decode: no change in
         mid-call may make a recording silent. Raises NegotiationError if none is left.
         """
@@ -289,12 +292,18 @@ class MediaSession:
             in_place = next((slot for slot, one in others.items() if one.index == other.audio.index), -1)
             return media.make_offer(None, direction, mux, others=others, in_place=in_place)
         permitted = self._permitted(leg, source, codecs, decodable_only)
+        names, possible = (
+            self._streams[leg].codecs,
+            self._settings.permitted(codecs, True, self._streams[source].codecs),
+        )
+        permitted = merged(permitted, stand_ins(self._settings, possible, permitted, media.audio.agreed, names))
         return media.make_offer(permitted, direction, mux, view.packet_time, view.maximum_packet_time, others)
 
     def answer_to(self, leg: str, source: str) -> SessionDescription:
         """Return the answer to a leg's offer, from what `source` has agreed to; to be made again when that changes.
 
-        Raises NegotiationError if they share no voice codec.
+        It names the codecs that both can do, and if there are none one that the engine can turn into the other's.
+        Raises NegotiationError if there is none of these either.
         """
         media, other = self._leg(leg), self._leg(source)
         view, codecs, direction = other.source()
@@ -303,7 +312,17 @@ class MediaSession:
         others = other.other_views()
         if view is None or not other.has_audio or media.audio.offer is None:
             return self._answer(media, None, direction, None, others)
-        return self._answer(media, self._permitted(leg, source, codecs), direction, view.packet_time, others)
+        common = self._permitted(leg, source, codecs)
+        offered = media.audio.offer.codecs
+        if any(not codec.is_companion and same_codec(codec, offered) for codec in common):
+            return self._answer(media, common, direction, view.packet_time, others)
+        names, possible = (
+            self._streams[leg].codecs,
+            self._settings.permitted(codecs, True, self._streams[source].codecs),
+        )
+        chosen = transcoded_answer(self._settings, offered, possible, names)
+        packet_time = media.audio.offer.packet_time or self._settings.packet_time
+        return self._answer(media, chosen or common, direction, packet_time, others)
 
     def local_answer(self, leg: str, direction: Direction = Direction.SENDRECV) -> SessionDescription:
         """Return our own answer to a leg's offer, for sound that the engine makes or takes.
@@ -316,14 +335,14 @@ class MediaSession:
         if view is None and media.other_views():
             raise NegotiationError("no audio")
         names = self._streams[leg].codecs
-        chosen = _one_voice(self._settings.permitted(view.codecs, decodable_only=True, names=names)) if view else ()
+        chosen = one_voice(self._settings.permitted(view.codecs, decodable_only=True, names=names)) if view else ()
         return self._answer(media, chosen, direction, self._settings.packet_time)
 
     def local_offer(self, leg: str, direction: Direction = Direction.SENDRECV) -> SessionDescription:
         """Return an offer of our own, for a leg that nobody else is connected to yet."""
         media, settings = self._leg(leg), self._settings
         own = settings.own_codecs(self._streams[leg].codecs)
-        codecs = [_numbered(codec, media.audio.remember_number(codec)) for codec in own]
+        codecs = [numbered(codec, media.audio.remember_number(codec)) for codec in own]
         return media.make_offer(codecs, direction, settings.rtcp_mux is RtcpMux.OFFER, settings.packet_time)
 
     def repeat_answer(self, leg: str) -> SessionDescription:
@@ -508,17 +527,3 @@ class MediaSession:
             return
         stream.remote = remote
         self._commands.append(remote)
-
-
-def _numbered(codec: PayloadFormat, payload_type: int) -> PayloadFormat:
-    return PayloadFormat(payload_type, codec.name, codec.rate, codec.channels, codec.parameters)
-
-
-def _one_voice(codecs: tuple[PayloadFormat, ...]) -> tuple[PayloadFormat, ...]:
-    """Return the first voice codec, and the telephone-event that goes with it."""
-    voice = next((codec for codec in codecs if not codec.is_companion), None)
-    if voice is None:
-        return ()
-    events = [codec for codec in codecs if codec.name.lower() == TELEPHONE_EVENT]
-    fitting = [codec for codec in events if codec.rate == voice.rate] or events
-    return (voice, *fitting[:1])

@@ -213,7 +213,7 @@ def test_codecs_of_a_trunk_and_of_an_extension(serve: Serve, phone: Connect) -> 
         'extensions:\n  "101": {password: wonderland, codecs: [G722, PCMA]}\n'
         '  "102": {password: looking-glass, codecs: PCMU}\n'
     )
-    pbx, line = callers(serve, phone, "codecs: [PCMU, G722, PCMA]", ", codecs: [PCMA, PCMU]", more)
+    pbx, line = callers(serve, phone, "codecs: [PCMU, G722, PCMA], transcode: never", ", codecs: [PCMA, PCMU]", more)
     alice, bob = phone(pbx, "101", "wonderland"), phone(pbx, "102", "looking-glass")
     for one in (alice, bob):
         one.register()
@@ -226,6 +226,24 @@ def test_codecs_of_a_trunk_and_of_an_extension(serve: Serve, phone: Connect) -> 
     # What the lists of both have in common is nothing.
     assert alice.final(alice.dial("102", sdp(codecs="0 8 9"))).status == 488
     assert formats(called(alice, "600", sdp(codecs="0 8 9"))) == ("9",)
+
+
+def test_what_is_transcoded(serve: Serve, phone: Connect) -> None:
+    more = (
+        'extensions:\n  "101": {password: wonderland, codecs: [G722, PCMA]}\n'
+        '  "102": {password: looking-glass, codecs: PCMU}\n'
+    )
+    pbx, line = callers(serve, phone, "", ", codecs: [PCMA, PCMU]", more)
+    alice, bob = phone(pbx, "101", "wonderland"), phone(pbx, "102", "looking-glass")
+    for one in (alice, bob):
+        one.register()
+    alice.dial("70", sdp(codecs="0 8 9 101"))
+    assert formats(line.request("INVITE")) == ("8", "0", "101")  # both can do PCMA; the line's list has PCMU too
+    ringing = alice.dial("102", sdp(codecs="0 8 9"))
+    invite = bob.request("INVITE")
+    assert formats(invite) == ("0",)
+    bob.answer(invite, 200, sdp(codecs="0"))
+    assert formats(alice.final(ringing)) == ("9",)
 
 
 # Packets
