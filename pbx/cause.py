@@ -46,6 +46,7 @@ _TABLE = (
     EndCause("answered-caller-hung-up", 200, 16, Blame.CALLER, "The caller hung up."),
     EndCause("answered-callee-hung-up", 200, 16, Blame.CALLEE, "The callee hung up."),
     EndCause("completed", 200, 16, Blame.TANDEM, "The route's steps were done."),
+    EndCause("transferred", 200, 16, Blame.CALLER, "A party transferred the other one to somebody else."),
     EndCause("cancelled", 487, 16, Blame.CALLER, "The caller gave up before an answer."),
     EndCause("answered-elsewhere", 487, 26, Blame.CALLEE, "Another phone answered."),
     EndCause("busy", 486, 17, Blame.CALLEE, "The callee is busy."),

@@ -194,6 +194,11 @@ class Directory:
         one = self._settings.trunks.get(name) if kind == "trunk" else self._extension(name)
         return (one.codecs if one is not None else None) or ()
 
+    def transfers(self, source: str) -> str:
+        """Return what becomes of the transfers that a source asks for: ``handle``, ``pass`` or ``refuse``."""
+        trunk = self._trunk(source)
+        return "handle" if trunk is None else trunk.transfers
+
     def shown_to(self, target: str, source: str, caller: Party) -> Party:
         """Return whom `target` is shown as the caller."""
         trunk = self._trunk(target)

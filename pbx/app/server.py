@@ -27,6 +27,7 @@ from pbx.call.ports import Candidate, Services
 from pbx.call.reception import Reception
 from pbx.call.registry import CallRegistry, Limits
 from pbx.config.restart import hold_back
+from pbx.features.transfer import Transfers
 from pbx.ids import Ids
 from pbx.loading import Configured, load_configured
 from pbx.media.engine import Engine
@@ -242,6 +243,13 @@ class Server:
             occupancy=self.directory.occupancy,
             observer=self.observer,
             settings=translate.call_settings(settings),
+            transfers=Transfers(
+                self.directory.transfers,
+                lambda query: self.dialplan.decide(query),
+                lambda: datetime.now().astimezone(),
+                self._leg_with_dialog,
+                lambda leg: self.registry.find(leg),
+            ),
         )
         self.location.subscribe(self._binding_changed)
         self.registry = CallRegistry(services, self._open_session, Limits(settings.limits.calls))
@@ -252,6 +260,10 @@ class Server:
 
     def _known(self, flow: Flow) -> bool:
         return self.directory.knows(flow)
+
+    def _leg_with_dialog(self, dialog: tuple[str, str, str]) -> str | None:
+        owner = self.context.dialogs.lookup(*dialog)
+        return None if owner is None else owner.id
 
     def _binding_changed(self, event: BindingChange) -> None:
         binding = event.binding

@@ -10,8 +10,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pbx.call.commands import AcceptOffer, DeclineOffer, Inform, Offer
-from pbx.call.events import Informed, OfferAnswered, OfferDeclined, Offered, OfferWithdrawn
+from pbx.call.commands import (
+    AcceptOffer,
+    AcceptRefer,
+    DeclineOffer,
+    DeclineRefer,
+    Inform,
+    Offer,
+    Refer,
+    ReportRefer,
+)
+from pbx.call.events import (
+    Informed,
+    OfferAnswered,
+    OfferDeclined,
+    Offered,
+    OfferWithdrawn,
+    ReferProgress,
+    ReferRequested,
+)
 from pbx.cause import cause_named
 from pbx.errors import NegotiationError
 from pbx.media import events as media
@@ -30,13 +47,15 @@ class _Pending:
     asker: str
     asked: str
     restoring: bool = False
-    """It offers what was before a withdrawn offer, and nothing more follows."""
+    """It offers what was before a withdrawn offer, or what the other leg already has: nothing more follows."""
+    then: str = ""
+    """The leg that is offered next what this one has agreed to."""
 
 
 class Bridge:
     """Caller and callee of one call, connected."""
 
-    __slots__ = ("_call", "_pending", "_waiting", "callee")
+    __slots__ = ("_call", "_joining", "_passed", "_pending", "_waiting", "callee")
 
     def __init__(self, call: Call, callee: str) -> None:
         self._call = call
@@ -44,6 +63,46 @@ class Bridge:
         self._pending: _Pending | None = None
         self._waiting: Offered | None = None
         """An offer of new media, taken, that is passed on once both legs have ports for them."""
+        self._joining = False
+        """The callee came from another call, and is offered what the caller has once it has its ports."""
+        self._passed = ""
+        """The leg whose REFER was passed on to the other one."""
+
+    def other_than(self, leg: str) -> str:
+        """Return the leg that `leg` talks to."""
+        return self.callee if leg == self._call.caller else self._call.caller
+
+    def refresh(self, leg: str, then: str = "") -> None:
+        """Offer a leg what the other one has, since that is another one than before, or was not heard on it before;
+        then that one what has been agreed to, if `then` names it."""
+        call = self._call
+        try:
+            offer = call.session.offer_to(leg, self.other_than(leg))
+        except NegotiationError as error:
+            call.end(cause_named("media-refused", error.reason))
+            return
+        self._pending = _Pending("", leg, restoring=True, then=then)
+        call.command(Offer(leg, offer))
+
+    def join(self) -> None:
+        """Connect a callee that came from another call, as soon as it has its ports."""
+        self._joining = True
+
+    def pass_refer(self, item: ReferRequested) -> None:
+        """Ask the other party to go where this one wants it, itself."""
+        if self._passed:
+            self._call.command(DeclineRefer(item.leg, 491))
+            return
+        self._passed = item.leg
+        self._call.command(AcceptRefer(item.leg))
+        self._call.command(Refer(self.other_than(item.leg), item.uri))
+
+    def refer_progressed(self, item: ReferProgress) -> None:
+        """Tell whoever asked for it how a transfer that the other party carries out stands."""
+        if self._passed and item.leg != self._passed:
+            self._call.command(ReportRefer(self._passed, item.status))
+            if item.status >= 200:
+                self._passed = ""
 
     def expect_answer(self, asker: str, asked: str) -> None:
         """Remember that `asker` made an offer which went to `asked`: the late offer of an INVITE without a
@@ -75,7 +134,7 @@ class Bridge:
 
     def _offered(self, item: Offered, other: str) -> None:
         call, session = self._call, self._call.session
-        if self._pending is not None or self._waiting is not None:
+        if self._pending is not None or self._waiting is not None or self._joining:
             # RFC 3261 §14.2: a UAS that receives an INVITE on a dialog while an INVITE it had sent on that dialog is in
             # progress MUST return a 491. The two legs of a call are one negotiation, so the same holds across them.
             call.command(DeclineOffer(item.leg, 491))
@@ -101,6 +160,9 @@ class Bridge:
 
     def _ports_came(self) -> None:
         item, call = self._waiting, self._call
+        if self._joining and call.session.ready(self.callee):
+            self._joining = False
+            self.refresh(self.callee, then=call.caller)
         if item is None:
             return
         other = self.callee if item.leg == call.caller else call.caller
@@ -132,6 +194,9 @@ class Bridge:
                 return
             self._pending = None
             if pending.restoring:
+                if pending.then:
+                    session.connect(call.caller, self.callee)
+                    self.refresh(pending.then)
                 return
             if not pending.asker:
                 self._restore(item)
@@ -155,6 +220,10 @@ class Bridge:
         self._pending = None
         session = self._call.session
         session.rollback(pending.asked)
+        if pending.then:
+            # It moved here from another call, and its audio cannot follow.
+            self._call.end(cause_named("media-refused", f"{item.status} to the offer after a transfer"))
+            return
         if pending.asker:
             session.rollback(pending.asker)
             self._call.command(DeclineOffer(pending.asker, item.status if item.status in (488, 606, 415) else 488))

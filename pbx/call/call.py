@@ -10,35 +10,52 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TypeGuard
+from typing import NamedTuple, TypeGuard
 
 from pbx.call import commands
 from pbx.call.bridge import Bridge
+from pbx.call.commands import Party
 from pbx.call.events import (
     Answered,
     HungUp,
     OfferAnswered,
     Offered,
+    ReferProgress,
+    ReferRequested,
     Rejected,
 )
 from pbx.call.items import HangUpWanted, Item, Start, TimerDue, classify
 from pbx.call.legs import Legs
-from pbx.call.ports import Candidate, Services
+from pbx.call.ports import Candidate, LegHandle, Services
 from pbx.call.recording_log import RecordingLog
 from pbx.call.silence import Silence
 from pbx.call.steps import Runner, runner_of
-from pbx.call.summary import RecordingSummary, Summary
+from pbx.call.summary import LegSummary, RecordingSummary, Summary
 from pbx.call.table import TABLE, Action, State
 from pbx.call.timers import Timers
+from pbx.call.transfer import Transfer
 from pbx.cause import EndCause, cause_named
+from pbx.dialplan.decision import Decision
 from pbx.dialplan.selftest import word_of
 from pbx.dialplan.steps import RejectStep, Step
 from pbx.errors import NegotiationError
 from pbx.media import events as media
-from pbx.media.session import MediaSession
+from pbx.media.session import MediaSession, Moving
 from pbx.sdp.model import SessionDescription
 
 __all__ = ["Call"]
+
+
+class Moved(NamedTuple):
+    """A leg on its way from one call to another."""
+
+    handle: LegHandle
+    summary: LegSummary
+    media: Moving
+
+
+def _not_moved(leg: str, call: Call) -> None:
+    """Tell nobody that a leg has moved."""
 
 
 class Call:
@@ -49,8 +66,11 @@ class Call:
         "_draining",
         "_inbox",
         "_maximum",
+        "_moved",
         "_on_ended",
+        "_on_moved",
         "_runner",
+        "_shown",
         "_silence",
         "_steps",
         "_timers",
@@ -69,6 +89,7 @@ class Call:
         "session",
         "state",
         "summary",
+        "transfer",
     )
 
     def __init__(
@@ -78,6 +99,7 @@ class Call:
         summary: Summary,
         caller: str,
         on_ended: Callable[[Call], None],
+        on_moved: Callable[[str, Call], None] = _not_moved,
     ) -> None:
         self.id = summary.call
         self.services = services
@@ -108,12 +130,21 @@ class Call:
         self._maximum: float = services.settings.maximum_duration
         self._waiting_media: set[str] = set()
         self._silence = Silence()
+        self.transfer: Transfer | None = None
+        """The blind transfer under way."""
+        self._shown: tuple[str, Party] | None = None
+        self._moved: dict[str, Call] = {}
+        self._on_moved = on_moved
         self._on_ended = on_ended
 
     # -- the inbox
 
     def post(self, item: Item) -> None:
         """Put something that happened into the inbox; it is handled now, or after what is being handled."""
+        moved = self._moved.get(getattr(item, "leg", "")) if self._moved else None
+        if moved is not None:
+            moved.post(item)
+            return
         self._inbox.append(item)
         if not self._draining:
             self._drain()
@@ -147,8 +178,12 @@ class Call:
             return
         action = TABLE[self.state][found]
         if action is Action.STEP:
+            if self.transfer is not None and self.transfer.take(item):
+                return
             if self._runner is not None:
                 self._runner.take(item)
+            if isinstance(item, (HungUp, Rejected)):
+                self.legs.strike(item)  # one that a step before has left behind
         elif action is not Action.IGNORE:
             _ACTIONS[action](self, item)
 
@@ -192,20 +227,23 @@ class Call:
         # A step that is done at once (a wait of 0, an unknown sound) goes on in this loop rather than by recursion.
         while self._runner is None and self.state in (State.SETTING_UP, State.SERVING):
             if not self._steps:
-                if self.state is State.SERVING and self.last_failure is None:
-                    self.end(cause_named("completed"))
-                else:
-                    self.end(self.last_failure or cause_named("no-route"))
+                served = self.state is State.SERVING and self.last_failure is None
+                self._stop(cause_named("completed") if served else self.last_failure or cause_named("no-route"))
                 return
             step = self._steps.pop(0)
             self.summary.steps.append(word_of(step))
             if isinstance(step, RejectStep):
-                self.end(_reject_cause(step))
+                self._stop(_reject_cause(step))
                 return
             runner = runner_of(step, self)
             self._runner = runner
             if not runner.start() and self._runner is runner:
                 self._runner = None
+
+    def _stop(self, cause: EndCause) -> None:
+        """End what the steps have come to: the call, or a transfer that leaves it as it was."""
+        if self.transfer is None or not self.transfer.failed(cause):
+            self.end(cause)
 
     # -- what steps do
 
@@ -239,7 +277,9 @@ class Call:
         """Let the caller hear that it rings."""
         if not self.summary.rang:
             self.summary.rang = self.services.now()
-        if self.answer_is_due:
+        if self.transfer is not None:
+            self.transfer.ringing()
+        elif self.answer_is_due:
             self.command(commands.Ring(self.caller))
 
     def progress(self, sdp: SessionDescription, ringing: bool = False) -> None:
@@ -259,6 +299,9 @@ class Call:
     def answer_ourselves(self) -> bool:
         """Answer the caller with the engine's own media; return False if that is impossible, which has ended the
         call."""
+        if self.transfer is not None:
+            self.transfer.connected()
+            self.command(commands.Offer(self.caller, self.session.local_offer(self.caller)))
         if not self.answer_is_due:
             return True
         try:
@@ -286,8 +329,77 @@ class Call:
             self._mark_answered()
         if maximum is not None:
             self._maximum = maximum
-        self._limit()
-        self.services.observer.call_answered(self.summary)
+        if self.transfer is None:
+            self._limit()
+            self.services.observer.call_answered(self.summary)
+        else:
+            self.transfer.connected()
+            self._bridge.refresh(self.caller)
+
+    # -- transfers
+
+    @property
+    def is_talking(self) -> bool:
+        """Whether caller and callee are connected."""
+        return self.state is State.TALKING
+
+    @property
+    def shown(self) -> tuple[str, Party]:
+        """Who calls where this call dials: a source, and whom the far end sees; after a transfer the transferred."""
+        return self._shown or (self.summary.source, self.summary.caller)
+
+    def party_of(self, leg: str) -> Party:
+        """Return who is at the other end of a leg."""
+        summary = self.summary
+        if leg == summary.caller_leg:
+            return summary.caller
+        kind, _, name = summary.legs[leg].target.partition("/")
+        return Party(name if kind == "extension" else summary.number)
+
+    def lead_elsewhere(self, transfer: Transfer, decision: Decision) -> None:
+        """Let the party that stays be the caller of what has been decided; see `return_to`."""
+        staying = self.bridge.other_than(transfer.leg)
+        self._shown = self.summary.legs[staying].target, self.party_of(staying)
+        self.session.disconnect(staying)
+        self.caller = staying
+        self.transfer = transfer
+        self.last_failure = None
+        self._bridge = None
+        self.state = State.SERVING
+        self._steps = list(decision.steps)
+        self._next_step()
+
+    def return_to(self, leg: str) -> None:
+        """Connect the caller with the leg that it talked to before a transfer that came to nothing."""
+        self._steps.clear()
+        self._runner = None
+        self._bridge = Bridge(self, leg)
+        self.state = State.TALKING
+        self.session.connect(self.caller, leg)
+
+    def take_over(self, leaving: str, other: Call, coming: str) -> None:
+        """Connect the party that `leaving` talks to with a party of another call, which moves here."""
+        staying = self.bridge.other_than(leaving)
+        moving = other.give_away(coming, self)
+        self.session.disconnect(staying)
+        self.session.close(leaving)
+        self.session.adopt(moving.media, like=staying)
+        self.legs.adopt(moving.handle, moving.summary)
+        self.caller = staying
+        self._bridge = Bridge(self, coming)
+        self._bridge.join()
+        self.summary.destination = moving.summary.target
+
+    def give_away(self, leg: str, to: Call) -> Moved:
+        """Let a leg go into another call, which hears from it from now on; this one is to be ended."""
+        handle, summary = self.legs.release(leg)
+        self._moved[leg] = to
+        self._on_moved(leg, to)
+        return Moved(handle, summary, self.session.release(leg))
+
+    def pass_refer(self, item: ReferRequested) -> None:
+        """Ask the other party to go where this one wants it, itself."""
+        self.bridge.pass_refer(item)
 
     @property
     def bridge(self) -> Bridge:
@@ -387,6 +499,21 @@ class Call:
     def _decline(self, item: Item) -> None:
         assert isinstance(item, Offered)
         self.command(commands.DeclineOffer(item.leg, 491))
+
+    def _transfer(self, item: Item) -> None:
+        assert isinstance(item, ReferRequested)
+        if self.services.transfers is None or item.leg not in (self.caller, self.bridge.callee):
+            self._decline_refer(item)
+        else:
+            self.services.transfers.requested(self, item)
+
+    def _decline_refer(self, item: Item) -> None:
+        assert isinstance(item, ReferRequested)
+        self.command(commands.DeclineRefer(item.leg))
+
+    def _refer_progressed(self, item: Item) -> None:
+        assert isinstance(item, ReferProgress)
+        self.bridge.refer_progressed(item)
 
     def _end_by(self, item: Item) -> None:
         if isinstance(item, (HungUp, Rejected)):
@@ -513,6 +640,9 @@ _ACTIONS: dict[Action, Callable[[Call, Item], None]] = {
     Action.ANSWER_OURSELVES: Call._answer_offer,
     Action.TAKE_ANSWER: Call._take_answer,
     Action.DECLINE: Call._decline,
+    Action.TRANSFER: Call._transfer,
+    Action.DECLINE_REFER: Call._decline_refer,
+    Action.REFER_PASSED: Call._refer_progressed,
     Action.BEGIN: Call._begin,
     Action.END: Call._end_by,
     Action.LEG_GONE: Call._leg_gone,

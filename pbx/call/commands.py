@@ -14,16 +14,20 @@ from pbx.values import dataclass
 
 __all__ = [
     "AcceptOffer",
+    "AcceptRefer",
     "Answer",
     "Command",
     "DeclineOffer",
+    "DeclineRefer",
     "Dial",
     "HangUp",
     "Inform",
     "Offer",
     "Party",
     "Progress",
+    "Refer",
     "Reject",
+    "ReportRefer",
     "Ring",
 ]
 
@@ -140,4 +144,54 @@ class Inform:
     """Echoed in the Delivered event."""
 
 
-Command = Dial | Ring | Progress | Answer | Reject | HangUp | Offer | AcceptOffer | DeclineOffer | Inform
+@dataclass(frozen=True, slots=True)
+class Refer:
+    """Ask the peer to call somebody else (REFER); answered by ReferProgress, whose last one has a final status."""
+
+    leg: str
+    uri: str
+    """Whom, as Refer-To says it."""
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptRefer:
+    """Agree to what a ReferRequested event asks (202); ReportRefer says later how it went."""
+
+    leg: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeclineRefer:
+    """Refuse what a ReferRequested event asks."""
+
+    leg: str
+    status: int = 603
+
+
+@dataclass(frozen=True, slots=True)
+class ReportRefer:
+    """Tell who asked for it how a transfer stands, as a SIP status; one of 200 and above is the last (RFC 3515
+    §2.4.5)."""
+
+    leg: str
+    status: int
+    then: EndCause | None = None
+    """End the leg for this cause once its peer has heard it, unless it leaves by itself."""
+
+
+Command = (
+    Dial
+    | Ring
+    | Progress
+    | Answer
+    | Reject
+    | HangUp
+    | Offer
+    | AcceptOffer
+    | DeclineOffer
+    | Inform
+    | Refer
+    | AcceptRefer
+    | DeclineRefer
+    | ReportRefer
+)

@@ -19,6 +19,8 @@ __all__ = [
     "OfferWithdrawn",
     "Offered",
     "Progressing",
+    "ReferProgress",
+    "ReferRequested",
     "Rejected",
     "Ringing",
 ]
@@ -142,6 +144,27 @@ class Delivered:
     status: int
 
 
+@dataclass(frozen=True, slots=True)
+class ReferRequested:
+    """The peer asks for a transfer (REFER). Must be answered by AcceptRefer or DeclineRefer."""
+
+    leg: str
+    uri: str
+    """To whom, without the headers that it came with."""
+    number: str
+    """Its user part, unescaped; the number of a tel URI."""
+    replaces: tuple[str, str, str] | None = None
+    """The dialog that the transfer shall take over: Call-ID, our tag, the tag of its peer (RFC 3891)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReferProgress:
+    """How what our Refer asked for stands, as a SIP status; one of 200 and above is the last."""
+
+    leg: str
+    status: int
+
+
 Event = (
     Incoming
     | Ringing
@@ -155,4 +178,6 @@ Event = (
     | OfferWithdrawn
     | Informed
     | Delivered
+    | ReferRequested
+    | ReferProgress
 )

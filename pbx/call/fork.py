@@ -232,8 +232,8 @@ class Fork:
         self._next_if_none()
 
     def _caller(self, target: str) -> Party:
-        summary, override = self._call.summary, self._step.caller
-        party = self._call.services.directory.shown_to(target, summary.source, summary.caller)
+        (source, caller), override = self._call.shown, self._step.caller
+        party = self._call.services.directory.shown_to(target, source, caller)
         if override is None:
             return party
         return Party(
@@ -273,13 +273,16 @@ class Fork:
             return
         try:
             call.session.set_remote(item.leg, item.sdp, offer=False)
-            answer = call.session.answer_to(call.caller, item.leg)
+            answer = call.session.answer_to(call.caller, item.leg) if call.answer_is_due else None
         except NegotiationError:
             call.ring()  # a description that cannot be met is judged at the answer, not before
             return
         self._early = item.leg
         self._stop_ringback()
-        call.progress(answer, item.ringing)
+        if answer is not None:
+            call.progress(answer, item.ringing)
+        elif item.ringing:
+            call.ring()
         call.session.connect(call.caller, item.leg)
 
     def _answered(self, item: Answered) -> None:

@@ -12,6 +12,8 @@ from pbx.call.events import (
     Offered,
     OfferWithdrawn,
     Progressing,
+    ReferProgress,
+    ReferRequested,
     Rejected,
     Ringing,
 )
@@ -58,6 +60,8 @@ _LEG_INPUTS: dict[type, tuple[Input, Input]] = {
     OfferWithdrawn: (Input.OFFER_WITHDRAWN, Input.OFFER_WITHDRAWN),
     Informed: (Input.INFORMED, Input.INFORMED),
     Delivered: (Input.DELIVERED, Input.DELIVERED),
+    ReferRequested: (Input.REFER_REQUESTED, Input.REFER_REQUESTED),
+    ReferProgress: (Input.REFER_PROGRESS, Input.REFER_PROGRESS),
 }
 
 _MEDIA_INPUTS: dict[type, Input] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from pbx.call import commands
 from pbx.call.events import HungUp, Rejected
@@ -40,6 +41,15 @@ class Legs:
         self._handles[leg] = handle
         self._summaries[leg] = LegSummary(leg, target, handle.sip_call_id, handle.remote, started=self._now())
         self._occupancy.enter(target, call_of(leg))
+
+    def release(self, leg: str) -> tuple[LegHandle, LegSummary]:
+        """Give a leg away, to another call's `adopt`; it counts for the call that it began in until it is gone."""
+        return self._handles.pop(leg), self._summaries[leg]
+
+    def adopt(self, handle: LegHandle, summary: LegSummary) -> None:
+        """Take in a leg that another call has released."""
+        self._handles[summary.leg] = handle
+        self._summaries[summary.leg] = replace(summary, ended=0.0, cause=None)
 
     def command(self, command: commands.Command) -> None:
         """Give a command to the leg that it names; one that is gone or leaving gets none."""

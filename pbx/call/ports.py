@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pbx.call import commands
 from pbx.call.commands import Party
 from pbx.call.events import Event as LegEvent
+from pbx.call.events import ReferRequested
 from pbx.call.occupancy import Occupancy
 from pbx.call.summary import RecordingSummary, Summary
 from pbx.dialplan.decision import Decision, Query
@@ -18,7 +19,10 @@ from pbx.media.commands import Command as MediaCommand
 from pbx.sip.stack import Destination, Timer
 from pbx.values import dataclass
 
-__all__ = ["CallSettings", "Candidate", "Directory", "LegHandle", "Observer", "Services"]
+if TYPE_CHECKING:
+    from pbx.call.call import Call
+
+__all__ = ["CallSettings", "Candidate", "Directory", "LegHandle", "Observer", "Services", "Transfers"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +100,13 @@ class Observer(Protocol):
         """Our own bug ended a call."""
 
 
+class Transfers(Protocol):
+    """What becomes of the transfers that peers ask for: `pbx.features.transfer`."""
+
+    def requested(self, call: Call, item: ReferRequested) -> None:
+        """Take that a leg of a call that talks asks for a transfer, and answer it by AcceptRefer or DeclineRefer."""
+
+
 @dataclass(frozen=True, slots=True)
 class CallSettings:
     """What holds for every call. Times are seconds."""
@@ -139,3 +150,5 @@ class Services:
     occupancy: Occupancy
     observer: Observer
     settings: CallSettings
+    transfers: Transfers | None = None
+    """Who carries transfers out; None: all are refused."""

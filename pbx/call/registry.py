@@ -50,6 +50,8 @@ class CallRegistry:
         self._open_session = open_session
         self.limits = limits
         self._calls: dict[str, Call] = {}
+        self._moved: dict[str, Call] = {}
+        """Where the legs are that an attended transfer has moved out of the call whose id they have."""
         self._draining = False
         self._on_empty: Callable[[], None] | None = None
         self.stray_media_events = 0
@@ -138,7 +140,7 @@ class CallRegistry:
         return call_id
 
     def _make(self, summary: Summary, leg: str) -> Call:
-        call = Call(self._services, self._open_session(summary.call), summary, leg, self._ended)
+        call = Call(self._services, self._open_session(summary.call), summary, leg, self._ended, self.moved)
         self._calls[summary.call] = call
         return call
 
@@ -154,6 +156,8 @@ class CallRegistry:
 
     def _ended(self, call: Call) -> None:
         self._calls.pop(call.id, None)
+        if self._moved:
+            self._moved = {leg: other for leg, other in self._moved.items() if other is not call}
         if not self._calls and self._on_empty is not None:
             done, self._on_empty = self._on_empty, None
             done()
@@ -162,9 +166,17 @@ class CallRegistry:
 
     def deliver(self, event: LegEvent) -> None:
         """Give a leg's event to its call."""
-        call = self._calls.get(call_of_leg(event.leg))
+        call = self.find(event.leg)
         if call is not None:
             call.post(event)
+
+    def find(self, leg: str) -> Call | None:
+        """Return the call that a leg belongs to; None if that is over."""
+        return self._calls.get(call_of_leg(leg)) or self._moved.get(leg)
+
+    def moved(self, leg: str, call: Call) -> None:
+        """Take that a leg belongs to another call from now on."""
+        self._moved[leg] = call
 
     def on_media(self, events: Iterable[media.Event]) -> None:
         """Give each event of the engine to the call that it belongs to."""

@@ -97,6 +97,11 @@ class Summary:
     recordings: list[RecordingSummary] = field(default_factory=list)
 
     @property
+    def caller_leg(self) -> str:
+        """The leg that the call began with."""
+        return next(iter(self.legs), "")
+
+    @property
     def duration(self) -> float:
         """Seconds from the answer to the end; 0 if never answered or still going on."""
         return self.ended - self.answered if self.answered and self.ended else 0.0

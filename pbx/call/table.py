@@ -42,6 +42,8 @@ class Input(Enum):
     OFFER_DECLINED = "offer declined"
     OFFER_WITHDRAWN = "offer withdrawn"
     INFORMED = "informed"
+    REFER_REQUESTED = "refer requested"
+    REFER_PROGRESS = "refer progress"
     DELIVERED = "delivered"
     STREAM_READY = "stream ready"
     STREAM_FAILED = "stream failed"
@@ -64,6 +66,9 @@ class Action(Enum):
     BRIDGE = "relay it to the other leg"
     ANSWER_OURSELVES = "answer the offer ourselves"
     DECLINE = "decline the offer for now (491)"
+    TRANSFER = "transfer the other party, as policy says"
+    DECLINE_REFER = "decline the transfer"
+    REFER_PASSED = "tell whoever asked for the transfer how it stands"
     BEGIN = "run the route for a caller who was dialled"
     END = "end the call"
     LEG_GONE = "strike the leg off, and end the call if it was the one talking"
@@ -79,6 +84,8 @@ _SHARED = {
     Input.CALLER_GONE: Action.END,
     Input.HANG_UP: Action.END,
     Input.DELIVERED: Action.IGNORE,
+    Input.REFER_REQUESTED: Action.DECLINE_REFER,
+    Input.REFER_PROGRESS: Action.IGNORE,
     Input.STREAM_CLOSED: Action.NOTE,
     Input.RECORDING_FAILED: Action.RECORDING_LOST,
     Input.TIMER: Action.STEP,
@@ -132,6 +139,8 @@ TABLE: dict[State, dict[Input, Action]] = {
         Input.OFFER_DECLINED: Action.BRIDGE,
         Input.OFFER_WITHDRAWN: Action.BRIDGE,
         Input.INFORMED: Action.BRIDGE,
+        Input.REFER_REQUESTED: Action.TRANSFER,
+        Input.REFER_PROGRESS: Action.REFER_PASSED,
         Input.STREAM_READY: Action.BRIDGE,
         Input.STREAM_FAILED: Action.END,
         Input.DIGIT: Action.IGNORE,
@@ -148,6 +157,7 @@ TABLE: dict[State, dict[Input, Action]] = {
         Input.TIMER: Action.FINISH,
         Input.CALLER_OFFERED: Action.DECLINE,
         Input.CALLEE_OFFERED: Action.DECLINE,
+        Input.REFER_REQUESTED: Action.DECLINE_REFER,
     },
     State.ENDED: _OVER,
 }

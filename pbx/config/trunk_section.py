@@ -64,6 +64,10 @@ class Trunk(Section):
     """The number shown with `own`, and with `pass` for a caller who has none."""
     trust_identity: bool = False
     """Whether P-Asserted-Identity and Privacy are believed when they come from it, and sent to it."""
+    transfers: Literal["handle", "pass", "refuse"] = "refuse"
+    """What becomes of a transfer that it asks for (REFER): `handle` routes it by the dialplan, with what the trunk may
+    dial; `pass` asks the other party to do it; `refuse` declines. One that joins two calls of the trunk is carried
+    out unless it is refused."""
     latch: bool | None = None
     """Whether its audio may come from another address than it says; that of `media` if left out."""
     codecs: CodecNames | None = None

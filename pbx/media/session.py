@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import NamedTuple
 
 from pbx.errors import NegotiationError, UsageError
 from pbx.ids import Ids
@@ -46,7 +47,7 @@ from pbx.sdp.model import Direction, SessionDescription
 from pbx.sdp.offer_answer import LocalMedia
 from pbx.sdp.relayed import RelayedMedia
 
-__all__ = ["MediaSession", "call_of"]
+__all__ = ["MediaSession", "Moving", "call_of"]
 
 _NO_OTHERS: Mapping[int, RelayedMedia] = MappingProxyType({})
 
@@ -54,6 +55,13 @@ _NO_OTHERS: Mapping[int, RelayedMedia] = MappingProxyType({})
 def call_of(name: str) -> str:
     """Return the call that a stream, play or recording of a `MediaSession` belongs to."""
     return name.rpartition("/")[0]
+
+
+class Moving(NamedTuple):
+    """A leg on its way from one call to another."""
+
+    media: MediaLeg
+    stream: Stream
 
 
 class MediaSession:
@@ -111,7 +119,7 @@ class MediaSession:
                 # Once more comes for each command that crossed the first one, and has no counts.
                 stream.closed, stream.counts = True, event.counts
                 self._unlink(stream.id)
-                if stream.slot != AUDIO:
+                if stream.slot != AUDIO and stream.leg in self._legs:
                     self._legs[stream.leg].others[stream.slot].local = None
 
     def _opened(self, leg: MediaLeg, stream: Stream, event: Opened) -> None:
@@ -156,6 +164,32 @@ class MediaSession:
         self._open_others(leg, media.other_views())
         if like is not None:
             self._open_others(leg, self._leg(like).other_views())
+
+    def release(self, leg: str) -> Moving:
+        """Give a leg's negotiation away, to the session of another call; its streams stay here until they are
+        closed."""
+        media, stream = self._legs.pop(leg), self._streams[leg]
+        media.roll_back()
+        return Moving(media, stream)
+
+    def adopt(self, moving: Moving, like: str) -> None:
+        """Take in a leg that another session has released: it gets streams of this call's, and is to be offered them
+        once it is `ready`."""
+        media, before = moving.media, moving.stream
+        media.audio.local = None
+        for section in media.others.values():
+            section.local = None
+        self._legs[media.name] = media
+        stream = self._streams[media.name] = Stream(self._name(), media.name)
+        self._by_id[stream.id] = stream
+        self.open(
+            media.name,
+            latch=before.latch,
+            peer=before.peer,
+            local=before.local_hint,
+            codecs=before.codecs,
+            like=like,
+        )
 
     def open_missing(self, leg: str, other: str) -> bool:
         """Ask for the streams of what `leg` has in its pending offer beside the audio, on both legs.

@@ -432,7 +432,6 @@ class TestInDialog:
     @pytest.mark.parametrize(
         ("method", "status"),
         [
-            ("REFER", 405),
             ("SUBSCRIBE", 489),
             ("NOTIFY", 489),
             ("PUBLISH", 405),

@@ -29,6 +29,10 @@ COMMANDS = {
     Input.ACCEPT_OFFER: commands.AcceptOffer("leg", sdp(5002, 2)),
     Input.DECLINE_OFFER: commands.DeclineOffer("leg"),
     Input.INFORM: commands.Inform("leg", "INFO", "text/plain", b"x", 1),
+    Input.REFER: commands.Refer("leg", "sip:103@192.0.2.9"),
+    Input.ACCEPT_REFER: commands.AcceptRefer("leg"),
+    Input.DECLINE_REFER: commands.DeclineRefer("leg"),
+    Input.REPORT_REFER: commands.ReportRefer("leg", 180),
 }
 REQUESTS = {
     Input.INVITE: ("INVITE", body(4002, 2), {}),
@@ -38,7 +42,9 @@ REQUESTS = {
     Input.INFO: ("INFO", b"x", {"content_type": "text/plain"}),
     Input.MESSAGE: ("MESSAGE", b"x", {"content_type": "text/plain"}),
     Input.OPTIONS: ("OPTIONS", b"", {}),
-    Input.OTHER_REQUEST: ("REFER", b"", {"Refer-To": "<sip:a@b>"}),
+    Input.REFERRED: ("REFER", b"", {"Refer-To": "<sip:a@b>"}),
+    Input.NOTIFY: ("NOTIFY", b"", {"Event": "refer", "Subscription-State": "active"}),
+    Input.OTHER_REQUEST: ("PUBLISH", b"", {}),
 }
 RESPONSES = {Input.PROVISIONAL: 180, Input.SUCCESS: 200, Input.FAILURE: 486}
 
@@ -212,7 +218,7 @@ def test_walk(build, state, given):
     if server is not None:
         bench.servers.append(server)
         open_offer = leg.usage_with_open_offer() is not None
-        assert server.final_sent or open_offer
+        assert server.final_sent or open_offer or leg.referral is not None
         expected = {Action.REFUSE_NO_DIALOG: 481, Action.REFUSE_GLARE: 491, Action.REFUSE_OVERLAP: 500}.get(action)
         if expected is not None:
             assert server.statuses == [expected]

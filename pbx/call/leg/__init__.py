@@ -12,6 +12,7 @@ nothing more.
     usage.py                   one dialog of a leg
     in_dialog.py, offers.py    what the peer asks in it, and what we offer
     negotiation.py             offer and answer (RFC 3264, RFC 6337)
+    referral.py                REFER and what tells how it went (RFC 3515)
     reliability.py             100rel and PRACK (RFC 3262)
     session_timer.py           RFC 4028
     screening.py, bodies.py    what an INVITE must satisfy (RFC 3261 §8.2)

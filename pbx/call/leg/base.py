@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pbx.call import commands
-from pbx.call.events import Delivered, OfferDeclined
-from pbx.call.leg import in_dialog
+from pbx.call.events import Delivered, OfferDeclined, ReferProgress
+from pbx.call.leg import in_dialog, referral
 from pbx.call.leg.client import ClientRequest
 from pbx.call.leg.core import LegCore
 from pbx.call.leg.headers import reason_text_in
@@ -84,6 +84,34 @@ class Leg(LegCore):
 
         ClientRequest(self.usage, command.method, delivered, (), command.content_type, command.body).send()
 
+    def refer(self, command: commands.Refer) -> None:
+        """Ask the peer to call somebody else."""
+        if self.usage is None or self.referred:
+            self.tell(ReferProgress(self.id, 491))
+        else:
+            referral.send(self.usage, command.uri)
+
+    def accept_refer(self, command: commands.AcceptRefer) -> None:
+        """Agree to the peer's REFER."""
+        if self.referral is None or not self.referral.accept():
+            self.drop(command)
+
+    def decline_refer(self, command: commands.DeclineRefer) -> None:
+        """Refuse the peer's REFER."""
+        if self.referral is None or not self.referral.decline(command.status):
+            self.drop(command)
+        else:
+            self.referral = None
+
+    def report_refer(self, command: commands.ReportRefer) -> None:
+        """Tell the peer how its REFER stands."""
+        if self.referral is not None:
+            self.referral.report(command.status, command.then)
+        elif command.then is not None:
+            self.terminate(command.then)
+        else:
+            self.drop(command)
+
     def undeliverable(self, command: commands.Inform) -> None:
         """Tell that there is no dialog to send a body in."""
         self.drop(command)
@@ -122,6 +150,14 @@ class Leg(LegCore):
     def take_options(self, usage: InviteUsage, transaction: ServerTransaction) -> None:
         """Take an OPTIONS."""
         in_dialog.take_options(usage, transaction)
+
+    def take_refer(self, usage: InviteUsage, transaction: ServerTransaction) -> None:
+        """Take a REFER."""
+        referral.take(usage, transaction)
+
+    def take_notify(self, usage: InviteUsage, transaction: ServerTransaction) -> None:
+        """Take a NOTIFY: how a REFER of ours stands."""
+        referral.take_notify(usage, transaction)
 
     def take_unknown(self, usage: InviteUsage, transaction: ServerTransaction) -> None:
         """Take a request whose method a leg does not serve."""

@@ -21,6 +21,7 @@ from pbx.sip.message import Response, make_response
 from pbx.sip.stack import TransactionFailure
 
 if TYPE_CHECKING:
+    from pbx.call.leg.referral import Referral
     from pbx.call.leg.usage import InviteUsage
     from pbx.sip.digest import DigestClient
     from pbx.sip.message import Request
@@ -40,8 +41,15 @@ _COMMANDS: dict[type, Input] = {
     commands.AcceptOffer: Input.ACCEPT_OFFER,
     commands.DeclineOffer: Input.DECLINE_OFFER,
     commands.Inform: Input.INFORM,
+    commands.Refer: Input.REFER,
+    commands.AcceptRefer: Input.ACCEPT_REFER,
+    commands.DeclineRefer: Input.DECLINE_REFER,
+    commands.ReportRefer: Input.REPORT_REFER,
 }
-_REQUESTS = (Input.INVITE, Input.UPDATE, Input.PRACK, Input.BYE, Input.INFO, Input.MESSAGE, Input.OPTIONS)
+_REQUESTS = (
+    *(Input.INVITE, Input.UPDATE, Input.PRACK, Input.BYE, Input.INFO, Input.MESSAGE, Input.OPTIONS),
+    *(Input.REFERRED, Input.NOTIFY),
+)
 
 _Method = Callable[..., None]
 
@@ -79,6 +87,8 @@ class LegCore(ABC):
         "local_tag",
         "peer_flow",
         "postponed",
+        "referral",
+        "referred",
         "settings",
         "state",
         "timer",
@@ -123,6 +133,10 @@ class LegCore(ABC):
         """Offers that wait for their turn; an empty one asks the peer for its own."""
         self.peer_flow: Flow | None = None
         """The way by which the peer last agreed to a session."""
+        self.referral: Referral | None = None
+        """The peer's REFER that is being carried out."""
+        self.referred = False
+        """Whether the peer carries a REFER of ours out, and will tell how it went."""
         self._emit = emit
         self._outbox: list[Event] = []
         self._busy = False
@@ -349,6 +363,9 @@ class LegCore(ABC):
         """Stop everything that could still begin by itself, and answer what waits for an answer."""
         self.timer.stop()
         self.postponed.clear()
+        if self.referral is not None:
+            self.referral.close()
+            self.referral = None
         if self.usage is not None:
             self.usage.close()
 

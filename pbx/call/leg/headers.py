@@ -40,7 +40,7 @@ __all__ = [
     "retry_after_in",
 ]
 
-METHODS = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "PRACK", "UPDATE", "INFO", "MESSAGE")
+METHODS = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "PRACK", "UPDATE", "INFO", "MESSAGE", "REFER", "NOTIFY")
 """The methods that a leg takes."""
 
 OPTION_TAGS = frozenset((RELIABLE, TIMER))

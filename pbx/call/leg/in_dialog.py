@@ -30,6 +30,7 @@ __all__ = [
 ]
 
 _KNOWN_ELSEWHERE = frozenset(("REFER", "REGISTER", "PUBLISH"))
+# REFER is taken once the dialog is confirmed.
 _EVENTS = frozenset(("SUBSCRIBE", "NOTIFY"))
 
 

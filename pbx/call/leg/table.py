@@ -49,6 +49,10 @@ class Input(StrEnum):
     ACCEPT_OFFER = "AcceptOffer"
     DECLINE_OFFER = "DeclineOffer"
     INFORM = "Inform"
+    REFER = "Refer"
+    ACCEPT_REFER = "AcceptRefer"
+    DECLINE_REFER = "DeclineRefer"
+    REPORT_REFER = "ReportRefer"
     # Requests of the peer in one of the leg's dialogs.
     INVITE = "INVITE"
     UPDATE = "UPDATE"
@@ -57,6 +61,8 @@ class Input(StrEnum):
     INFO = "INFO"
     MESSAGE = "MESSAGE"
     OPTIONS = "OPTIONS"
+    REFERRED = "REFER"
+    NOTIFY = "NOTIFY"
     OTHER_REQUEST = "another request"
     ACK = "ACK"
     CANCEL = "CANCEL"
@@ -90,6 +96,10 @@ class Action(StrEnum):
     ACCEPT_OFFER = "accept_offer"
     DECLINE_OFFER = "decline_offer"
     INFORM = "inform"
+    REFER = "refer"
+    ACCEPT_REFER = "accept_refer"
+    DECLINE_REFER = "decline_refer"
+    REPORT_REFER = "report_refer"
     UNDELIVERABLE = "undeliverable"
     DROP = "drop"
     """A command that no longer fits: counted."""
@@ -102,6 +112,8 @@ class Action(StrEnum):
     TAKE_CROSSING_BYE = "take_crossing_bye"
     TAKE_INFORMATION = "take_information"
     TAKE_OPTIONS = "take_options"
+    TAKE_REFER = "take_refer"
+    TAKE_NOTIFY = "take_notify"
     TAKE_UNKNOWN = "take_unknown"
     TAKE_ACK = "take_ack"
     TAKE_CANCEL = "take_cancel"
@@ -148,6 +160,10 @@ _COMMANDS = (
     Input.ACCEPT_OFFER,
     Input.DECLINE_OFFER,
     Input.INFORM,
+    Input.REFER,
+    Input.ACCEPT_REFER,
+    Input.DECLINE_REFER,
+    Input.REPORT_REFER,
 )
 _REQUESTS = (
     Input.INVITE,
@@ -157,6 +173,8 @@ _REQUESTS = (
     Input.INFO,
     Input.MESSAGE,
     Input.OPTIONS,
+    Input.REFERRED,
+    Input.NOTIFY,
     Input.OTHER_REQUEST,
 )
 
@@ -177,6 +195,8 @@ _IN_DIALOG = {
     Input.INFO: Action.TAKE_INFORMATION,
     Input.MESSAGE: Action.TAKE_INFORMATION,
     Input.OPTIONS: Action.TAKE_OPTIONS,
+    Input.REFERRED: Action.TAKE_UNKNOWN,
+    Input.NOTIFY: Action.TAKE_UNKNOWN,
     Input.OTHER_REQUEST: Action.TAKE_UNKNOWN,
 }
 
@@ -186,6 +206,12 @@ _CONFIRMED = {
     Input.HANG_UP: Action.HANG_UP,
     Input.OFFER: Action.OFFER,
     Input.INVITE: Action.TAKE_INVITE,
+    Input.REFER: Action.REFER,
+    Input.ACCEPT_REFER: Action.ACCEPT_REFER,
+    Input.DECLINE_REFER: Action.DECLINE_REFER,
+    Input.REPORT_REFER: Action.REPORT_REFER,
+    Input.REFERRED: Action.TAKE_REFER,
+    Input.NOTIFY: Action.TAKE_NOTIFY,
     Input.BYE: Action.TAKE_BYE,
     Input.ACK: Action.TAKE_ACK,
     Input.CANCEL: Action.TAKE_REINVITE_CANCEL,

@@ -1,0 +1,92 @@
+"""A transfer within a call: one party leaves, the other one is led elsewhere.
+
+A blind transfer makes the party that stays the caller and performs the steps that the dialplan has for the new number,
+while the one who asked waits to hear how it went, and has the party back if nobody answers. An attended one joins the
+parties of two calls: the party of the other call moves into this one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pbx.call import commands
+from pbx.call.events import HungUp, Rejected
+from pbx.call.summary import Attempt
+from pbx.cause import EndCause, cause_named
+
+if TYPE_CHECKING:
+    from pbx.call.call import Call
+    from pbx.dialplan.decision import Decision
+
+__all__ = ["Transfer", "join", "transfer"]
+
+TRANSFERRED = "transferred"
+
+
+class Transfer:
+    """A blind transfer under way. `leg` asked for it."""
+
+    __slots__ = ("_call", "_present", "leg")
+
+    def __init__(self, call: Call, leg: str) -> None:
+        self._call = call
+        self.leg = leg
+        self._present = True
+
+    def ringing(self) -> None:
+        """Take that somebody's phone rings."""
+        self._report(180)
+
+    def connected(self) -> None:
+        """Take that the party that stays is answered: whoever asked is done."""
+        self._call.transfer = None
+        if self._present:
+            self._call.session.close(self.leg)
+            self._report(200, cause_named(TRANSFERRED))
+
+    def failed(self, cause: EndCause) -> bool:
+        """Take that nobody answered, for this cause. Return whether the call goes on, with the one who asked."""
+        call = self._call
+        call.transfer = None
+        if not self._present:
+            return False
+        if cause.sip_status < 300:
+            # The steps have been done without an answer: an announcement before it, for instance.
+            self._report(200)
+            return False
+        self._report(cause.sip_status)
+        call.return_to(self.leg)
+        return True
+
+    def take(self, item: object) -> bool:
+        """Take what a leg tells; return whether it was of concern here: the one who asked has hung up."""
+        if not isinstance(item, (HungUp, Rejected)) or item.leg != self.leg:
+            return False
+        self._present = False
+        self._call.legs.strike(item)
+        self._call.session.close(self.leg)
+        return True
+
+    def _report(self, status: int, then: EndCause | None = None) -> None:
+        if self._present:
+            self._call.command(commands.ReportRefer(self.leg, status, then))
+
+
+def transfer(call: Call, leg: str, decision: Decision) -> None:
+    """Transfer the party that `leg` talks to as the dialplan has decided (a blind transfer)."""
+    call.command(commands.AcceptRefer(leg))
+    call.summary.attempts.append(Attempt(call.summary.legs[leg].target, TRANSFERRED, f"to {decision.number}"))
+    call.lead_elsewhere(Transfer(call, leg), decision)
+
+
+def join(call: Call, leg: str, other: Call, other_leg: str) -> None:
+    """Connect the party that `leg` talks to in one call with the one that `other_leg` talks to in another (an attended
+    transfer): that one moves into `call`, and the other call ends."""
+    coming = other.bridge.other_than(other_leg)
+    call.command(commands.AcceptRefer(leg))
+    call.summary.attempts.append(
+        Attempt(call.summary.legs[leg].target, TRANSFERRED, f"to {other.summary.legs[coming].target}")
+    )
+    call.take_over(leg, other, coming)
+    call.command(commands.ReportRefer(leg, 200, cause_named(TRANSFERRED)))
+    other.end(cause_named(TRANSFERRED))
