@@ -6,7 +6,7 @@ Neither room knows the other; here the plan is checked against the names that ar
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pbx.config.loader import Reading, read
@@ -59,10 +59,18 @@ def load_configured(path: Path | str, environ: Mapping[str, str]) -> Configured:
 
 
 def examine(
-    path: Path | str, environ: Mapping[str, str], features: Collection[str] = AVAILABLE_FEATURES
+    path: Path | str,
+    environ: Mapping[str, str],
+    features: Collection[str] = AVAILABLE_FEATURES,
+    dialplan: Path | None = None,
 ) -> Examination:
-    """Read everything and say all that is wrong with it, the dialplan even where the configuration has faults."""
+    """Read everything and say all that is wrong with it, the dialplan even where the configuration has faults.
+
+    `dialplan` is read in place of the one that the configuration names.
+    """
     reading = read(path, environ)
+    if dialplan is not None:
+        reading = replace(reading, dialplan=dialplan, dialplan_position=Position(str(dialplan), 0, 0))
     faults, warnings = list(reading.faults), list(reading.warnings)
     plan: Dialplan | None = None
     if reading.dialplan is not None:

@@ -19,7 +19,16 @@ from pbx.store.schema import Row, call_records, heartbeats
 from pbx.store.writer import Writer
 from pbx.values import dataclass
 
-__all__ = ["AttemptRecord", "CallFilter", "CallPage", "CallRecord", "CallRecords", "LegRecord", "RecordingRecord"]
+__all__ = [
+    "AttemptRecord",
+    "CallFilter",
+    "CallPage",
+    "CallRecord",
+    "CallRecords",
+    "LegRecord",
+    "RecordingRecord",
+    "search_records",
+]
 
 _TABLE = call_records.name
 
@@ -230,6 +239,21 @@ class CallPage:
 _NO_FILTER = CallFilter()
 
 
+def search_records(engine: Engine, wanted: CallFilter, limit: int, after: str = "") -> CallPage:
+    """Return up to `limit` records of a database, as `CallRecords.search`. SQLAlchemyError if it cannot be read."""
+    columns = call_records.c
+    query = select(call_records).where(*wanted.conditions())
+    if after:
+        moment, call = _position(after)
+        query = query.where(or_(columns.started < moment, and_(columns.started == moment, columns.id < call)))
+    query = query.order_by(columns.started.desc(), columns.id.desc()).limit(limit + 1)
+    with engine.connect() as connection:
+        rows = connection.execute(query).mappings().all()
+    records = tuple(_record(row) for row in rows[:limit])
+    more = len(rows) > limit and records
+    return CallPage(records, f"{records[-1].started.isoformat()} {records[-1].id}" if more else "")
+
+
 @dataclass(slots=True)
 class CallRecords:
     """The call records of the database. `put` never waits; the others query, and belong on a thread that may wait."""
@@ -250,17 +274,7 @@ class CallRecords:
 
     def search(self, wanted: CallFilter = _NO_FILTER, limit: int = 100, after: str = "") -> CallPage:
         """Return up to `limit` records, newest first, from where page `after` ended. ValueError for a bad `after`."""
-        columns = call_records.c
-        query = select(call_records).where(*wanted.conditions())
-        if after:
-            moment, call = _position(after)
-            query = query.where(or_(columns.started < moment, and_(columns.started == moment, columns.id < call)))
-        query = query.order_by(columns.started.desc(), columns.id.desc()).limit(limit + 1)
-        with self.engine.connect() as connection:
-            rows = connection.execute(query).mappings().all()
-        records = tuple(_record(row) for row in rows[:limit])
-        more = len(rows) > limit and records
-        return CallPage(records, f"{records[-1].started.isoformat()} {records[-1].id}" if more else "")
+        return search_records(self.engine, wanted, limit, after)
 
     def close_interrupted(self) -> tuple[CallRecord, ...]:
         """Close the calls that this node left open when it died, at its last heartbeat, and return them.

@@ -16,7 +16,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from pbx.errors import EnvironmentFault
 from pbx.store.text import encode_json
 
-__all__ = ["default_url", "migrate", "open_engine"]
+__all__ = ["default_url", "embedded_database", "migrate", "open_engine"]
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
 
@@ -42,9 +42,14 @@ _POSTGRESQL_OPTIONS: dict[str, Any] = {
 }
 
 
+def embedded_database(directory: Path) -> Path:
+    """Return where the embedded database lies in the storage directory."""
+    return directory / "tandem.db"
+
+
 def default_url(directory: Path) -> str:
     """Return the URL of the embedded database in the storage directory."""
-    return URL.create("sqlite", database=str(directory / "tandem.db")).render_as_string(hide_password=False)
+    return URL.create("sqlite", database=str(embedded_database(directory))).render_as_string(hide_password=False)
 
 
 def open_engine(url: str) -> Engine:
