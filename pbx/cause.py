@@ -62,6 +62,7 @@ _TABLE = (
     EndCause("bad-request", 400, 95, Blame.CALLER, "The caller's request was malformed."),
     EndCause("unsupported", 420, 29, Blame.CALLER, "The caller requires an extension that is not supported."),
     EndCause("media-unacceptable", 488, 88, Blame.CALLER, "The two sides share no media."),
+    EndCause("srtp-required", 488, 88, Blame.POLICY, "Encrypted audio (SRTP) is required here, and none was offered."),
     EndCause("media-refused", 488, 88, Blame.CALLEE, "The callee cannot take the media offered."),
     EndCause("too-many-hops", 483, 25, Blame.NETWORK, "The request went through too many hops."),
     EndCause("loop", 482, 25, Blame.NETWORK, "The call came back to where it had been."),

@@ -45,10 +45,11 @@ class ParseError(ProtocolError):
 
 
 class NegotiationError(ProtocolError):
-    """A session description that cannot be met."""
+    """A session description that cannot be met; `cause` is the slug of the `EndCause` for a call that ends by it."""
 
-    def __init__(self, reason: str, status: int = 488) -> None:
+    def __init__(self, reason: str, status: int = 488, cause: str = "media-unacceptable") -> None:
         super().__init__(reason, status)
+        self.cause = cause
 
 
 class ConfigurationError(TandemError):

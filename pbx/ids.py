@@ -55,6 +55,10 @@ class Ids:
         name)."""
         return self.token(16)
 
+    def octets(self, count: int) -> bytes:
+        """Return `count` random bytes, for keys: they come from nowhere else, and are kept nowhere."""
+        return self._entropy(count)
+
     def number(self, bits: int) -> int:
         """Return a random number below 2**`bits`; `bits` is a multiple of eight."""
         return int(self.token(bits // 8), 16)

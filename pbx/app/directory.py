@@ -18,6 +18,7 @@ from pbx.dialplan.steps import Target
 from pbx.errors import ParseError
 from pbx.net.whereabouts import Whereabouts
 from pbx.registrar.location import Location
+from pbx.sdp.sdes import Srtp
 from pbx.security.sources import contains
 from pbx.sip.digest import Credential
 from pbx.sip.ext.identity import asserted_identities, is_anonymous
@@ -199,6 +200,12 @@ class Directory:
         trunk = self._trunk(source)
         return "handle" if trunk is None else trunk.transfers
 
+    def srtp(self, source: str) -> Srtp | None:
+        """Return whether the audio of a source is encrypted; None as for all."""
+        kind, _, name = source.partition("/")
+        one = self._settings.trunks.get(name) if kind == "trunk" else self._extension(name)
+        return Srtp(one.srtp) if one is not None and one.srtp is not None else None
+
     def shown_to(self, target: str, source: str, caller: Party) -> Party:
         """Return whom `target` is shown as the caller."""
         trunk = self._trunk(target)
@@ -240,6 +247,7 @@ class Directory:
                     peer=binding.flow.remote[0],
                     local=binding.flow.local[0],
                     codecs=self.codecs(source),
+                    srtp=self.srtp(source),
                 )
                 for binding in self._location.reachable(self._aor_of(target.name))
             ]
@@ -262,6 +270,7 @@ class Directory:
                 peer=peer,
                 local=local,
                 codecs=self.codecs(source),
+                srtp=self.srtp(source),
             ),
         )
 

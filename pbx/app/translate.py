@@ -10,6 +10,7 @@ from pbx.call.ports import CallSettings
 from pbx.config.schema import AddressFailures, Settings, Trunk, UserFailures
 from pbx.media.engine import codec_names
 from pbx.media.policy import LatchPolicy, MediaSettings, RtcpMux
+from pbx.media.srtp import srtp_suites
 from pbx.net.addresses import LocalNetworks
 from pbx.net.certificates import ensure_certificate
 from pbx.net.connection import StreamLimits
@@ -18,6 +19,7 @@ from pbx.net.transport import Listener, SocketOptions, is_wildcard
 from pbx.registrar.rules import Limits as RegistrarLimits
 from pbx.registrar.service import RegistrarSettings
 from pbx.sdp.relayed import IMAGE
+from pbx.sdp.sdes import Srtp
 from pbx.security.bans import BanLimits
 from pbx.security.edge import EdgeLimits, NetworkRule
 from pbx.security.failures import FailureLimits
@@ -204,6 +206,8 @@ def media_settings(settings: Settings, local_towards: Callable[[str, str], str])
                 if policy == "relay"
             ]
         ),
+        srtp=Srtp(media.srtp),
+        suites=srtp_suites(),
     )
 
 

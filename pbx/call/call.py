@@ -200,7 +200,7 @@ class Call:
         try:
             self.session.set_remote(self.caller, offer, offer=True)
         except NegotiationError as error:
-            self.post(HangUpWanted(cause_named("media-unacceptable", error.reason)))
+            self.post(HangUpWanted(cause_named(error.cause, error.reason)))
             return False
         return True
 
@@ -254,6 +254,7 @@ class Call:
     def open_leg(self, leg: str, candidate: Candidate) -> None:
         """Make an outbound leg and its streams; Dial follows once these have their ports."""
         self.legs.add(leg, candidate.target, self.services.open_leg(leg, candidate, self.post))
+        self.session.protect(leg, candidate.srtp)
         self.session.open(
             leg,
             latch=candidate.latch,

@@ -16,6 +16,7 @@ from pbx.call.summary import RecordingSummary, Summary
 from pbx.dialplan.decision import Decision, Query
 from pbx.dialplan.steps import Target
 from pbx.media.commands import Command as MediaCommand
+from pbx.sdp.sdes import Srtp
 from pbx.sip.stack import Destination, Timer
 from pbx.values import dataclass
 
@@ -43,6 +44,8 @@ class Candidate:
     """Our own numeric address on the way there; empty while unknown."""
     codecs: tuple[str, ...] = ()
     """The voice codecs that may pass, best first; empty for those of the server."""
+    srtp: Srtp | None = None
+    """Whether the audio is encrypted; None as the server has it."""
     headers: tuple[tuple[str, str], ...] = ()
 
 
@@ -61,6 +64,9 @@ class Directory(Protocol):
 
     def codecs(self, source: str) -> tuple[str, ...]:
         """Return the voice codecs that may pass to and from a source (see `Candidate.codecs`)."""
+
+    def srtp(self, source: str) -> Srtp | None:
+        """Return whether a source's audio is encrypted (see `Candidate.srtp`)."""
 
     def is_down(self, target: Target) -> bool:
         """Return whether a target is known not to take calls now, so that the next one of a list is tried at once."""

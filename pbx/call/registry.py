@@ -93,6 +93,7 @@ class CallRegistry:
         if incoming.max_forwards is not None:
             call.max_forwards = incoming.max_forwards - 1
         directory, source = services.directory, incoming.source
+        call.session.protect(incoming.leg, directory.srtp(source))
         # The offer first: it may ask for another address family than the signalling came by.
         if incoming.offer is not None and not call.take_offer(incoming.offer):
             return call

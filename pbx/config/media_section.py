@@ -55,6 +55,9 @@ class Media(Section):
     """The same for real-time text (T.140, RFC 4103)."""
     fax: Literal["relay", "refuse"] = "relay"
     """The same for T.38. Where it is refused, fax machines go on by audio, which G.711 carries unchanged."""
+    srtp: Literal["off", "accept", "prefer", "require"] = "accept"
+    """Encryption of audio (SRTP, with keys in the signalling by RFC 4568): `off` never; `accept` when the other side
+    offers it; `prefer` offers it too, beside plain RTP (RFC 8643); `require` refuses with 488 whoever offers none."""
     latch: bool = True
     """Whether the first address that sends valid audio becomes the peer's, for phones behind NAT."""
     no_media_timeout: Positive | None = 300.0

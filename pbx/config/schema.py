@@ -122,6 +122,8 @@ class Extension(Section):
     """The codecs let through to and from it, best first; those of `media` if left out."""
     allow_from: Networks | None = None
     """Networks that its phones may be in; any if left out. From elsewhere the right password counts as a wrong one."""
+    srtp: Literal["off", "accept", "prefer", "require"] | None = None
+    """Encryption of its audio; that of `media` if left out."""
     mailbox: str | None = None
     """Its mailbox; the one of its own number if left out."""
 

@@ -72,6 +72,8 @@ class Trunk(Section):
     """Whether its audio may come from another address than it says; that of `media` if left out."""
     codecs: CodecNames | None = None
     """The codecs let through to and from it, best first; those of `media` if left out."""
+    srtp: Literal["off", "accept", "prefer", "require"] | None = None
+    """Encryption of its audio; that of `media` if left out."""
     verify: bool = True
     """Whether its TLS certificate is checked."""
     max_calls: int | None = Field(default=None, ge=0)

@@ -8,6 +8,7 @@ raises for what happens in the engine. Addresses are numeric text, times are mil
 
 from __future__ import annotations
 
+from pbx.sdp.sdes import MasterKey
 from pbx.values import dataclass
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Query",
     "Record",
     "SendDigits",
+    "SetKeys",
     "SetRemote",
     "SetRole",
     "StopPlaying",
@@ -85,6 +87,24 @@ class SetRemote:
     opaque: bool = False
     """Relay datagrams as they come, to a stream that is opaque too: RTP and RTCP of video and text, UDPTL. Such a
     stream has no codecs."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetKeys:
+    """Make a stream SRTP, or plain RTP again; before the SetRemote of the exchange in which the keys were agreed on.
+
+    A key said again goes on with its packet counts. With a new one of the peer's the old one stays good until the peer
+    is heard under the new one.
+    """
+
+    stream: str
+    secured: bool
+    receive: MasterKey | None = None
+    """What the peer protects with. None: not known yet (a DTLS handshake); nothing passes until it is."""
+    send: MasterKey | None = None
+    """What we protect with."""
+    after_peer: bool = False
+    """Go on sending under our old key until the peer is heard under its new one: it has yet to be told of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +254,7 @@ class Close:
 Command = (
     Open
     | SetRemote
+    | SetKeys
     | Connect
     | Disconnect
     | Join

@@ -26,6 +26,7 @@ from pbx.errors import EnvironmentFault, UsageError
 from pbx.media import commands as c
 from pbx.media import events as e
 from pbx.media.groups import Group, Mixes, subject_of
+from pbx.media.srtp import native_key, srtp_functions
 from pbx.native._engine import ffi, lib
 
 if TYPE_CHECKING:
@@ -111,6 +112,8 @@ def _statistics(counts: _CData) -> e.StreamStatistics:
         concealed=counts.concealed,
         dropped_overdue=counts.dropped_overdue,
         buffer_delay=counts.buffer_delay,
+        dropped_unauthentic=counts.dropped_unauthentic,
+        dropped_replayed=counts.dropped_replayed,
         send_errors=counts.send_errors,
         payload_type=counts.payload_type,
         level=counts.level,
@@ -148,6 +151,8 @@ class Engine:
         options.drain, options.workers, options.writers = drain, workers, writers
         options.traffic_class, options.report_interval = traffic_class, report_interval
         options.cache_mebibytes, options.backlog_mebibytes = cache, backlog
+        functions = srtp_functions()
+        options.srtp = ffi.NULL if functions is None else functions
         fault = ffi.new("char[]", 160)
         self._engine = lib.engine_create(options, fault, 160)
         if self._engine == ffi.NULL:
@@ -169,6 +174,7 @@ class Engine:
         self._submit: dict[type, Callable[..., int]] = {
             c.Open: self._open,
             c.SetRemote: self._set_remote,
+            c.SetKeys: self._set_keys,
             c.Connect: self._connect,
             c.Disconnect: self._disconnect,
             c.Play: self._play,
@@ -321,6 +327,11 @@ class Engine:
         remote.packet_time, remote.no_media_timeout = command.packet_time, command.no_media_timeout
         remote.codec_count, remote.codecs = len(command.codecs), codecs
         return lib.engine_set_remote(self._engine, stream.group.number, stream.number, remote)
+
+    def _set_keys(self, command: c.SetKeys) -> int:
+        kept: list[_CData] = []
+        receive, send = native_key(command.receive, kept), native_key(command.send, kept)
+        return self._on(command.stream, lib.engine_set_keys, command.secured, receive, send, command.after_peer)
 
     def _connect(self, command: c.Connect) -> int:
         left, right = self._streams.get(command.left), self._streams.get(command.right)

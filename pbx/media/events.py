@@ -61,6 +61,10 @@ class StreamStatistics:
     """Packets that came too late to be decoded."""
     buffer_delay: float = 0.0
     """Milliseconds that sound waits to be decoded, now; 0 where nothing is decoded."""
+    dropped_unauthentic: int = 0
+    """SRTP or SRTCP that the peer's key does not open."""
+    dropped_replayed: int = 0
+    """SRTP or SRTCP that came before, or is too old to tell."""
     send_errors: int = 0
     """Sends that the operating system refused (an ICMP error among them)."""
     payload_type: int = -1

@@ -7,7 +7,7 @@ of `pbx.media.relayed`. Nothing here sends anything; `pbx.media.session` turns w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
 from pbx.errors import NegotiationError, UsageError
@@ -89,10 +89,16 @@ class MediaLeg:
         "state",
     )
 
-    def __init__(self, name: str, session_id: int, kinds: frozenset[str] = RELAYED_KINDS) -> None:
+    def __init__(
+        self,
+        name: str,
+        session_id: int,
+        entropy: Callable[[int], bytes],
+        kinds: frozenset[str] = RELAYED_KINDS,
+    ) -> None:
         self.name = name
         self.state = State.STABLE
-        self.audio = AudioSection(name)
+        self.audio = AudioSection(name, entropy)
         self.others: dict[int, RelayedSection] = {}
         """The sections beside the audio, by slot: a number that a call gives each, the same on all its legs."""
         self._kinds = kinds

@@ -12,6 +12,7 @@ from socket import AF_INET, AF_INET6, inet_pton
 from pbx.errors import ConfigurationError, UsageError
 from pbx.sdp.codecs import TELEPHONE_EVENT, PayloadFormat
 from pbx.sdp.relayed import RELAYED_KINDS
+from pbx.sdp.sdes import SUITES, Protection, Srtp
 
 __all__ = [
     "ENGINE_CODECS",
@@ -111,6 +112,10 @@ class MediaSettings:
     latch: LatchPolicy = LatchPolicy.AUTOMATIC
     relayed: frozenset[str] = RELAYED_KINDS
     """Kinds of media beside audio that are relayed between two legs; others are refused."""
+    srtp: Srtp = Srtp.ACCEPT
+    """Whether audio is encrypted, where a leg has no policy of its own."""
+    suites: frozenset[str] = frozenset(SUITES)
+    """The suites that the engine can do."""
 
     def __post_init__(self) -> None:
         """Check the addresses. Raises ConfigurationError that names every one that is none."""
@@ -126,6 +131,10 @@ class MediaSettings:
                 faults.append(f"media.local_networks: {network!r} is no network, such as 10.0.0.0/8")
         if faults:
             raise ConfigurationError(tuple(faults))
+
+    def protection(self, policy: Srtp | None = None) -> Protection:
+        """Return what a leg may do for its encryption; `policy` is its own, None for `srtp`."""
+        return Protection(self.srtp if policy is None else policy, self.suites)
 
     @cached_property
     def _local(self) -> tuple[_Network, ...]:

@@ -7,7 +7,7 @@ before it takes any.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from pbx.errors import NegotiationError, UsageError
@@ -24,8 +24,18 @@ from pbx.sdp.offer_answer import (
     read_media,
     section,
 )
+from pbx.sdp.sdes import (
+    ACCEPTING,
+    OFFERED_SUITES,
+    MasterKey,
+    PeerKey,
+    Srtp,
+    crypto_attribute,
+    fresh_key,
+    offered_attributes,
+)
 
-__all__ = ["Answer", "AudioSection", "Draft", "check_reach"]
+__all__ = ["Answer", "AudioSection", "Draft", "Keys", "check_reach"]
 
 
 class _Terms(NamedTuple):
@@ -34,6 +44,18 @@ class _Terms(NamedTuple):
     codecs: tuple[PayloadFormat, ...]
     direction: Direction
     rtcp_mux: bool
+    keys: Mapping[str, MasterKey]
+    """Ours, by tag."""
+
+
+class Keys(NamedTuple):
+    """What an encrypted section is protected with."""
+
+    receive: MasterKey
+    """The peer's."""
+    send: MasterKey
+    after_peer: bool
+    """The peer has yet to hear of ours: it will once our answer is there."""
 
 
 class Draft(NamedTuple):
@@ -58,6 +80,7 @@ class AudioSection:
     """One leg's audio."""
 
     __slots__ = (
+        "_entropy",
         "_history",
         "_leg",
         "_offered",
@@ -67,8 +90,10 @@ class AudioSection:
         "agreed",
         "given",
         "index",
+        "keys",
         "local",
         "offer",
+        "protection",
         "receive",
         "remote",
         "rtcp_mux",
@@ -77,8 +102,13 @@ class AudioSection:
         "wish",
     )
 
-    def __init__(self, leg: str) -> None:
+    def __init__(self, leg: str, entropy: Callable[[int], bytes]) -> None:
         self._leg = leg
+        self._entropy = entropy
+        self.protection = ACCEPTING
+        """Whether it may, or must, be encrypted."""
+        self.keys: Keys | None = None
+        """What the last completed exchange has it protected with; None for plain RTP."""
         self.index = -1
         """The place of its m= line; -1 before any exchange."""
         self.local: LocalMedia | None = None
@@ -123,7 +153,8 @@ class AudioSection:
 
     def read_offer(self, offer: SessionDescription) -> RemoteMedia:
         """Return what the peer offers. Raises NegotiationError if nothing of it can be met."""
-        view = read_media(offer, find_audio(offer, self.index))
+        index, key = find_audio(offer, self.index, self.protection)
+        view = read_media(offer, index, key=key)
         if all(codec.is_companion for codec in view.codecs):
             raise NegotiationError("no codec that is known")
         check_reach(self.local_address, view.address, view.direction)
@@ -158,8 +189,8 @@ class AudioSection:
         return None if self._terms is None else self._read(answer, sent, self._terms)
 
     def _read(self, answer: SessionDescription, offer: SessionDescription, terms: _Terms) -> Answer:
-        check_answer(answer, offer, self.index)
-        view = read_media(answer, self.index, terms.codecs)
+        key = check_answer(answer, offer, self.index, terms.keys)
+        view = read_media(answer, self.index, terms.codecs, key)
         check_reach(self.local_address, view.address, view.direction)
         return Answer(view, answer_codecs(terms.codecs, view.codecs), terms)
 
@@ -170,6 +201,7 @@ class AudioSection:
         self.send = asked.sends and view.direction.receives
         self.receive = asked.receives and view.direction.sends
         self.rtcp_mux = answer.terms.rtcp_mux and view.rtcp_mux
+        self.keys = Keys(view.key.key, answer.terms.keys[view.key.tag], False) if view.key else None
         # Where we did not ask, the answer cannot tell what the peer would want (RFC 3264 §6.1): the older wish stands.
         self.wish = direction_for(
             view.direction.sends if asked.receives else self.wish.sends,
@@ -197,9 +229,35 @@ class AudioSection:
         numbered = number_codecs(codecs, self._history)
         if all(codec.is_companion for codec in numbered):
             raise NegotiationError("no codec that may be offered")
-        local = self._our_end("RTP/AVP", rtcp_mux)
-        media = section(local, numbered, direction, packet_time, maximum_packet_time)
-        return Draft(media, _Terms(numbered, direction, rtcp_mux), direction, packet_time)
+        protocol, keys = self._offered_keys()
+        local = self._our_end(protocol, rtcp_mux)
+        lines = offered_attributes(keys)
+        media = section(local, numbered, direction, packet_time, maximum_packet_time, lines)
+        return Draft(media, _Terms(numbered, direction, rtcp_mux, keys), direction, packet_time)
+
+    def _offered_keys(self) -> tuple[str, Mapping[str, MasterKey]]:
+        """Return the protocol of an offer and its keys by tag.
+
+        In mid-call an encrypted section stays so, under the key that it has: a peer that takes another from us at each
+        hold would have a gap each time. One that was agreed on as plain RTP stays that, unless policy demands more.
+        """
+        policy, offered = self.protection.policy, self._offered
+        if self.keys is not None and self.remote is not None:
+            first = self.keys.send
+            suites = [suite for suite in OFFERED_SUITES if suite != first.suite and suite in self.protection.suites]
+            others = offered.terms.keys.values() if offered is not None else ()
+            earlier = {key.suite: key for key in others}
+            keys = [first, *(earlier.get(suite) or fresh_key(suite, self._entropy) for suite in suites)]
+            return self.remote.protocol, {str(tag): key for tag, key in enumerate(keys, 1)}
+        if policy is not Srtp.REQUIRE and (policy is not Srtp.PREFER or self.remote is not None):
+            return "RTP/AVP", {}
+        if offered is not None and offered.terms.keys and self.remote is None:
+            return offered.media.protocol, offered.terms.keys
+        suites = [suite for suite in OFFERED_SUITES if suite in self.protection.suites]
+        if not suites and policy is Srtp.REQUIRE:
+            raise NegotiationError("SRTP is required, and this server cannot do it", 488, "srtp-required")
+        made = {str(tag): fresh_key(suite, self._entropy) for tag, suite in enumerate(suites, 1)}
+        return "RTP/SAVP" if policy is Srtp.REQUIRE else "RTP/AVP", made
 
     def offered(self, draft: Draft | None, index: int) -> None:
         """Take that an offer goes with that section at place `index`; None: without audio."""
@@ -223,8 +281,21 @@ class AudioSection:
         agreed = answer_codecs(view.codecs, wanted)
         direction = view.direction.reversed.limited_to(given)
         local = self._our_end(view.protocol, rtcp_mux and view.rtcp_mux)
-        media = section(local, agreed, direction, packet_time)
-        return Draft(media, _Terms(agreed, direction, local.rtcp_mux), given, packet_time)
+        keys = self._answered_keys(view.key)
+        lines = [crypto_attribute(tag, view.key.suite, key) for tag, key in keys.items()] if view.key else []
+        media = section(local, agreed, direction, packet_time, keys=lines)
+        return Draft(media, _Terms(agreed, direction, local.rtcp_mux, keys), given, packet_time)
+
+    def _answered_keys(self, theirs: PeerKey | None) -> Mapping[str, MasterKey]:
+        """Return our key of an answer, by the tag of the peer's: the one of before if the peer repeats its own too.
+
+        A peer that takes another key counts both ways from the start.
+        """
+        if theirs is None:
+            return {}
+        same = self.keys is not None and self.keys.receive == theirs.key
+        ours = self.keys.send if self.keys is not None and same else fresh_key(theirs.key.suite, self._entropy)
+        return {theirs.tag: ours}
 
     def draft_same_answer(self, rtcp_mux: bool) -> Draft:
         """Return our section of an answer that changes nothing in what was agreed."""
@@ -232,12 +303,13 @@ class AudioSection:
 
     def answered(self, draft: Draft) -> None:
         """Take that an answer with that section goes: the exchange is complete."""
-        view, (agreed, direction, rtcp_mux) = self._answerable(), draft.terms
+        view, (agreed, direction, rtcp_mux, keys) = self._answerable(), draft.terms
         if self.remote is None or not self._same_while_held(view):
             self.wish = view.direction
         to_peer = tuple([same_codec(codec, view.codecs) or codec for codec in agreed])
         self._settle(view, agreed, to_peer, draft.terms)
         self.send, self.receive, self.rtcp_mux = direction.sends, direction.receives, rtcp_mux
+        self.keys = Keys(view.key.key, keys[view.key.tag], True) if view.key else None
         self.given = draft.given
         self.index = view.index
         self._packet_time = draft.packet_time

@@ -46,6 +46,7 @@ from pbx.sdp.codecs import PayloadFormat, same_codec
 from pbx.sdp.model import Direction, SessionDescription
 from pbx.sdp.offer_answer import LocalMedia
 from pbx.sdp.relayed import RelayedMedia
+from pbx.sdp.sdes import Srtp
 
 __all__ = ["MediaSession", "Moving", "call_of"]
 
@@ -215,6 +216,15 @@ class MediaSession:
             stream.latch, stream.peer, stream.local_hint = audio.latch, audio.peer, audio.local_hint
             bound = self._settings.bind_address(audio.peer, audio.local_hint)
             self._commands.append(Open(stream.id, self._call, bound))
+
+    def protect(self, leg: str, policy: Srtp | None) -> None:
+        """Say whether a leg's audio may or must be encrypted, before its first offer; None for the settings' policy."""
+        self._ensure(leg).audio.protection = self._settings.protection(policy)
+
+    def encryption(self, leg: str) -> str:
+        """Return the suite that a leg's audio goes under; empty for plain RTP."""
+        media = self._legs.get(leg)
+        return media.audio.keys.send.suite if media is not None and media.audio.keys is not None else ""
 
     def close(self, leg: str) -> None:
         """End a leg's streams; harmless if there are none or that was done."""
@@ -526,7 +536,8 @@ class MediaSession:
     def _ensure(self, name: str) -> MediaLeg:
         leg = self._legs.get(name)
         if leg is None:
-            leg = self._legs[name] = MediaLeg(name, self._ids.number(32), self._settings.relayed)
+            leg = self._legs[name] = MediaLeg(name, self._ids.number(32), self._ids.octets, self._settings.relayed)
+            leg.audio.protection = self._settings.protection()
             stream = self._streams[name] = Stream(self._name(), name)
             self._by_id[stream.id] = stream
         return leg
@@ -550,6 +561,9 @@ class MediaSession:
         settings = self._settings
         audio = self._streams[media.name]
         if media.audio.remote is not None:
+            keys = audio.keys_of(media.audio)
+            if keys is not None:
+                self._commands.append(keys)
             self._tell(audio, audio.remote_of(media.audio, settings), repeated)
         for slot, stream in self._others.get(media.name, {}).items():
             section = media.others[slot]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pbx.errors import UsageError
-from pbx.media.commands import Codec, SetRemote
+from pbx.media.commands import Codec, SetKeys, SetRemote
 from pbx.media.events import StreamStatistics
 from pbx.media.policy import MAXIMUM_FORMATS, MediaSettings, is_numeric
 from pbx.media.relayed import RelayedSection
 from pbx.media.section import AudioSection
 from pbx.sdp.codecs import PayloadFormat
 from pbx.sdp.offer_answer import family_of
+from pbx.sdp.sdes import MasterKey
 
 __all__ = ["AUDIO", "Stream", "packet_time_of"]
 
@@ -21,6 +22,7 @@ class Stream:
     """One for each section of a leg that is in use: the audio, and those that are relayed unread."""
 
     __slots__ = (
+        "_keys",
         "closed",
         "closing",
         "codecs",
@@ -56,6 +58,19 @@ class Stream:
         self.remote: SetRemote | None = None
         """What the engine was told last."""
         self.counts = StreamStatistics()
+        # What the engine was told last: the peer's key and ours.
+        self._keys: tuple[MasterKey, MasterKey] | None = None
+
+    def keys_of(self, audio: AudioSection) -> SetKeys | None:
+        """Return what the engine must know of the keys that a leg has agreed to, if it does not know it yet."""
+        keys = audio.keys
+        agreed = (keys.receive, keys.send) if keys is not None else None
+        if agreed == self._keys:
+            return None
+        self._keys = agreed
+        if keys is None:
+            return SetKeys(self.id, secured=False)
+        return SetKeys(self.id, True, keys.receive, keys.send, keys.after_peer)
 
     def remote_of(self, audio: AudioSection, settings: MediaSettings) -> SetRemote:
         """Return what the engine must know of what a leg has agreed to."""

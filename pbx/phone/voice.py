@@ -42,7 +42,7 @@ class Agreed:
     @staticmethod
     def of(sdp: SessionDescription) -> Agreed:
         """Read a description. Raises NegotiationError."""
-        view = read_media(sdp, find_audio(sdp))
+        view = read_media(sdp, find_audio(sdp)[0])
         takes_keys = any(codec.name.lower() == TELEPHONE_EVENT for codec in view.codecs)
         return Agreed(_show(view.address, view.port), view.direction, takes_keys)
 

@@ -27,6 +27,7 @@ from pbx.sdp.model import (
     SessionDescription,
     direction_for,
 )
+from pbx.sdp.sdes import ACCEPTING, MasterKey, PeerKey, Protection, answered_key, offered_key
 from pbx.sdp.transport import Transport, rtcp_of, transport_of
 from pbx.values import dataclass
 
@@ -44,8 +45,10 @@ __all__ = [
     "section",
 ]
 
+_NO_KEYS: Mapping[str, MasterKey] = {}
+
 _REFUSALS = {
-    Transport.SDES: "SRTP is not supported yet",
+    Transport.SDES: "SRTP in answer to plain RTP",
     Transport.DTLS: "DTLS-SRTP is not supported yet",
     Transport.ICE_ONLY: "ICE is not supported yet, and there is no other address",
     Transport.OTHER: "only RTP is supported",
@@ -71,6 +74,8 @@ class RemoteMedia:
     rtcp_mux: bool
     packet_time: int | None
     maximum_packet_time: int | None
+    key: PeerKey | None = None
+    """What the peer protects with; None for plain RTP."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +90,14 @@ class LocalMedia:
     rtcp_mux: bool
 
 
-def find_audio(description: SessionDescription, preferred: int = -1) -> int:
-    """Return the place of the audio section to use: `preferred` if it is usable, else the first that is.
+def find_audio(
+    description: SessionDescription, preferred: int = -1, protection: Protection = ACCEPTING
+) -> tuple[int, PeerKey | None]:
+    """Return the place of the audio section to use, `preferred` if it is usable, else the first that is; and its key.
 
     Raises NegotiationError that says what is wrong with all of them.
     """
-    refusal = "no audio"
+    refusal = NegotiationError("no audio")
     media = description.media
     order = range(len(media))
     if 0 <= preferred < len(media):
@@ -100,17 +107,26 @@ def find_audio(description: SessionDescription, preferred: int = -1) -> int:
         if candidate.kind != "audio":
             continue
         if candidate.port == 0:
-            refusal = "the audio is refused"
+            refusal = NegotiationError("the audio is refused")
             continue
         transport = transport_of(description, candidate)
-        if transport is Transport.PLAIN:
-            return index
-        refusal = _REFUSALS[transport]
-    raise NegotiationError(refusal)
+        if transport not in (Transport.PLAIN, Transport.SDES):
+            refusal = NegotiationError(_REFUSALS[transport])
+            continue
+        try:
+            return index, offered_key(candidate, protection)
+        except NegotiationError as error:
+            refusal = error
+    raise refusal
 
 
-def read_media(description: SessionDescription, index: int, known: tuple[PayloadFormat, ...] = ()) -> RemoteMedia:
-    """Return what the peer wants in section `index`; `known` as in `codecs_of`.
+def read_media(
+    description: SessionDescription,
+    index: int,
+    known: tuple[PayloadFormat, ...] = (),
+    key: PeerKey | None = None,
+) -> RemoteMedia:
+    """Return what the peer wants in section `index`; `known` as in `codecs_of`, `key` what it protects with.
 
     Raises NegotiationError if the section names no address (RFC 8866 §5.7 demands one).
     """
@@ -136,13 +152,17 @@ def read_media(description: SessionDescription, index: int, known: tuple[Payload
         rtcp_mux,
         packet_time_of(media),
         maximum_packet_time_of(media),
+        key,
     )
 
 
-def check_answer(answer: SessionDescription, offer: SessionDescription, index: int) -> None:
-    """Check that `answer` answers section `index` of `offer`. Raises NegotiationError if it does not.
+def check_answer(
+    answer: SessionDescription, offer: SessionDescription, index: int, keys: Mapping[str, MasterKey] = _NO_KEYS
+) -> PeerKey | None:
+    """Check that `answer` answers section `index` of `offer`, which had `keys` by tag; return the key that it chose.
 
-    An answer with fewer sections than its offer (RFC 3264 §6 forbids it) is let pass while ours is there.
+    An answer with fewer sections than its offer (RFC 3264 §6 forbids it) is let pass while ours is there; so is one
+    that says RTP/SAVP with a key where RTP/AVP was offered with keys. Raises NegotiationError if it is no answer.
     """
     if index >= len(answer.media):
         raise NegotiationError("the answer lacks the section that was offered")
@@ -152,8 +172,12 @@ def check_answer(answer: SessionDescription, offer: SessionDescription, index: i
     if answered.port == 0:
         raise NegotiationError(f"the {offered.kind} is refused")
     transport = transport_of(answer, answered)
-    if transport is not Transport.PLAIN:
+    if transport is not Transport.PLAIN and not (transport is Transport.SDES and keys):
         raise NegotiationError(_REFUSALS[transport])
+    key = answered_key(answered, keys)
+    if key is None and (transport is Transport.SDES or offered.protocol.upper().startswith("RTP/SAVP")):
+        raise NegotiationError("no key in answer to an offer of SRTP", 488, "srtp-required")
+    return key
 
 
 def answer_codecs(offered: Iterable[PayloadFormat], wanted: Iterable[PayloadFormat]) -> tuple[PayloadFormat, ...]:
@@ -216,9 +240,10 @@ def section(
     direction: Direction,
     packet_time: int | None = None,
     maximum_packet_time: int | None = None,
+    keys: Iterable[Attribute] = (),
 ) -> MediaDescription:
     """Return our m= section; everything in it comes from the arguments."""
-    attributes: list[Attribute] = codec_attributes(codecs)
+    attributes: list[Attribute] = [*codec_attributes(codecs), *keys]
     if packet_time:
         attributes.append(("ptime", str(packet_time)))
     if maximum_packet_time:

@@ -14,7 +14,7 @@ PCMU = PayloadFormat(0, "PCMU", 8000)
 
 def leg_in(state: State, exchange: Input | None) -> MediaLeg:
     """Return a leg in `state` whose last completed exchange was completed by `exchange`."""
-    leg = MediaLeg("a", 1)
+    leg = MediaLeg("a", 1, lambda count: b"\x22" * count)
     leg.audio.local = LocalMedia("audio", "RTP/AVP", "203.0.113.5", 20000, 20001, rtcp_mux=False)
     if exchange is Input.RECEIVE_ANSWER:
         leg.make_offer((PCMU,), Direction.SENDRECV, rtcp_mux=False)

@@ -135,7 +135,14 @@ a=maxptime:120
 a=sendrecv
 """,
         CALLEE + "m=audio 5062 RTP/AVP 0\n",
-        OURS + "m=audio 20000 RTP/AVPF 0\na=rtpmap:0 PCMU/8000\na=rtcp-mux\na=sendrecv\n",
+        # A key of ours answers the caller's (RFC 8643); the callee hears of neither.
+        OURS
+        + """m=audio 20000 RTP/AVPF 0
+a=rtpmap:0 PCMU/8000
+a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:ERERERERERERERERERERERERERERERERERERERER
+a=rtcp-mux
+a=sendrecv
+""",
     ),
     Pair(
         "video and fax are refused, and the places of the m= lines kept",

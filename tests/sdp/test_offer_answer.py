@@ -57,7 +57,7 @@ class TestRfc4317:
         answer = bob(
             "m=audio 49174 RTP/AVP 0", "a=rtpmap:0 PCMU/8000", "m=video 49170 RTP/AVP 32", "a=rtpmap:32 MPV/90000"
         )
-        index = find_audio(OFFER_2_1)
+        index = find_audio(OFFER_2_1)[0]
         offered = read_media(OFFER_2_1, index)
         assert offered.codecs == (PCMU, PCMA, ILBC)
         assert (offered.address, offered.port, offered.direction) == (
@@ -96,7 +96,7 @@ class TestRfc4317:
             "a=rtpmap:98 telephone-event/8000",
             "a=recvonly",
         )
-        assert find_audio(offer) == 0
+        assert find_audio(offer)[0] == 0
         assert answer_codecs(read_media(offer, 0).codecs, read_media(answer, 0).codecs) == (ILBC,)
         events = read_media(offer, 1)
         assert events.direction is Direction.SENDONLY
@@ -111,8 +111,8 @@ class TestRfc4317:
             "a=rtpmap:97 iLBC/8000",
             "a=rtpmap:101 telephone-event/8000",
         )
-        assert find_audio(answer) == 1
-        assert find_audio(answer, preferred=0) == 1
+        assert find_audio(answer)[0] == 1
+        assert find_audio(answer, preferred=0)[0] == 1
 
     def test_3_1_hold_and_resume(self) -> None:
         hold = bob("m=audio 49174 RTP/AVP 0 97", "a=rtpmap:97 iLBC/8000", "a=sendonly")
@@ -156,7 +156,7 @@ def test_offers_that_cannot_be_met(lines: tuple[str, ...], reason: str) -> None:
 
 def test_plain_rtp_is_found_beside_srtp() -> None:
     offer = sdp("m=audio 4000 RTP/SAVP 0", "a=crypto:1 x y", "m=audio 4002 RTP/AVP 0", "a=crypto:1 x y")
-    assert find_audio(offer) == 1
+    assert find_audio(offer)[0] == 1
 
 
 def test_a_section_without_an_address() -> None:

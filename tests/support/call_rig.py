@@ -144,6 +144,9 @@ class Rig:
     def latches(self, source: str) -> bool:
         return True
 
+    def srtp(self, source: str) -> None:
+        return None
+
     def codecs(self, source: str) -> tuple[str, ...]:
         return self.allowed.get(source, ())
 

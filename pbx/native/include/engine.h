@@ -27,10 +27,33 @@ enum {
     ENGINE_ADDRESS_SIZE = 48,
     ENGINE_TEXT_SIZE = 160,
     ENGINE_CODECS = 16,         /* payload types that one stream may have */
-    ENGINE_HEARERS = 8          /* members of a mix that what one says may be kept to */
+    ENGINE_HEARERS = 8,         /* members of a mix that what one says may be kept to */
+    ENGINE_KEY_SIZE = 46        /* octets of the longest SRTP master key with its salt */
+};
+
+enum engine_suite { /* of SRTP: RFC 4568 6.2, RFC 6188, RFC 7714 */
+    ENGINE_AES_CM_128_HMAC_SHA1_80 = 1,
+    ENGINE_AES_CM_128_HMAC_SHA1_32,
+    ENGINE_AES_256_CM_HMAC_SHA1_80,
+    ENGINE_AES_256_CM_HMAC_SHA1_32,
+    ENGINE_AEAD_AES_128_GCM,
+    ENGINE_AEAD_AES_256_GCM
 };
 
 struct engine;
+
+/* The functions of a libsrtp 2 that the caller has loaded and initialised. They return 0, or an error of srtp_err_status_t;
+   packets are protected in place. */
+struct engine_srtp {
+    int (*create)(void **session, const void *policy);
+    int (*dealloc)(void *session);
+    int (*protect)(void *session, void *packet, int *size);
+    int (*unprotect)(void *session, void *packet, int *size);
+    int (*protect_rtcp)(void *session, void *packet, int *size);
+    int (*unprotect_rtcp)(void *session, void *packet, int *size);
+    int (*remove_stream)(void *session, unsigned int ssrc);
+    int policy_size;            /* octets of its srtp_policy_t */
+};
 
 struct engine_options {
     int first_port, last_port;  /* the range that port pairs are drawn from, both inclusive */
@@ -41,9 +64,11 @@ struct engine_options {
     int report_interval;        /* between two RTCP reports of a stream, on average; 0: 5000 */
     int cache_mebibytes;        /* for sounds prepared for playing */
     int backlog_mebibytes;      /* for recorded packets that the disk has not taken yet; what comes beyond is a gap */
+    const struct engine_srtp *srtp; /* must live as long as the engine; NULL: no SRTP */
 };
 
-/* Counts of one stream since it was opened. Packets and octets are of RTP; octets are of the UDP payload. */
+/* Counts of one stream since it was opened. Packets and octets are of RTP; octets are of the UDP payload, without what SRTP
+   adds to it. */
 struct engine_counts {
     uint64_t received_packets, received_octets, sent_packets, sent_octets;
     int64_t lost;               /* RFC 3550 A.3 */
@@ -63,6 +88,8 @@ struct engine_counts {
     uint64_t concealed;         /* ms of sound made up where packets to be decoded were lost */
     uint64_t dropped_overdue;   /* came too late to be decoded */
     double buffer_delay;        /* ms that sound waits to be decoded, now; 0 when nothing is decoded */
+    uint64_t dropped_unauthentic; /* SRTP or SRTCP that the peer's key does not open */
+    uint64_t dropped_replayed;  /* SRTP or SRTCP that came before, or is too old to tell */
     uint64_t send_errors;       /* refused by the operating system */
     int payload_type;           /* of the last packet received, -1 none */
     int level;                  /* of what the peer says in its mix, dBov: 0 full, -127 silence; -128: it is in no mix */
@@ -141,6 +168,14 @@ struct engine_role {            /* in a mix */
     const uint64_t *hearers;
 };
 
+struct engine_key { /* what protects one direction of a stream */
+    int suite;                  /* enum engine_suite */
+    const uint8_t *key;         /* master key, then master salt */
+    int key_size;
+    const uint8_t *mki;         /* stands in each packet that is received (RFC 3711 3.1); what is sent has none */
+    int mki_size;               /* 0: none */
+};
+
 /* Life. `engine_create` returns NULL and fills `text` when it cannot be. `engine_stop` closes every stream, finishes every
    recording and joins all threads; events may still be drained after it. `engine_free` ends it all. */
 struct engine *engine_create(const struct engine_options *options, char *text, int text_size);
@@ -155,6 +190,9 @@ void engine_read_counters(struct engine *engine, struct engine_counters *counter
 /* The names of the codecs that this build decodes and encodes, separated by spaces. */
 const char *engine_codec_names(void);
 
+/* Whether that libsrtp has a suite; may be asked without an engine. */
+int engine_srtp_supports(const struct engine_srtp *srtp, int suite);
+
 /* The number of a new group, on the packet thread that should carry it: calls are kept on few threads while these have
    room, because a thread that finds several packets at each waking spends less on each. */
 uint64_t engine_new_group(struct engine *engine);
@@ -164,6 +202,12 @@ int engine_thread(const struct engine *engine, uint64_t group);
 /* Streams. A connection goes both ways and ends earlier ones of both; a stream connected to itself is an echo. */
 int engine_open(struct engine *engine, uint64_t group, uint64_t stream, const char *address);
 int engine_set_remote(struct engine *engine, uint64_t group, uint64_t stream, const struct engine_remote *remote);
+/* SRTP from here on, or plain RTP again with `secured` 0. What the peer protects with, and what we do; NULL: that is not known
+   yet, and nothing passes that way until it is. A key said again goes on as it is; with a new one of the peer's, the old one
+   stays good until it is plain that the peer has changed; with `after_peer` a new one of ours waits for that too, a second at
+   the longest. -EINVAL without a libsrtp, and for a key that does not fit. */
+int engine_set_keys(struct engine *engine, uint64_t group, uint64_t stream, int secured, const struct engine_key *receive,
+                    const struct engine_key *send, int after_peer);
 int engine_connect(struct engine *engine, uint64_t group, uint64_t left, uint64_t right);
 int engine_disconnect(struct engine *engine, uint64_t group, uint64_t stream);
 int engine_mute(struct engine *engine, uint64_t group, uint64_t stream, int receive, int send);

@@ -89,6 +89,23 @@ int engine_set_remote(struct engine *engine, uint64_t group, uint64_t stream, co
     return submit(engine, group, command);
 }
 
+int engine_set_keys(struct engine *engine, uint64_t group, uint64_t stream, int secured, const struct engine_key *receive,
+                    const struct engine_key *send, int after_peer) {
+    struct command *command = command_new(COMMAND_SET_KEYS, stream);
+    if (command == NULL || (command->keys = calloc(1, sizeof *command->keys)) == NULL) {
+        command_free(command);
+        return -ENOMEM;
+    }
+    command->keys->secured = secured;
+    command->keys->after_peer = after_peer;
+    if ((secured && engine->options.srtp == NULL) || !srtp_copy_key(&command->keys->receive, receive) ||
+        !srtp_copy_key(&command->keys->send, send)) {
+        command_free(command);
+        return -EINVAL;
+    }
+    return submit(engine, group, command);
+}
+
 static int submit_simple(struct engine *engine, uint64_t group, enum command_kind kind, uint64_t stream, uint64_t object) {
     struct command *command = command_new(kind, stream);
     if (command != NULL)

@@ -14,6 +14,9 @@ static int or_else(int wished, long otherwise) {
 /* Starts everything; NULL, or what stood in the way. What was started is told by the counts. */
 static const char *start(struct engine *engine) {
     const struct engine_options *options = &engine->options;
+    const char *fault = options->srtp != NULL ? srtp_fault(options->srtp) : NULL;
+    if (fault != NULL)
+        return fault;
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     int workers = or_else(options->workers, cores), writers = or_else(options->writers, cores / 4);
     uint64_t drain = options->drain > 0 ? (uint64_t)options->drain * MILLISECOND : 0;

@@ -1,6 +1,7 @@
 #include "queue.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -24,6 +25,8 @@ void command_free(struct command *command) {
         return;
     if (command->kind == COMMAND_SOUND)
         sound_release(command->pointer);
+    if (command->kind == COMMAND_SET_KEYS && command->keys != NULL)
+        explicit_bzero(command->keys, sizeof *command->keys);
     free(command->text); /* whichever of the union it is */
     free(command);
 }

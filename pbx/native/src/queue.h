@@ -9,10 +9,12 @@
 #include "../include/engine.h"
 #include "address.h"
 #include "codec.h"
+#include "srtp.h"
 
 enum command_kind {
     COMMAND_OPEN,
     COMMAND_SET_REMOTE,
+    COMMAND_SET_KEYS,
     COMMAND_CONNECT,
     COMMAND_DISCONNECT,
     COMMAND_MUTE,
@@ -68,6 +70,7 @@ struct command {
         struct remote *remote; /* owned */
         struct role *role;     /* owned */
         struct move *move;     /* owned */
+        struct srtp_keys *keys; /* owned */
         char *text;            /* owned: address, digits or path */
     };
 };

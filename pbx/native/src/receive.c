@@ -55,7 +55,11 @@ void datagram_received(struct worker *worker, struct endpoint *endpoint, uint8_t
     }
     switch (protocol_of(data, length)) {
     case PROTOCOL_RTP:
-        if (endpoint->rtcp || !rtp_parse(&packet, data, length))
+        if (endpoint->rtcp || length < RTP_HEADER)
+            break;
+        if (stream->srtp != NULL && !srtp_unseal(worker, stream, data, &length, false))
+            return;
+        if (!rtp_parse(&packet, data, length))
             break;
         if (stream->rx.active && packet.ssrc == stream->rx.ssrc && address_same(from, &stream->source) &&
             follows(&stream->rx, packet.sequence)) {
@@ -67,6 +71,10 @@ void datagram_received(struct worker *worker, struct endpoint *endpoint, uint8_t
         }
         return;
     case PROTOCOL_RTCP:
+        if (length < RTCP_HEADER)
+            break;
+        if (stream->srtp != NULL && !srtp_unseal(worker, stream, data, &length, true))
+            return;
         if (source_reports(stream, from))
             rtcp_received(worker, stream, data, length);
         else

@@ -93,7 +93,10 @@ static void send_report(struct worker *worker, struct stream *stream, bool bye) 
         length += 8;
     }
     int fd = stream->mux ? stream->rtp.fd : stream->rtcp.fd;
-    if (send_datagram(stream, fd, data, length, &stream->report.remote))
+    const uint8_t *report = data;
+    if (stream->srtp != NULL && (report = srtp_seal(stream, data, &length, true)) == NULL)
+        return;
+    if (send_datagram(stream, fd, report, length, &stream->report.remote))
         stream->counts.rtcp_sent++;
 }
 

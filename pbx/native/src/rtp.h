@@ -8,6 +8,7 @@
 
 enum {
     RTP_HEADER = 12,
+    RTCP_HEADER = 8, /* with the sender's SSRC */
     DATAGRAM_ROOM = 4096, /* the largest datagram taken; 20 ms of 48 kHz stereo L16 are 3852 octets */
 };
 

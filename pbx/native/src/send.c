@@ -42,7 +42,10 @@ void send_packet(struct worker *worker, struct stream *to, const struct outgoing
     uint16_t sequence = (uint16_t)(out->sequence + tx->sequence_offset);
     uint32_t timestamp = out->timestamp + tx->timestamp_offset;
     const uint8_t *header = rtp_write(out->payload, out->type, marker, sequence, timestamp, tx->ssrc);
-    if (!send_datagram(to, to->rtp.fd, header, out->length + RTP_HEADER, &to->peer))
+    size_t length = out->length + RTP_HEADER;
+    if (to->srtp != NULL && (header = srtp_seal(to, header, &length, false)) == NULL)
+        return;
+    if (!send_datagram(to, to->rtp.fd, header, length, &to->peer))
         return;
     if ((int16_t)(sequence - tx->sequence) > 0)
         tx->sequence = sequence;

@@ -111,6 +111,7 @@ static bool watch_endpoint(struct worker *worker, struct endpoint *endpoint) {
 }
 
 static void release(struct stream *stream) {
+    srtp_end(stream);
     uint16_t port = (uint16_t)address_port(&stream->local);
     if (stream->rtp.fd >= 0)
         close(stream->rtp.fd);

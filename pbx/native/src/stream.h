@@ -17,6 +17,7 @@ struct dialer;
 struct media_path;
 struct member;
 struct player;
+struct srtp;
 struct tap;
 struct transcoder;
 
@@ -93,6 +94,7 @@ struct key { /* the telephone-event that is heard, or was last */
 struct stream {
     /* What every packet touches comes first. */
     struct endpoint rtp, rtcp;
+    struct srtp *srtp;           /* NULL: plain RTP */
     struct tap *taps;            /* recordings of what is received; NULL: none */
     struct member *member;       /* of a mix; NULL: it is in none */
     struct stream *relay;        /* where what is received goes */

@@ -38,6 +38,11 @@ static void carry_out_for_stream(struct worker *worker, struct stream *stream, c
     case COMMAND_SET_REMOTE:
         stream_set_remote(stream, command->remote);
         break;
+    case COMMAND_SET_KEYS:
+        /* Closed rather than open to plain RTP. */
+        if (!srtp_set_keys(stream, command->keys))
+            stream_close(stream, "SRTP cannot be set up");
+        break;
     case COMMAND_CONNECT:
         other = table_get(&worker->streams, command->object);
         if (other != NULL)

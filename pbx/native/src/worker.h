@@ -33,6 +33,7 @@ struct worker {
     struct inbox inbox;
     atomic_uint_fast64_t stream_count, play_count, recording_count, recording_dropped, mix_count, refused;
     uint8_t buffer[DATAGRAM_ROOM];
+    uint8_t sealed[DATAGRAM_ROOM + SRTP_TRAILER]; /* a packet of SRTP on its way out */
 };
 
 /* Makes all but the thread, for tests that are the thread themselves; to be destroyed even if it fails. */
