@@ -1,14 +1,14 @@
 #!/bin/sh
-# The engine under the sanitizers: its line of time, a stress of all its threads, and the fuzzer on the packet path.
+# The engine under the sanitizers: its line of time, a stress of all its threads, and the fuzzers on the packet path and the listener.
 #
-#     tests/native/sanitize.sh [SECONDS]     how long each of the last two runs; 5 if not said
+#     tests/native/sanitize.sh [SECONDS]     how long each of the stress and the fuzzers runs; 5 if not said
 #
 # Needs clang. Programs and findings are left in build/sanitize.
 set -eu
 seconds=${1:-5}
 root=$(cd "$(dirname "$0")/../.." && pwd)
 build=$root/build/sanitize
-mkdir -p "$build/corpus"
+mkdir -p "$build/corpus" "$build/listener-corpus"
 cd "$root"
 
 libraries= defines=
@@ -50,18 +50,23 @@ undefined="-fsanitize=undefined -fno-sanitize-recover=all"
 compile address -fsanitize=address,fuzzer-no-link $undefined
 link address align_test -fsanitize=address $undefined
 link address listener_test -fsanitize=address $undefined
+link address transcode_test -fsanitize=address $undefined -Wl,--wrap=sendto
+link address fuzz_listener -fsanitize=address,fuzzer $undefined
 link address mixer_test -fsanitize=address $undefined
 link address stress -fsanitize=address $undefined
 link address fuzz_packet -fsanitize=address,fuzzer $undefined -Wl,--wrap=sendto
 compile thread -fsanitize=thread
 link thread stress -fsanitize=thread
 
-python3 tests/native/c/seeds.py "$build/corpus" "$scratch/tone.wav"
+python3 tests/native/c/seeds.py "$build/corpus" "$scratch/tone.wav" "$build/listener-corpus"
 "$build/align_test-address" "$scratch"
 "$build/listener_test-address"
+"$build/transcode_test-address" >"$build/transcode_test.log" || { cat "$build/transcode_test.log"; exit 1; }
 "$build/mixer_test-address"
 "$build/stress-address" "$scratch" "$seconds" "$scratch/tone.wav"
 "$build/stress-thread" "$scratch" "$seconds" "$scratch/tone.wav"
 "$build/fuzz_packet-address" -max_total_time="$seconds" -max_len=4096 -timeout=5 -rss_limit_mb=2048 -detect_leaks=0 -print_final_stats=1 \
     -artifact_prefix="$build/" "$build/corpus"
+"$build/fuzz_listener-address" -max_total_time="$seconds" -max_len=4096 -timeout=5 -rss_limit_mb=2048 -print_final_stats=1 \
+    -artifact_prefix="$build/" "$build/listener-corpus"
 echo "clean"

@@ -1,10 +1,12 @@
 #include "resample.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define PHASES 256       /* of the filter's table; between two of them it is interpolated */
+#define PHASES 256       /* of the filter's table, if the rates need more: between two of them it is interpolated */
+#define LANES 8          /* products that are summed side by side, so that a compiler may use wide registers */
 #define ZERO_CROSSINGS 16 /* of the sinc on each side */
 #define KAISER_BETA 9.0  /* some 90 dB of stop band */
 #define PASS 0.92        /* of half the lower rate: where the edge of the filter lies */
@@ -13,7 +15,9 @@
 struct resampler {
     uint32_t from, to;
     size_t half;         /* of the filter, in samples that come in */
-    float *table;        /* PHASES + 1 rows of 2 * half taps */
+    size_t phases;       /* of the table */
+    bool exact;          /* every sample that comes out lies on one of them */
+    float *table;        /* phases + 1 rows of 2 * half taps */
     float *history;      /* 2 * half samples of the past, and a block */
     uint64_t position;   /* of the next sample to come out, in 1/to of a sample that comes in, from history's start */
 };
@@ -36,6 +40,15 @@ static double tap(double distance, double half, double cutoff) {
     return cutoff * sinc * bessel(KAISER_BETA * sqrt(1 - x * x)) / bessel(KAISER_BETA);
 }
 
+static uint32_t common_divisor(uint32_t a, uint32_t b) {
+    while (b != 0) {
+        uint32_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return a;
+}
+
 struct resampler *resampler_new(uint32_t from, uint32_t to) {
     if (from < RESAMPLE_LEAST || from > RESAMPLE_MOST || to < RESAMPLE_LEAST || to > RESAMPLE_MOST)
         return NULL;
@@ -45,18 +58,21 @@ struct resampler *resampler_new(uint32_t from, uint32_t to) {
     double scale = to < from ? (double)to / from : 1;
     r->from = from;
     r->to = to;
-    r->half = (size_t)ceil(ZERO_CROSSINGS / scale);
+    r->half = (size_t)ceil(ZERO_CROSSINGS / scale / (LANES / 2)) * (LANES / 2);
+    r->phases = to / common_divisor(from, to);
+    r->exact = r->phases <= PHASES;
+    r->phases = r->exact ? r->phases : PHASES;
     size_t taps = 2 * r->half;
-    r->table = malloc((PHASES + 1) * taps * sizeof *r->table);
+    r->table = malloc((r->phases + 1) * taps * sizeof *r->table);
     r->history = calloc(taps + BLOCK, sizeof *r->history);
     if (r->table == NULL || r->history == NULL) {
         resampler_free(r);
         return NULL;
     }
-    for (size_t phase = 0; phase <= PHASES; phase++) {
+    for (size_t phase = 0; phase <= r->phases; phase++) {
         double sum = 0;
         for (size_t i = 0; i < taps; i++) {
-            double distance = (double)i - (double)(r->half - 1) - (double)phase / PHASES;
+            double distance = (double)i - (double)(r->half - 1) - (double)phase / (double)r->phases;
             double value = tap(distance, (double)r->half, scale * PASS);
             r->table[phase * taps + i] = (float)value;
             sum += value;
@@ -71,18 +87,23 @@ size_t resampler_delay(const struct resampler *r) {
     return (size_t)((uint64_t)r->half * r->to / r->from);
 }
 
+static float product(const float *window, const float *row, size_t taps) {
+    float sums[LANES] = {0}, sum = 0;
+    for (size_t i = 0; i < taps; i += LANES)
+        for (size_t lane = 0; lane < LANES; lane++)
+            sums[lane] += window[i + lane] * row[i + lane];
+    for (size_t lane = 0; lane < LANES; lane++)
+        sum += sums[lane];
+    return sum;
+}
+
 static int16_t at(const struct resampler *r, const float *window, uint32_t fraction) {
     size_t taps = 2 * r->half;
-    double place = (double)fraction * PHASES / r->to;
-    size_t phase = (size_t)place;
-    float share = (float)(place - (double)phase);
-    const float *low = r->table + phase * taps, *high = low + taps;
-    float sum_low = 0, sum_high = 0;
-    for (size_t i = 0; i < taps; i++) {
-        sum_low += window[i] * low[i];
-        sum_high += window[i] * high[i];
-    }
-    float value = sum_low + share * (sum_high - sum_low);
+    uint64_t place = (uint64_t)fraction * r->phases;
+    const float *low = r->table + place / r->to * taps;
+    float value = product(window, low, taps);
+    if (!r->exact)
+        value += (float)(place % r->to) / (float)r->to * (product(window, low + taps, taps) - value);
     return value >= 32767 ? 32767 : value <= -32768 ? -32768 : (int16_t)lrintf(value);
 }
 

@@ -35,14 +35,15 @@ static void set_remote(struct stream *stream, const uint8_t *data, size_t length
     static const struct codec_offer offers[] = {
         {0, {CODEC_PCMU, 1, 8000}, "PCMU"},     {8, {CODEC_PCMA, 1, 8000}, "PCMA"},   {9, {CODEC_G722, 1, 8000}, "G722"},
         {107, {CODEC_OPUS, 2, 48000}, "opus"},  {96, {CODEC_L16, 2, 44100}, "L16"},   {101, {CODEC_EVENT, 1, 8000}, "telephone-event"},
-        {13, {CODEC_COMFORT, 1, 8000}, "CN"},   {18, {CODEC_OTHER, 1, 8000}, "G729"},
+        {13, {CODEC_COMFORT, 1, 8000}, "CN"},   {18, {CODEC_G729, 1, 8000}, "G729"},
     };
     uint8_t flags = length > 0 ? data[0] : 0, from = length > 1 ? data[1] : 0;
+    static const int packet_times[] = {20, 10, 30, 60};
     struct remote remote = {.mux = flags & 1,
                             .send = !(flags & 2),
                             .receive = !(flags & 4),
                             .latch = !(flags & 8),
-                            .packet_time = 20,
+                            .packet_time = packet_times[from >> 2 & 3],
                             .no_media_timeout = flags & 16 ? 500 : 0};
     address_parse(&remote.rtp, "127.0.0.1", 4000 + from % 4);
     address_parse(&remote.rtcp, "127.0.0.1", 5000 + from % 4);

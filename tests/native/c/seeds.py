@@ -1,4 +1,4 @@
-"""Writes what the fuzzer starts from, and a sound file: ``seeds.py CORPUS SOUND``."""
+"""Writes what the fuzzers start from, and a sound file: ``seeds.py CORPUS SOUND CORPUS_OF_LISTENER``."""
 
 from __future__ import annotations
 
@@ -32,6 +32,18 @@ def seeds() -> list[bytes]:
         step(RECORD, b"\0")
         + b"".join(step(ACCEPT, rtp(bytes(range(60)), n, kind)) for n, kind in enumerate((9, 107, 96, 8, 13, 18))),
         b"".join(step(ACCEPT, rtp(b"\x05\x0a" + struct.pack("!H", n * 160), n, 101)) for n in range(5)),
+        # One side of Opus, the other of PCMU; of G.722 and PCMA, with keys and comfort noise.
+        step(REMOTE, b"\x00\x00\x08")
+        + step(REMOTE, b"\x00\x04\x01", stream=1)
+        + b"".join(
+            step(ACCEPT, rtp(b"\x55" * 80, n), stream=1)
+            + step(ACCEPT, rtp(b"\x08" + bytes(range(40)), n, 107))
+            + step(LATER, b"\x14")
+            for n in range(12)
+        ),
+        step(REMOTE, b"\x00\x00\x64")
+        + step(REMOTE, b"\x00\x08\x62", stream=1)
+        + b"".join(step(ACCEPT, rtp(bytes(160), n, (9, 101, 13)[n % 3])) + step(LATER, b"\x1e") for n in range(12)),
         step(KEYS, b"") + b"".join(step(LATER, b"\x14") for _ in range(20)),
         b"".join(step(ACCEPT, rtp(b"x" * 20, n), stranger=True) + step(ACCEPT, rtp(b"y", n, ssrc=n)) for n in range(8)),
         step(ACCEPT, report, rtcp=True) + step(ACCEPT, struct.pack("!BBHI", 0x81, 203, 1, 7), rtcp=True),
@@ -41,8 +53,37 @@ def seeds() -> list[bytes]:
     ]
 
 
+def listener_seeds() -> list[bytes]:
+    """Return inputs of `fuzz_listener.c`: each codec in order, with losses, keys and comfort noise."""
+
+    def put(kind: int, payload: bytes, later: int = 20, lost: int = 0) -> bytes:
+        return bytes([kind, later, lost, 0, 7, len(payload)]) + payload
+
+    def take(milliseconds: int = 19) -> bytes:
+        return bytes([0x80, 0, milliseconds, 0, 0, 0])
+
+    payloads = (
+        bytes(160),
+        bytes(160),
+        bytes(160),
+        b"\x08" + bytes(range(40)),
+        bytes(240),
+        bytes(240),
+        bytes(20),
+        b"\5\x0a\0\xa0",
+        b"\x28",
+    )
+    return [
+        bytes([rate]) + b"".join(put(kind, payload, lost=n % 5 == 4) + take() for n in range(10))
+        for rate in range(3)
+        for kind, payload in enumerate(payloads)
+    ] + [b"\0" + put(0, bytes(160)) * 30 + take() * 30 + put(8, b"\x28") + take() * 9 + put(0, bytes(160)) + take()]
+
+
 def main() -> None:
-    corpus, sound = Path(sys.argv[1]), Path(sys.argv[2])
+    corpus, sound, listener = (Path(argument) for argument in sys.argv[1:4])
+    for number, seed in enumerate(listener_seeds()):
+        (listener / f"seed-{number}").write_bytes(seed)
     for number, seed in enumerate(seeds()):
         (corpus / f"seed-{number}").write_bytes(seed)
     with wave.open(str(sound), "wb") as file:

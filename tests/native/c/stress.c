@@ -40,10 +40,10 @@ static void set_remote(uint64_t group, uint64_t stream, int port, unsigned seed)
                                    .send = 1,
                                    .receive = 1,
                                    .latch = (int)(seed >> 1 & 1),
-                                   .packet_time = 20,
+                                   .packet_time = 10 * (int)(1 + seed % 4),
                                    .no_media_timeout = 50,
-                                   .codec_count = (int)(seed % 6) + 1,
-                                   .codecs = codecs};
+                                   .codec_count = (int)(seed % 3) + 1,
+                                   .codecs = codecs + seed / 3 % 4};
     assert(engine_set_remote(engine, group, stream, &remote) == 0);
 }
 
