@@ -16,6 +16,7 @@ from pbx.dialplan.builtin import builtin_plan
 from pbx.dialplan.checks import Known, check_plan, unknown_names
 from pbx.dialplan.loader import load_dialplan
 from pbx.dialplan.model import Dialplan
+from pbx.dialplan.proof import Proof, prove
 from pbx.dialplan.selftest import run_tests
 from pbx.errors import ConfigurationError
 from pbx.positions import Fault, Position
@@ -48,6 +49,8 @@ class Examination:
     dialplan: Dialplan | None
     faults: tuple[Fault, ...]
     warnings: tuple[Fault, ...]
+    proof: Proof | None = None
+    """Who reaches what costs money; for a plan free of faults of its own."""
 
 
 def load_configured(path: Path | str, environ: Mapping[str, str]) -> Configured:
@@ -73,6 +76,7 @@ def examine(
         reading = replace(reading, dialplan=dialplan, dialplan_position=Position(str(dialplan), 0, 0))
     faults, warnings = list(reading.faults), list(reading.warnings)
     plan: Dialplan | None = None
+    proof: Proof | None = None
     if reading.dialplan is not None:
         plan = _examine_plan(reading, features, faults, warnings)
     elif reading.settings is not None:
@@ -84,8 +88,11 @@ def examine(
             )
         )
     if plan is not None and reading.settings is not None:
+        unpaid = [name for name, trunk in reading.settings.trunks.items() if not trunk.paid]
+        proof = prove(plan, reading.trunks, reading.extensions, unpaid)
+        faults += proof.faults()
         warnings += _missing_sounds(plan, reading.settings.media.sounds)
-    return Examination(reading.settings, plan, tuple(sorted(faults)), tuple(sorted(warnings)))
+    return Examination(reading.settings, plan, tuple(sorted(faults)), tuple(sorted(warnings)), proof)
 
 
 def _examine_plan(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pbx.cli.options import ConfigurationFile, configuration_file
+from pbx.cli.proof import print_proof, proof_data
 
 if TYPE_CHECKING:
     from pbx.loading import Examination
@@ -34,10 +35,12 @@ def check(
     path = configuration_file(config)
     examination = examine(path, os.environ)
     if as_json:
-        data = {
+        data: dict[str, object] = {
             "faults": [_data(fault) for fault in examination.faults],
             "warnings": [_data(warning) for warning in examination.warnings],
         }
+        if examination.proof is not None:
+            data["reaches"] = proof_data(examination.proof)
         print(json.dumps(data, indent=2, ensure_ascii=False))
     else:
         _print(path, examination)
@@ -55,6 +58,8 @@ def _print(path: Path, examination: Examination) -> None:
         print(f"{path}: {_count(len(examination.faults), 'fault')}, {warned}. Not fit to be served.", file=sys.stderr)
         return
     print(f"{path}: good. {_summary(examination)}; {warned}.")
+    if examination.proof is not None and examination.settings is not None and examination.settings.trunks:
+        print_proof(examination.proof)
 
 
 def _summary(examination: Examination) -> str:

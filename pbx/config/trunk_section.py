@@ -79,6 +79,9 @@ class Trunk(Section):
     max_calls: int | None = Field(default=None, ge=0)
     """Calls to and from it at once; more are refused. `null` for no limit."""
     health: Health = Health()
+    paid: bool = True
+    """Whether calls to it cost money. `false` for another exchange of the house: who reaches it is then nothing that
+    `pbx check` has to prove."""
 
     @property
     def identified_by(self) -> tuple[Identity, ...]:

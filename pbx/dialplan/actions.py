@@ -42,6 +42,7 @@ __all__ = [
     "SetCaller",
     "SetHeaders",
     "SetNumber",
+    "Several",
 ]
 
 RESTRICTIONS = {
@@ -162,6 +163,18 @@ class SetHeaders:
         names = {name.lower() for name, _ in self.headers}
         kept = tuple(header for header in context.headers if header[0].lower() not in names)
         context.headers = kept + tuple((name, value.fill(context.values, for_header)) for name, value in self.headers)
+
+
+@dataclass(frozen=True, slots=True)
+class Several:
+    """The parts of one ``set``."""
+
+    actions: tuple[Action, ...]
+
+    def perform(self, context: Context, steps: list[Step]) -> None:
+        """Perform each."""
+        for action in self.actions:
+            action.perform(context, steps)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from pbx.dialplan.actions import Action, Dial, GoTo
 from pbx.dialplan.conditions import NumberCondition, SourceCondition
 from pbx.dialplan.model import Dialplan, Reference, Route
 from pbx.dialplan.numbering import Numbering
+from pbx.dialplan.paid_loader import load_paid
 from pbx.dialplan.reader import Reader
 from pbx.dialplan.scope import VALUES, Scope
 from pbx.dialplan.selftest import read_tests
@@ -22,7 +23,7 @@ from pbx.units import suggestion
 __all__ = ["Loaded", "load_dialplan"]
 
 _PLAN_KEYS = ("routes", "tests", "zone", "hours", "numbering", "allow_hosts")
-_ROUTE_KEYS = ("name", "when", "do", "international", "premium", "description")
+_ROUTE_KEYS = ("name", "when", "do", "international", "premium", "paid", "description")
 _MAXIMUM_STEPS = 256
 """Of one route with all that it reaches by ``goto``."""
 _RESTRICTIONS = ("international", "premium")
@@ -155,6 +156,8 @@ class _Loader:
         scope = Scope(VALUES + _common_groups(when.number), frozenset(allowed), self.hosts)
         for source, position in when.named_sources:
             scope.refer(source.kind, source.name, position)
+        paid_entry = entries.get("paid")
+        paid = load_paid(reader, scope, paid_entry) if paid_entry is not None else None
         steps = StepLoader(reader, scope)
         do = entries.get("do")
         before = len(reader.faults)
@@ -173,6 +176,7 @@ class _Loader:
             actions,
             scope.allowed,
             scope.dials_out,
+            paid,
         )
         return _Draft(route, scope, steps.gotos)
 

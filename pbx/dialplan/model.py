@@ -6,19 +6,29 @@ from dataclasses import field
 from datetime import tzinfo
 
 from pbx.dialplan.actions import RESTRICTIONS, Action, Context, Refused
-from pbx.dialplan.conditions import Condition, NumberCondition, SourceCondition, TimeCondition
+from pbx.dialplan.conditions import Condition, NumberCondition, Source, SourceCondition, TimeCondition
 from pbx.dialplan.decision import Considered, Decision, Query
 from pbx.dialplan.numbering import Numbering
 from pbx.dialplan.pattern import Pattern
+from pbx.dialplan.regex import LONGEST
 from pbx.dialplan.steps import DialStep, Step
 from pbx.positions import Position
 from pbx.values import dataclass
 
-__all__ = ["Dialplan", "PlanTest", "Reference", "Route"]
+__all__ = ["Dialplan", "Paid", "PlanTest", "Reference", "Route"]
 
 _DIGITS = "0123456789"
 _ANYONE = ""
 """The key of the index for callers who have not proven who they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """A route's word that callers who have no password may spend money by it."""
+
+    sources: tuple[Source, ...]
+    """Trunks."""
+    because: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +47,7 @@ class Route:
     """Which of ``international`` and ``premium`` the route allows."""
     dials_out: Position | None = None
     """Where it first dials a trunk or a URI, itself or by ``goto``; None if it never does."""
+    paid: Paid | None = None
 
     @property
     def depends_on_time(self) -> bool:
@@ -120,6 +131,8 @@ class Dialplan:
         """Return the decision of a route whose source holds; None if another condition does not, Refused if it may
         not."""
         number = query.number
+        if len(number) > LONGEST or not number.isprintable():
+            return None
         pattern: Pattern | None = None
         if route.number is not None:
             pattern = route.number.find(number)
@@ -152,6 +165,8 @@ class Dialplan:
 
 
 def _why(route: Route, query: Query, refused: Refused | None) -> str:
+    if len(query.number) > LONGEST or not query.number.isprintable():
+        return f"a number of more than {LONGEST} characters, or with control characters, is taken by no route"
     clauses = []
     for condition in route.all_conditions():
         if not condition.holds(query):

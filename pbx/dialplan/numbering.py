@@ -15,7 +15,7 @@ import re
 
 from pbx.values import dataclass
 
-__all__ = ["COUNTRIES", "Country", "Numbering"]
+__all__ = ["COUNTRIES", "WORLD_PREMIUM", "Country", "Numbering", "home_of", "plain_number"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ COUNTRIES = {
 }
 """By country code. A country that is not listed has the prefix 00 and no premium numbers but the world's."""
 
-_WORLD_PREMIUM = ("979", "881", "882", "883", "870", "878")
+WORLD_PREMIUM = ("979", "881", "882", "883", "870", "878")
 """Country codes of no country: international premium rate, and satellite and other networks billed like it (ITU
 E.164.D)."""
 
@@ -84,18 +84,18 @@ class Numbering:
 
         The first `fixed` characters of it were written by the route, the rest by the caller.
         """
-        plain = _plain(number)
-        home = COUNTRIES.get(self.country, Country()) if self.country else _UNKNOWN
+        plain = plain_number(number)
+        home = home_of(self.country)
         if any(plain.startswith(prefix) for prefix in self.extra_premium):
             return "premium"
         for prefix in ("+", *self.extra_international, *home.international):
             if plain.startswith(prefix):
-                return self._worldwide(plain[len(prefix) :], len(_plain(number[:fixed])) > len(prefix))
+                return self._worldwide(plain[len(prefix) :], len(plain_number(number[:fixed])) > len(prefix))
         return _national(plain, home)
 
     def _worldwide(self, digits: str, route_chose: bool) -> str:
         code, country = _country_of(digits)
-        if digits.startswith(_WORLD_PREMIUM) or (country and digits[len(code) :].startswith(country.premium)):
+        if digits.startswith(WORLD_PREMIUM) or (country and digits[len(code) :].startswith(country.premium)):
             return "premium"
         if route_chose or (
             self.country and digits.startswith(self.country) and not _leads_abroad(digits, code, country)
@@ -104,7 +104,12 @@ class Numbering:
         return "international"
 
 
-def _plain(number: str) -> str:
+def home_of(country: str) -> Country:
+    """Return the numbering plan of a country code; without one, what is usual in many."""
+    return COUNTRIES.get(country, Country()) if country else _UNKNOWN
+
+
+def plain_number(number: str) -> str:
     """Return the number as a network would read it: without separators, and without a service prefix such as
     ``*31#``."""
     plain = _SEPARATORS.sub("", number)

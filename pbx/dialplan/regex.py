@@ -10,26 +10,40 @@ flags are refused.
 from __future__ import annotations
 
 import re
+import string
 from dataclasses import dataclass
+from typing import Any
 
-__all__ = ["LONGEST", "MAXIMUM_WAYS", "check_regex", "literal_prefix"]
+__all__ = ["LONGEST", "MAXIMUM_WAYS", "Tree", "check_regex", "literal_prefix", "regex_tree"]
 
 LONGEST = 64
 """No number longer than this is ever tried against a regular expression."""
 MAXIMUM_WAYS = 50_000
 
 _ESCAPED_CLASSES = "dDwWsS"
+_ESCAPED = {
+    "d": frozenset(string.digits),
+    "w": frozenset(string.ascii_letters + string.digits + "_"),
+    "s": frozenset(string.whitespace),
+}
 _QUANTIFIER = re.compile(r"([*+?])|\{(\d{1,3})(?:(,)(\d{0,3}))?\}", re.ASCII)
 _GROUP_NAME = re.compile(r"\?P<([A-Za-z_][A-Za-z0-9_]*)>", re.ASCII)
 
 
+Tree = tuple[Any, ...]
+"""An accepted expression: ``("chars", set, negated)``, ``("cat", parts)``, ``("or", parts)``,
+``("repeat", part, least, most or None)`` or ``("anchor", "^" or "$")``."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """Part of an expression: how many ways it can match, its length if that is fixed, its text if that is fixed."""
+    """Part of an expression: how many ways it can match, its length if that is fixed, its text if that is fixed, and
+    the part itself."""
 
     ways: int
     length: int | None
     literal: str | None = None
+    tree: Tree = ("cat", ())
 
 
 class _Parser:
@@ -56,13 +70,17 @@ class _Parser:
         if len(pieces) == 1:
             return pieces[0]
         lengths = {piece.length for piece in pieces}
-        return _Piece(_bounded(sum(piece.ways for piece in pieces)), lengths.pop() if len(lengths) == 1 else None)
+        tree = ("or", tuple(piece.tree for piece in pieces))
+        length = lengths.pop() if len(lengths) == 1 else None
+        return _Piece(_bounded(sum(piece.ways for piece in pieces)), length, tree=tree)
 
     def sequence(self, depth: int) -> _Piece:
         ways, length, literal = 1, 0, ""
         variable = open_ended = False
+        trees = []
         while (char := self.peek()) and char not in "|)":
             piece = self.quantified(self.atom(depth))
+            trees.append(piece.tree)
             ways = _bounded(ways * piece.ways)
             variable = variable or piece.length is None
             length += piece.length or 0
@@ -70,7 +88,7 @@ class _Parser:
             literal += piece.literal if not open_ended and piece.literal is not None else ""
         if depth == 0:
             self.prefix = literal
-        return _Piece(ways, None if variable else length, None if open_ended else literal)
+        return _Piece(ways, None if variable else length, None if open_ended else literal, ("cat", tuple(trees)))
 
     def quantified(self, piece: _Piece) -> _Piece:
         match = _QUANTIFIER.match(self.text, self.at)
@@ -85,8 +103,10 @@ class _Parser:
         self.take("?")  # lazy: the same ways in another order
         if self.peek() in ("*", "+") or _QUANTIFIER.match(self.text, self.at):
             raise ValueError(f"`{match[0]}` is followed by another quantifier; put a group around the first")
+        tree = ("repeat", piece.tree, least, most)
         if least == most:
-            return _Piece(_power(piece.ways, least), None if piece.length is None else piece.length * least)
+            length = None if piece.length is None else piece.length * least
+            return _Piece(_power(piece.ways, least), length, tree=tree)
         if piece.length is None or piece.ways > 1:
             raise ValueError(
                 f"`{match[0]}` repeats something that can itself match in several ways, which can take for ever; "
@@ -94,7 +114,7 @@ class _Parser:
             )
         if piece.length == 0:
             raise ValueError(f"`{match[0]}` repeats nothing")
-        return _Piece(_bounded((LONGEST if most is None else min(most, LONGEST)) - least + 1), None)
+        return _Piece(_bounded((LONGEST if most is None else min(most, LONGEST)) - least + 1), None, tree=tree)
 
     def atom(self, depth: int) -> _Piece:
         char = self.text[self.at]
@@ -106,14 +126,14 @@ class _Parser:
         if char == "\\":
             return self.escape()
         if char == ".":
-            return _Piece(1, 1)
+            return _Piece(1, 1, tree=("chars", frozenset("\n"), True))
         if char in "^$":
-            return _Piece(1, 0, "")
+            return _Piece(1, 0, "", ("anchor", char))
         if char in "*+?{":
             raise ValueError(f"`{char}` has nothing to repeat; write `\\{char}` for the character itself")
         if char in "]}":
             raise ValueError(f"`{char}` closes nothing; write `\\{char}` for the character itself")
-        return _Piece(1, 1, char)
+        return _literal(char)
 
     def group(self, depth: int) -> _Piece:
         name = _GROUP_NAME.match(self.text, self.at)
@@ -132,25 +152,53 @@ class _Parser:
             raise ValueError("it ends in a lone backslash")
         self.at += 1
         if char in _ESCAPED_CLASSES:
-            return _Piece(1, 1)
+            return _Piece(1, 1, tree=("chars", _ESCAPED[char.lower()], char.isupper()))
         if char.isalnum():
             raise ValueError(f"`\\{char}` is not allowed; of the letters only \\d, \\w, \\s and their opposites are")
-        return _Piece(1, 1, char)
+        return _literal(char)
 
     def char_class(self) -> _Piece:
-        self.take("^")
+        negated = self.take("^")
         start = self.at
+        members: list[Tree] = []
+        low = ""
+        """The character that a range may begin with; with a ``-`` behind it, the one that it does begin with."""
         while (char := self.peek()) and (char != "]" or self.at == start):
             self.at += 1
-            if char == "\\":
-                self.escape()
-            elif char == "[":
+            if char == "-" and len(low) == 1 and self.peek() != "]":
+                self._no_double(char)
+                low += char
+                continue
+            if char == "[":
                 raise ValueError("`[` within a class must be written `\\[`")
-            elif self.text[self.at - 1 : self.at + 1] in ("--", "&&", "~~", "||"):
-                raise ValueError(f"`{char}{char}` within a class must be written `\\{char}`")
+            self._no_double(char)
+            piece = self.escape() if char == "\\" else _literal(char)
+            if len(low) == 2 and piece.literal:
+                members.append(("chars", frozenset(map(chr, range(ord(low[0]), ord(piece.literal) + 1))), False))
+                low = ""
+            else:
+                members.append(piece.tree)
+                low = piece.literal or ""
         if not self.take("]"):
             raise ValueError("`[` is never closed")
-        return _Piece(1, 1)
+        return _Piece(1, 1, tree=_class_tree(members, negated))
+
+    def _no_double(self, char: str) -> None:
+        if self.text[self.at - 1 : self.at + 1] in ("--", "&&", "~~", "||"):
+            raise ValueError(f"`{char}{char}` within a class must be written `\\{char}`")
+
+
+def _literal(char: str) -> _Piece:
+    return _Piece(1, 1, char, ("chars", frozenset(char), False))
+
+
+def _class_tree(members: list[Tree], negated: bool) -> Tree:
+    """Return the class of these members as one set: what is in it, or what is not."""
+    inside = frozenset[str]().union(*[chars for _, chars, outside in members if not outside])
+    outsides = [chars for _, chars, outside in members if outside]
+    if not outsides:
+        return ("chars", inside, negated)
+    return ("chars", frozenset.intersection(*outsides) - inside, not negated)
 
 
 def _counts(match: re.Match[str]) -> tuple[int, int | None]:
@@ -175,12 +223,12 @@ def _power(ways: int, count: int) -> int:
     return 1 if ways == 1 else _bounded(ways ** min(count, 20))
 
 
-def _parse(text: str) -> _Parser:
+def _parse(text: str) -> Tree:
     parser = _Parser(text)
-    parser.alternatives(0)
+    piece = parser.alternatives(0)
     if parser.at < len(text):
         raise ValueError("`)` closes nothing; write `\\)` for the character itself")
-    return parser
+    return piece.tree
 
 
 def check_regex(text: str) -> re.Pattern[str]:
@@ -190,6 +238,11 @@ def check_regex(text: str) -> re.Pattern[str]:
         return re.compile(text, re.ASCII)
     except (re.error, OverflowError) as error:
         raise ValueError(f"{error}") from None
+
+
+def regex_tree(text: str) -> Tree:
+    """Return an accepted expression taken apart."""
+    return _parse(text)
 
 
 def literal_prefix(text: str) -> str:

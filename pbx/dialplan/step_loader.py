@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pbx.cause import cause_named, cause_of_status, causes
 from pbx.dialplan.actions import (
     Action,
-    Context,
     Fixed,
     GoTo,
     Named,
@@ -16,6 +15,7 @@ from pbx.dialplan.actions import (
     SetCaller,
     SetHeaders,
     SetNumber,
+    Several,
 )
 from pbx.dialplan.dial_loader import load_dial
 from pbx.dialplan.reader import Reader
@@ -27,7 +27,6 @@ from pbx.dialplan.steps import (
     PlayStep,
     RecordStep,
     RejectStep,
-    Step,
     WaitStep,
 )
 from pbx.dialplan.template import Template
@@ -218,7 +217,7 @@ class StepLoader:
         if entries is None or not entries.entries:
             return None
         actions = [action for entry in entries if (action := self._set_one(entry)) is not None]
-        return actions[0] if len(actions) == 1 else _Several(tuple(actions)) if actions else None
+        return actions[0] if len(actions) == 1 else Several(tuple(actions)) if actions else None
 
     def _set_one(self, entry: Entry) -> Action | None:
         if entry.key == "number":
@@ -272,15 +271,3 @@ class StepLoader:
     def _wants_nothing(self, node: Node, word: str) -> None:
         if not (isinstance(node, ScalarNode) and node.null):
             self.reader.fault(node.position, f"`{word}` stands alone; write `- {word}:`")
-
-
-@dataclass(frozen=True, slots=True)
-class _Several:
-    """The parts of one ``set``."""
-
-    actions: tuple[Action, ...]
-
-    def perform(self, context: Context, steps: list[Step]) -> None:
-        """Perform each."""
-        for action in self.actions:
-            action.perform(context, steps)

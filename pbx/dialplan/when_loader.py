@@ -21,7 +21,7 @@ from pbx.dialplan.windows import Window, parse_window
 from pbx.positions import Entry, MappingNode, Node, Position
 from pbx.units import suggestion
 
-__all__ = ["When", "load_when"]
+__all__ = ["When", "load_when", "read_source"]
 
 _KEYS = ("from", "number", "caller", "header", "at")
 _ANYONE = (Source("any"),)
@@ -66,7 +66,7 @@ def _sources(reader: Reader, when: MappingNode) -> tuple[tuple[Source, ...], tup
         return _ANYONE, ()
     sources, named = [], []
     for text, position in reader.texts(entry.value, "`from`"):
-        source = reader.attempt(position, "`from`", text, _source)
+        source = reader.attempt(position, "`from`", text, read_source)
         if source is not None:
             sources.append(source)
             if source.name:
@@ -74,7 +74,8 @@ def _sources(reader: Reader, when: MappingNode) -> tuple[tuple[Source, ...], tup
     return tuple(sources) or _ANYONE, tuple(named)
 
 
-def _source(text: str) -> Source:
+def read_source(text: str) -> Source:
+    """Return where calls come from that ``from:`` names; ValueError says what is wrong with it."""
     kind, slash, name = text.partition("/")
     if text == "any" or (kind in ("extension", "trunk") and bool(slash) == bool(name)):
         return Source(kind, name)

@@ -26,9 +26,13 @@ def run() -> CliRunner:
 def test_check_says_that_all_is_good(run: CliRunner) -> None:
     result = run.invoke(application(), ["check", "-c", BRIDGE])
     assert result.exit_code == 0
-    assert result.stdout == (
-        f"{BRIDGE}: good. 1 listener, no extensions, 2 trunks, 2 routes, 3 tests passed; no warnings.\n"
-    )
+    first, title, _, *ways = result.stdout.splitlines()
+    assert first == f"{BRIDGE}: good. 1 listener, no extensions, 2 trunks, 2 routes, 3 tests passed; no warnings."
+    assert title == "Who reaches what costs money, proven for every number:"
+    assert ways[0].split() == ["trunk/carrier,", "extension,", "anybody", "nothing"]
+    assert [way.split()[:3] for way in ways[1:]] == [
+        ["trunk/customer", kind, "trunk/carrier"] for kind in ("usual", "usual", "international", "premium")
+    ]
     assert result.stderr == ""
 
 
