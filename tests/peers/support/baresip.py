@@ -50,6 +50,7 @@ module g711.so
 module g722.so
 module aubridge.so
 module aufile.so
+module srtp.so
 module sndfile.so
 module_tmp uuid.so
 module_tmp account.so
@@ -79,9 +80,10 @@ class Baresip:
         host: str = "127.0.0.1",
         server: str = "127.0.0.1",
         interval: int = 60,
+        encryption: str = "",
     ) -> None:
         """Make one at the address `host`; `server` is where it registers, every `interval` seconds. IPv6 addresses
-        without brackets."""
+        without brackets. `encryption`: ``srtp`` offers keys beside plain RTP, ``srtp-mand`` RTP/SAVP."""
         self._program = program("baresip", _PACKAGE)
         (folder / "rec").mkdir(parents=True)
         self.folder = folder
@@ -113,9 +115,10 @@ class Baresip:
         # With `;transport=udp` this version finds no way to the server at all.
         way = "" if transport == "udp" else f";transport={transport}"
         mode = "auto" if answers else "manual"
+        encrypted = f";mediaenc={encryption}" if encryption else ""
         (folder / "accounts").write_text(
             f'"{name or number}" <sip:{number}@{self.server}:{port}{way}>;auth_user={user or number};'
-            f"auth_pass={password};regint={interval};audio_codecs={codecs};answermode={mode}\n"
+            f"auth_pass={password};regint={interval};audio_codecs={codecs};answermode={mode}{encrypted}\n"
         )
         (folder / "contacts").write_text("")
         self.events: list[dict[str, Any]] = []

@@ -26,7 +26,7 @@ register_only_when_network_is_up=0
 auto_net_state_mon=0
 bind_address=127.0.0.1
 default_proxy=0
-media_encryption=none
+media_encryption={encryption}
 verify_server_certs=0
 verify_server_cn=0
 
@@ -69,6 +69,7 @@ class Linphone:
         answers: bool = True,
         realm: str = "tandem",
         name: str = "",
+        encryption: str = "",
     ) -> None:
         self._program = program("linphonec", _PACKAGE)
         (folder / "home" / ".local" / "share" / "linphone").mkdir(parents=True)
@@ -91,6 +92,7 @@ class Linphone:
                 transport=transport,
                 media=ports.block(2),
                 realm=realm,
+                encryption=encryption or "none",
             )
         )
         self._child: Child | None = None

@@ -43,13 +43,15 @@ class Line:
     transport: str
     number: str
     hertz: int
+    encryption: str = ""
+    """As the phone's own settings have it; empty for plain RTP."""
 
     @property
     def password(self) -> str:
         return f"secret-of-{self.number}"
 
     def __str__(self) -> str:
-        return f"{self.kind}-{self.transport}"
+        return "-".join(filter(None, (self.kind, self.transport, self.encryption)))
 
 
 class Fleet:
@@ -96,6 +98,7 @@ class Fleet:
             site.tls if line.transport == "tls" else site.sip,
             hertz=line.hertz,
             transport=line.transport,
+            encryption=line.encryption,
         )
         self._running[line] = phone
         phone.start()
