@@ -47,7 +47,7 @@ def check_settings(settings: Settings, path: Path) -> Findings:
         *_trunks(settings),
         *_extensions(settings),
     ]
-    warnings = [*_weak_secrets(settings, path), *_open_http(settings), *_sizes(settings)]
+    warnings = [*_weak_secrets(settings, path), *_open_http(settings), *_sizes(settings), *_readable_keys(settings)]
     return Findings(tuple(faults), tuple(warnings))
 
 
@@ -114,6 +114,29 @@ def _timers(settings: Settings) -> Iterator[Finding]:
     if not 0 < registrar.min_expires <= registrar.default_expires <= registrar.max_expires:
         text = "registrar: min_expires must not be longer than default_expires, nor that longer than max_expires"
         yield Finding(("registrar", "min_expires"), text)
+
+
+_ENCRYPTING = ("prefer", "require")
+
+
+def _readable_keys(settings: Settings) -> Iterator[Finding]:
+    """SDES sends keys in the signalling (RFC 4568 §8): whoever reads that can hear the call."""
+    media = settings.media.srtp
+    if not any(listener.uri.transport == "tls" for listener in settings.sip.listen):
+        text = "the keys of encrypted audio go through signalling that anybody on the way reads; listen on tls:// too"
+        if media in _ENCRYPTING:
+            yield Finding(("media", "srtp"), text)
+        for number, extension in settings.extensions.items():
+            if extension.srtp in _ENCRYPTING:
+                yield Finding(("extensions", number, "srtp"), text)
+    for name, trunk in settings.trunks.items():
+        hop = (trunk.outbound_proxy or trunk.address).lower()
+        if (trunk.srtp or media) in _ENCRYPTING and not hop.startswith("sips:") and "transport=tls" not in hop:
+            text = (
+                f"the keys of encrypted audio go to the trunk `{name}` through signalling that anybody on the way can"
+                " read; reach it over TLS, with `;transport=tls`"
+            )
+            yield Finding(("trunks", name, "srtp" if trunk.srtp else "address"), text)
 
 
 def _trunks(settings: Settings) -> Iterator[Finding]:

@@ -167,7 +167,8 @@ _SECRET_VALUE = re.compile(
     rb"(:[ \t]*(?:basic|bearer)[ \t]+)([^\s,]+)",
     re.IGNORECASE,
 )
-_SECRET_KEY = re.compile(rb"^(a=crypto:[^\r\n]*?inline:)([^\s|;\r\n]+)", re.IGNORECASE | re.MULTILINE)
+# Wherever it stands: a line may hold several keys, and a key in a place where none belongs opens the call as well.
+_SECRET_KEY = re.compile(rb"(\binline:)([^\s|;\r\n]+)", re.IGNORECASE)
 
 
 def redacted(data: bytes) -> bytes:
@@ -178,7 +179,7 @@ def redacted(data: bytes) -> bytes:
     head, gap, body = data.partition(b"\r\n\r\n")
     if _SECRET_HEADER.search(head) is not None:
         head = _SECRET_HEADER.sub(_cross_out_header, head)
-    if b"inline:" in body:
+    if body:
         body = _SECRET_KEY.sub(lambda match: match[1] + b"x" * len(match[2]), body)
     return head + gap + body
 

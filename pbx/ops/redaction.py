@@ -24,7 +24,7 @@ _FORMS = re.compile(
     | (?P<bearer>\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{8,}
     | (?P<response>\bresponse=")[0-9a-fA-F]{16,}
     | (?P<url>\b[a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s@/]+(?=@)
-    | (?P<inline>a=crypto:\d+\s+\S+\s+inline:)\S+
+    | (?P<inline>\binline:)[^\s|;'"]+
     | (?P<user>\bsips?:[^\s:@<>]+:)[^\s@<>]+(?=@)
     """,
     re.IGNORECASE | re.VERBOSE,

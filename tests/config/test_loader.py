@@ -188,11 +188,32 @@ def test_no_fault_or_setting_shows_a_secret(tmp_path: Path) -> None:
             "extensions: {'101': {password: longenough, mailbox: '1'}}",
             "1:44: `mailbox` has no effect yet",
         ),
+        ("media: {srtp: require}", "1:15: the keys of encrypted audio go through signalling that anybody"),
+        (
+            "extensions: {'101': {password: longenough, srtp: prefer}}",
+            "1:50: the keys of encrypted audio go through signalling that anybody",
+        ),
+        (
+            "trunks: {x: {address: 'sip:192.0.2.1', srtp: require}}",
+            "1:46: the keys of encrypted audio go to the trunk `x` through signalling",
+        ),
     ],
 )
 def test_warnings(tmp_path: Path, text: str, says: str) -> None:
     (warning,) = warnings(tmp_path, text)
     assert warning.startswith(says)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sip: {listen: ['tls://127.0.0.1:5061']}\nmedia: {srtp: require}\nextensions: {'101': {password: longenough}}",
+        "trunks: {x: {address: 'sip:192.0.2.1;transport=tls', srtp: require}}",
+        "trunks: {x: {address: 'sip:192.0.2.1'}}",
+    ],
+)
+def test_keys_that_nobody_reads(tmp_path: Path, text: str) -> None:
+    assert warnings(tmp_path, text) == []
 
 
 def test_keys_without_effect_are_said(tmp_path: Path) -> None:

@@ -18,6 +18,11 @@ for library in opus spandsp libbcg729; do
         defines="$defines -DHAVE_$(echo "$library" | tr a-z A-Z)"
     fi
 done
+# Only the programs need it: the engine is handed its functions.
+peers=
+if pkg-config --exists libsrtp2; then
+    peers="-DHAVE_LIBSRTP2 $(pkg-config --cflags --libs libsrtp2)"
+fi
 options="-std=gnu11 -D_GNU_SOURCE $defines -g -O1 -fno-omit-frame-pointer -Ipbx/native/src -Wno-unused-command-line-argument"
 
 # compile NAME FLAGS...: the engine's objects once for each set of sanitizers, all at the same time
@@ -38,7 +43,7 @@ link() {
     name=$1 program=$2
     shift 2
     # shellcheck disable=SC2086
-    clang $options "$@" "tests/native/c/$program.c" "$build/$name"/*.o -o "$build/$program-$name" $libraries -lm -pthread
+    clang $options "$@" "tests/native/c/$program.c" "$build/$name"/*.o -o "$build/$program-$name" $libraries $peers -lm -pthread
 }
 
 scratch=$(mktemp -d)

@@ -251,3 +251,11 @@ def test_unusual_ports_and_long_messages_are_read_too(tmp_path: Path) -> None:
     )
     rows = tshark(path, "-Y", "sip", "-T", "fields", "-e", "sip.Call-ID")
     assert rows == ["short", "long", "long"]
+
+
+def test_every_key_of_a_line_is_crossed_out() -> None:
+    body = b"v=0\r\na=crypto:1 S inline:aaaa|2^20|1:4;INLINE:bbbb|2^20|2:4\r\na=crypto:2 T FEC_KEY=Inline:cccc\r\n"
+    crossed = redacted(message("INVITE sip:b@x SIP/2.0", "one", "1 INVITE", body))
+    for key in (b"aaaa", b"bbbb", b"cccc"):
+        assert key not in crossed
+    assert b"xxxx|2^20|2:4" in crossed

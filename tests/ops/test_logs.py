@@ -100,6 +100,8 @@ def test_libraries_twisted_and_warnings_come_the_same_way(capture: Capture) -> N
         ({"text": 'Digest response="6629fae49393a05397450978507c4ef1"'}, "6629fae4"),
         ({"text": "Authorization header was Bearer abcdefgh12345"}, "abcdefgh12345"),
         ({"text": "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj"}, "d0Rmdm"),
+        ({"text": "a=crypto:1 S inline:d0RmdmcmVCsp|1:4;inline:c0RmdmcmVCsp|2:4"}, "c0Rmdm"),
+        ({"text": "('crypto', '1 AES_CM_128_HMAC_SHA1_80 INLINE:d0RmdmcmVCspeEc3QGZi')"}, "d0Rmdm"),
         ({"text": "sip:bob:pwd77@host"}, "pwd77"),
         ({"nested": {"deep": [{"secret": "q9"}, "hunter2-long"]}}, "q9"),
         ({"nested": {"deep": [{"secret": "q9"}, "hunter2-long"]}}, "hunter2"),

@@ -15,6 +15,7 @@
 #include "mix.h"
 #include "digits.h"
 #include "packet.h"
+#include "library_srtp.h"
 #include "recorder.h"
 
 static struct engine engine;
@@ -55,14 +56,43 @@ static void set_remote(struct stream *stream, const uint8_t *data, size_t length
     stream_set_remote(stream, &remote);
 }
 
+#ifdef HAVE_LIBSRTP2
+static uint8_t peer_key[SESSION_KEY_SIZE] = "the key of who sends us things";
+static srtp_t peer;
+
+static void set_keys(struct stream *stream, const uint8_t *data, size_t length) {
+    static const int sizes[] = {0, 30, 30, 46, 46, 28, 44};
+    uint8_t flags = length > 0 ? data[0] : 1;
+    struct srtp_keys keys = {.secured = flags & 1, .after_peer = flags & 2};
+    keys.receive = (struct srtp_key){.suite = flags & 4 ? 0 : 1, .key_size = 30, .mki_size = flags & 8 ? 2 : 0};
+    memcpy(keys.receive.key, peer_key, sizeof peer_key);
+    if (length > 1)
+        keys.receive.key[0] ^= data[1] & 1;
+    int suite = flags >> 4 & 7;
+    if (suite > 6 || !engine_srtp_supports(&library_functions, suite)) /* the system's may have no AEAD */
+        suite = 0;
+    keys.send = (struct srtp_key){.suite = suite, .key_size = sizes[suite]};
+    bool good = srtp_set_keys(stream, &keys);
+    assert(good);
+}
+
+/* What only an authentic peer can send. */
+static size_t protect(uint8_t *data, size_t length, bool rtcp) {
+    int size = (int)length;
+    if (length < (rtcp ? 8 : 12) || (rtcp ? srtp_protect_rtcp(peer, data, &size) : srtp_protect(peer, data, &size)) != 0)
+        return length;
+    return (size_t)size;
+}
+#endif
+
 static void step(struct stream *streams[2], uint8_t what, const uint8_t *data, size_t length) {
     struct stream *stream = streams[what & 1];
-    uint8_t copy[DATAGRAM_ROOM];
+    static uint8_t copy[DATAGRAM_ROOM + SRTP_TRAILER] __attribute__((aligned(8)));
     char text[32];
+    struct address from;
     switch (what >> 1 & 15) {
     default: /* most steps are datagrams */
         memcpy(copy, data, length);
-        struct address from;
         address_parse(&from, "127.0.0.1", (what & 0x40 ? 5000 : 4000) + (what >> 7) * 2);
         datagram_received(&worker, what & 0x40 ? &stream->rtcp : &stream->rtp, copy, length, &from);
         break;
@@ -91,6 +121,17 @@ static void step(struct stream *streams[2], uint8_t what, const uint8_t *data, s
     case 7:
         recorder_stop(&worker, recordings);
         break;
+#ifdef HAVE_LIBSRTP2
+    case 11:
+        set_keys(stream, data, length);
+        break;
+    case 12:
+        memcpy(copy, data, length);
+        address_parse(&from, "127.0.0.1", 4000 + (what >> 7) * 2);
+        length = protect(copy, length, protocol_of(copy, length) == PROTOCOL_RTCP);
+        datagram_received(&worker, what & 0x40 ? &stream->rtcp : &stream->rtp, copy, length, &from);
+        break;
+#endif
     case 8:
         recorder_pause(&worker, recordings, length > 0 && data[0] & 1);
         break;
@@ -108,6 +149,11 @@ static void start(void) {
     engine.options = (struct engine_options){.first_port = 31010, .last_port = 31999};
     engine.workers = &worker;
     engine.worker_count = 1;
+#ifdef HAVE_LIBSRTP2
+    engine.options.srtp = &library_functions;
+    assert(srtp_init() == srtp_err_status_ok);
+    peer = library_sender(peer_key);
+#endif
     bool good = ports_init(&engine.ports, 31010, 31999, 0) && outlet_init(&engine.outlet) &&
                 writers_start(&engine.writers, 1, 1 << 24) && worker_prepare(&worker, &engine);
     assert(good && mkdtemp(folder) != NULL);

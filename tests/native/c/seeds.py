@@ -9,6 +9,7 @@ import wave
 from pathlib import Path
 
 ACCEPT, LATER, REMOTE, CONNECT, MUTE, KEYS, RECORD, STOP, PAUSE = range(9)
+SECURE, SEALED = 11, 12
 
 
 def step(what: int, data: bytes, stream: int = 0, *, rtcp: bool = False, stranger: bool = False) -> bytes:
@@ -26,8 +27,11 @@ def seeds() -> list[bytes]:
     voice = [step(ACCEPT, rtp(b"\x55" * 160, n), stream=n & 1) for n in range(10)]
     report = struct.pack("!BBHI", 0x81, 200, 12, 7) + bytes(20) + bytes(24)
     report = report[:2] + struct.pack("!H", len(report) // 4 - 1) + report[4:]
+    sealed = [step(SEALED, rtp(b"\x55" * 160, n), stream=n & 1) for n in range(10)]
     return [
         b"".join(voice),
+        step(SECURE, b"\x11") + step(SECURE, b"\x31", stream=1) + b"".join(sealed) + step(SEALED, report),
+        step(SECURE, b"\x19") + b"".join(sealed) + step(SECURE, b"\x23\1") + b"".join(voice + sealed) + step(KEYS, b""),
         step(RECORD, b"\1") + b"".join(voice) + step(LATER, b"\xff") + b"".join(voice) + step(STOP, b""),
         step(RECORD, b"\0")
         + b"".join(step(ACCEPT, rtp(bytes(range(60)), n, kind)) for n, kind in enumerate((9, 107, 96, 8, 13, 18))),

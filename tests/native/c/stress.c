@@ -20,6 +20,8 @@
 
 #include "../../../pbx/native/include/engine.h"
 
+#include "library_srtp.h"
+
 enum { FIRST = 32000, LAST = 32199, CALLERS = 3, SENDERS = 2, WORKERS = 2 };
 #define MIXES UINT64_C(1000000000) /* a number for each packet thread, shared by all callers */
 
@@ -92,6 +94,26 @@ static void mix(uint64_t group, uint64_t a, uint64_t b, unsigned seed) {
     usleep(seed % 20000);
 }
 
+/* Some streams are encrypted, under keys that the senders have, and change them. */
+static void set_keys(uint64_t group, uint64_t stream, unsigned seed) {
+#ifdef HAVE_LIBSRTP2
+    static const int sizes[] = {0, 30, 30, 46, 46, 28, 44};
+    uint8_t ours[ENGINE_KEY_SIZE], theirs[ENGINE_KEY_SIZE] = {0}, mki[4] = {0, 0, 0, 1};
+    int suite = (int)(seed % 6) + 1;
+    memset(ours, (int)(seed >> 4 & 3), sizeof ours);
+    const struct engine_key receive = {.suite = seed & 0x80 ? 1 : suite,
+                                       .key = theirs,
+                                       .key_size = sizes[seed & 0x80 ? 1 : suite],
+                                       .mki = mki,
+                                       .mki_size = seed & 0x40 ? 4 : 0};
+    const struct engine_key send = {.suite = suite, .key = ours, .key_size = sizes[suite]};
+    assert(engine_set_keys(engine, group, stream, (seed & 0x700) != 0, &receive, seed & 0x800 ? &send : NULL,
+                           (int)(seed >> 12 & 1)) == 0);
+#else
+    (void)group, (void)stream, (void)seed;
+#endif
+}
+
 static void *call(void *argument) {
     unsigned caller = (unsigned)(uintptr_t)argument, seed = caller;
     while (!atomic_load(&over)) {
@@ -103,6 +125,9 @@ static void *call(void *argument) {
         engine_open(engine, group, b, "127.0.0.1");
         set_remote(group, a, 33000, seed >> 8);
         set_remote(group, b, 33001, seed >> 16);
+        if (seed & 0x4000)
+            set_keys(group, a, seed >> 12);
+        set_keys(group, b, seed >> 15);
         engine_connect(engine, group, a, b);
         if (seed & 0x100) {
             atomic_fetch_add(&recorded, 1);
@@ -122,6 +147,7 @@ static void *call(void *argument) {
             mix(group, a, b, seed >> 16);
         if (seed & 0x10000)
             group = move(caller, group);
+        set_keys(group, b, seed >> 7);
         set_remote(group, a, 33002, seed >> 20);
         engine_pause_recording(engine, group, tape, 1);
         engine_disconnect(engine, group, b);
@@ -147,11 +173,15 @@ static void *throw_packets(void *argument) {
     struct sockaddr_in local = {.sin_family = AF_INET, .sin_port = htons((uint16_t)(33000 + seed)),
                                 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     assert(bind(fd, (struct sockaddr *)&local, sizeof local) == 0);
+#ifdef HAVE_LIBSRTP2
+    uint8_t key[SESSION_KEY_SIZE] = {0};
+    srtp_t session = library_sender(key);
+#endif
     static const uint8_t types[] = {0, 8, 9, 107, 96, 101, 18, 72};
     for (uint32_t number = 0; !atomic_load(&over); number++) {
-        uint8_t data[200];
+        uint8_t data[256];
         seed = seed * 1103515245u + 12345u;
-        for (size_t i = 0; i < sizeof data; i++)
+        for (size_t i = 0; i < 200; i++)
             data[i] = (uint8_t)(seed >> (i % 24));
         if (seed & 0xf000) {
             data[0] = 0x80;
@@ -165,11 +195,19 @@ static void *throw_packets(void *argument) {
         }
         struct sockaddr_in to = local;
         to.sin_port = htons((uint16_t)(FIRST + number % (LAST - FIRST + 1)));
-        sendto(fd, data, 12 + seed % 188, MSG_DONTWAIT, (struct sockaddr *)&to, sizeof to);
+        int size = 12 + (int)(seed % 188);
+#ifdef HAVE_LIBSRTP2
+        if (seed & 0x100000)
+            srtp_protect(session, data, &size);
+#endif
+        sendto(fd, data, (size_t)size, MSG_DONTWAIT, (struct sockaddr *)&to, sizeof to);
         if (number % 20 == 0)
             usleep(500);
     }
     close(fd);
+#ifdef HAVE_LIBSRTP2
+    srtp_dealloc(session);
+#endif
     return NULL;
 }
 
@@ -222,6 +260,9 @@ int main(int count_of_arguments, char **arguments) {
     folder = arguments[1];
     sound = count_of_arguments > 3 ? arguments[3] : "/nonexistent.wav";
     char text[160];
+#ifdef HAVE_LIBSRTP2
+    assert(srtp_init() == srtp_err_status_ok);
+#endif
     engine = engine_create(&(struct engine_options){.first_port = FIRST,
                                                     .last_port = LAST,
                                                     .drain = 1,
@@ -229,7 +270,11 @@ int main(int count_of_arguments, char **arguments) {
                                                     .writers = 2,
                                                     .traffic_class = 184,
                                                     .cache_mebibytes = 1,
-                                                    .backlog_mebibytes = 4},
+                                                    .backlog_mebibytes = 4,
+#ifdef HAVE_LIBSRTP2
+                                                    .srtp = &library_functions,
+#endif
+                                                },
                            text, sizeof text);
     assert(engine != NULL);
     pthread_t threads[CALLERS + SENDERS + 1];
