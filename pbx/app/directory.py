@@ -9,8 +9,10 @@ from dataclasses import replace
 from pbx.app.lines import Lines
 from pbx.app.translate import leg_settings, probes
 from pbx.call.admission import number_in
-from pbx.call.commands import Party
+from pbx.call.commands import Party, Redirection
+from pbx.call.header_rules import HeaderRules
 from pbx.call.leg import LegSettings
+from pbx.call.leg.identities import redirections_of
 from pbx.call.occupancy import Occupancy
 from pbx.call.ports import Candidate
 from pbx.config.schema import Extension, Settings, Trunk
@@ -21,7 +23,7 @@ from pbx.registrar.location import Location
 from pbx.sdp.sdes import Srtp
 from pbx.security.sources import contains
 from pbx.sip.digest import Credential
-from pbx.sip.ext.identity import asserted_identities, is_anonymous
+from pbx.sip.ext.identity import asserted_identities, is_anonymous, remote_parties
 from pbx.sip.headers import NameAddress
 from pbx.sip.message import Request
 from pbx.sip.stack import Destination, Flow
@@ -30,7 +32,7 @@ from pbx.trunks.health import TrunkHealth
 from pbx.trunks.table import Narrowing, Source, TrunkTable
 from pbx.trunks.table import Trunk as Line
 
-__all__ = ["Directory", "party_of_trunk_call"]
+__all__ = ["Directory", "party_of_trunk_call", "redirections_of_trunk_call"]
 
 _ON_THE_INTERNET = "192.0.2.1"
 """An address of nobody (RFC 5737)."""
@@ -271,6 +273,9 @@ class Directory:
                 local=local,
                 codecs=self.codecs(source),
                 srtp=self.srtp(source),
+                header_rules=HeaderRules(
+                    frozenset(name.lower() for name in trunk.headers.remove), tuple(trunk.headers.set.items())
+                ),
             ),
         )
 
@@ -327,11 +332,22 @@ def _lines(settings: Settings, contact_user: Callable[[str], str]) -> list[Line]
 
 
 def party_of_trunk_call(request: Request, trusted: bool) -> Party:
-    """Return who calls through a trunk: what P-Asserted-Identity says if the trunk is believed, else From (RFC 3325
-    §8)."""
-    asserted = asserted_identities(request) if trusted else ()
-    address = asserted[0] if asserted else request.from_
-    uri = address.uri
-    number = number_in(uri)
+    """Return who calls through a trunk: what P-Asserted-Identity or else Remote-Party-ID says if the trunk is believed,
+    else From (RFC 3325 §8)."""
+    address = (_asserted(request) if trusted else None) or request.from_
+    number = number_in(address.uri)
     nobody = number.lower() == "anonymous"
     return Party("" if nobody else number, address.display, nobody or is_anonymous(request))
+
+
+def _asserted(request: Request) -> NameAddress | None:
+    asserted = asserted_identities(request)
+    if asserted:
+        return asserted[0]
+    calling = [one.address for one in remote_parties(request) if one.party in ("", "calling")]
+    return calling[0] if calling else None
+
+
+def redirections_of_trunk_call(request: Request, trusted: bool) -> tuple[Redirection, ...]:
+    """Return who has redirected a call through a trunk, if it is believed."""
+    return redirections_of(request) if trusted else ()

@@ -13,14 +13,14 @@ from time import time
 import structlog
 
 from pbx.app import translate
-from pbx.app.directory import Directory, party_of_trunk_call
+from pbx.app.directory import Directory, party_of_trunk_call, redirections_of_trunk_call
 from pbx.app.lines import Lines, ensure_contact_key
 from pbx.app.observer import CallObserver
 from pbx.app.reload import Loaded
 from pbx.app.sidecars import SidecarWriter
 from pbx.app.sounds import SoundFolders
 from pbx.call.admission import Admission
-from pbx.call.commands import Party
+from pbx.call.commands import Party, Redirection
 from pbx.call.events import Event as LegEvent
 from pbx.call.leg import LegContext, OutboundLeg
 from pbx.call.ports import Candidate, Services
@@ -253,7 +253,7 @@ class Server:
         )
         self.location.subscribe(self._binding_changed)
         self.registry = CallRegistry(services, self._open_session, Limits(settings.limits.calls))
-        self.admission = Admission(self.directory, self._authenticate, self._trunk_party)
+        self.admission = Admission(self.directory, self._authenticate, self._trunk_party, self._trunk_redirections)
         self.reception = Reception(self.context, self.admission, self.registry, self.registrar.on_register)
 
     # -- what the rooms ask for
@@ -288,6 +288,9 @@ class Server:
 
     def _trunk_party(self, trunk: str, request: Request) -> Party:
         return party_of_trunk_call(request, self.settings.trunks[trunk].trust_identity)
+
+    def _trunk_redirections(self, trunk: str, request: Request) -> tuple[Redirection, ...]:
+        return redirections_of_trunk_call(request, self.settings.trunks[trunk].trust_identity)
 
     def _report(self, where: str, error: Exception) -> None:
         _log.error("fault", where=where, exc_info=error)

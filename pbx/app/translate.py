@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from pbx.call.leg import LegSettings
+from pbx.call.leg.profile import DEFAULT, Profile
 from pbx.call.ports import CallSettings
 from pbx.config.schema import AddressFailures, Settings, Trunk, UserFailures
 from pbx.media.engine import codec_names
@@ -240,14 +241,16 @@ def call_settings(settings: Settings) -> CallSettings:
 def leg_settings(settings: Settings, trunk: Trunk | None = None) -> LegSettings:
     """Return how legs behave: to phones, or to `trunk`."""
     timer = settings.sip.session_timer
+    timers = timer.mode != "off" and (trunk is None or trunk.profile.session_timers)
     return LegSettings(
         product=settings.sip.user_agent,
         domain=(settings.sip.domain or "") if trunk is None else domain_towards(trunk),
         keep_flow=trunk is None,
-        session_timers=timer.mode != "off",
-        session_expires=round(timer.expires) if timer.mode == "offer" else 0,
+        reliable_provisionals=trunk is None or trunk.profile.prack,
+        session_timers=timers,
+        session_expires=round(timer.expires) if timers and timer.mode == "offer" else 0,
         min_se=round(timer.min_expires),
-        asserted_identity=trunk is not None and trunk.trust_identity,
+        profile=DEFAULT if trunk is None else profile_of(trunk),
         t1=settings.sip.t1,
         t2=settings.sip.t2,
     )
@@ -286,6 +289,23 @@ def domain_towards(trunk: Trunk) -> str:
         return trunk.domain or ""
     register = trunk.registration
     return Uri.parse(register.aor or register.registrar or trunk.address).host
+
+
+def profile_of(trunk: Trunk) -> Profile:
+    """Return what a trunk wants otherwise than usual."""
+    profile = trunk.profile
+    identity = profile.identity or ("p-asserted-identity" if trunk.trust_identity else "none")
+    return Profile(
+        identity="" if identity == "none" else identity,
+        trusted=trunk.trust_identity,
+        diversion="" if profile.diversion == "none" else profile.diversion,
+        user_phone=profile.user_phone,
+        plus=profile.plus,
+        account=(trunk.username or "") if profile.from_user == "account" else "",
+        contact_user=profile.contact_user or "",
+        ringing=profile.ringing,
+        early_media=profile.early_media,
+    )
 
 
 def registrar_settings(settings: Settings) -> RegistrarSettings:

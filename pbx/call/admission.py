@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from pbx.call.commands import Party
+from pbx.call.commands import Party, Redirection
 from pbx.call.leg import LegSettings
 from pbx.sip.message import Request
 from pbx.sip.stack import Flow, ServerTransaction
@@ -23,6 +23,7 @@ class Caller:
     """``extension/101`` or ``trunk/customer``."""
     party: Party
     called: str
+    redirections: tuple[Redirection, ...] = ()
 
 
 class Sources(Protocol):
@@ -58,11 +59,16 @@ class Admission:
     """Decides who sends an INVITE."""
 
     def __init__(
-        self, sources: Sources, authenticate: Authenticate, trunk_party: Callable[[str, Request], Party]
+        self,
+        sources: Sources,
+        authenticate: Authenticate,
+        trunk_party: Callable[[str, Request], Party],
+        trunk_redirections: Callable[[str, Request], tuple[Redirection, ...]],
     ) -> None:
         self._sources = sources
         self._authenticate = authenticate
         self._trunk_party = trunk_party
+        self._trunk_redirections = trunk_redirections
         self.strangers = 0
         """INVITEs without a password from where no trunk and no registered phone is."""
 
@@ -71,7 +77,8 @@ class Admission:
         trunk = self._sources.trunk_of(transaction.flow, request)
         if trunk is not None:
             called = self._sources.called_by_trunk(trunk, request)
-            return Caller(f"trunk/{trunk}", self._trunk_party(trunk, request), called)
+            redirections = self._trunk_redirections(trunk, request)
+            return Caller(f"trunk/{trunk}", self._trunk_party(trunk, request), called, redirections)
         # Whoever is nobody's trunk is asked for a password like a phone, and learns no more than that.
         if "Authorization" not in request.headers and not self._sources.knows(transaction.flow):
             self.strangers += 1

@@ -85,6 +85,7 @@ class Call:
         "max_forwards",
         "recorded",
         "recording_ends_call",
+        "redirections",
         "services",
         "session",
         "state",
@@ -117,6 +118,8 @@ class Call:
         """The caller waits for a final response."""
         self.max_forwards = services.settings.max_forwards
         """Of the INVITEs that this call sends."""
+        self.redirections: tuple[commands.Redirection, ...] = ()
+        """Who has sent the call on before, the last one first."""
         self.last_failure: EndCause | None = None
         self.recorded = ""
         """The path of the last RecordStep's file."""

@@ -25,6 +25,7 @@ __all__ = [
     "Offer",
     "Party",
     "Progress",
+    "Redirection",
     "Refer",
     "Reject",
     "ReportRefer",
@@ -39,6 +40,14 @@ class Party:
     number: str
     name: str = ""
     anonymous: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Redirection:
+    """One who sent a call on to somebody else, and why: a reason of RFC 5806, such as ``user-busy``."""
+
+    party: Party
+    reason: str = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +67,8 @@ class Dial:
     credentials: str = ""
     headers: tuple[tuple[str, str], ...] = ()
     """Headers that the other leg's policy lets through."""
+    redirections: tuple[Redirection, ...] = ()
+    """Who has sent the call on before, the last one first; told to peers that want to know."""
 
 
 @dataclass(frozen=True, slots=True)

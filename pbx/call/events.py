@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pbx.call.commands import Party
+from pbx.call.commands import Party, Redirection
 from pbx.cause import EndCause
 from pbx.sdp.model import SessionDescription
 from pbx.values import dataclass
@@ -42,6 +42,8 @@ class Incoming:
     headers: tuple[tuple[str, str], ...] = ()
     """All headers that a route may match or let through, names in canonical form."""
     sip_call_id: str = ""
+    redirections: tuple[Redirection, ...] = ()
+    """Who has sent the call on before, the last one first; of a source that is believed."""
 
 
 @dataclass(frozen=True, slots=True)

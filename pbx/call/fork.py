@@ -222,9 +222,21 @@ class Fork:
                 offer=offer,
                 max_forwards=call.max_forwards,
                 credentials=candidate.credentials,
-                headers=candidate.headers + self._step.headers,
+                headers=self._headers(candidate),
+                redirections=call.redirections,
             )
         )
+
+    def _headers(self, candidate: Candidate) -> tuple[tuple[str, str], ...]:
+        summary, (source, caller) = self._call.summary, self._call.shown
+        values = {
+            "number": candidate.called.number,
+            "called": summary.called,
+            "caller": "" if caller.anonymous else caller.number,
+            "caller_name": "" if caller.anonymous else caller.name,
+            "source": source,
+        }
+        return candidate.header_rules.apply(candidate.headers + self._step.headers, values)
 
     def _lost(self, branch: _Branch, cause: EndCause) -> None:
         self._failed(branch.candidate.target, cause)

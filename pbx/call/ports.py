@@ -11,6 +11,7 @@ from pbx.call import commands
 from pbx.call.commands import Party
 from pbx.call.events import Event as LegEvent
 from pbx.call.events import ReferRequested
+from pbx.call.header_rules import HeaderRules
 from pbx.call.occupancy import Occupancy
 from pbx.call.summary import RecordingSummary, Summary
 from pbx.dialplan.decision import Decision, Query
@@ -47,6 +48,8 @@ class Candidate:
     srtp: Srtp | None = None
     """Whether the audio is encrypted; None as the server has it."""
     headers: tuple[tuple[str, str], ...] = ()
+    header_rules: HeaderRules = HeaderRules()
+    """What becomes of these and of the route's headers."""
 
 
 class Directory(Protocol):

@@ -164,6 +164,7 @@ class Reception:
             max_forwards,
             tuple(request.headers),
             request.call_id,
+            caller.redirections,
         )
         self._registry.begin(incoming, leg, call_id, transaction.flow)
 

@@ -90,6 +90,7 @@ class CallRegistry:
         call = self._make(summary, incoming.leg)
         call.legs.add(incoming.leg, incoming.source, leg)
         call.late_offer = incoming.offer is None
+        call.redirections = incoming.redirections
         if incoming.max_forwards is not None:
             call.max_forwards = incoming.max_forwards - 1
         directory, source = services.directory, incoming.source

@@ -18,6 +18,7 @@ from pbx.config.kinds import (
     Section,
     SipUriText,
 )
+from pbx.config.profile_section import HeaderRules, Profile
 from pbx.config.registration_section import Match, OptionalRegister
 
 __all__ = ["Health", "Trunk"]
@@ -63,7 +64,10 @@ class Trunk(Section):
     caller_number: str | None = None
     """The number shown with `own`, and with `pass` for a caller who has none."""
     trust_identity: bool = False
-    """Whether P-Asserted-Identity and Privacy are believed when they come from it, and sent to it."""
+    """Whether who calls is believed when it says so (P-Asserted-Identity, Remote-Party-ID, Privacy, Diversion,
+    History-Info), and it is told who an anonymous caller is."""
+    profile: Profile = Profile()
+    headers: HeaderRules = HeaderRules()
     transfers: Literal["handle", "pass", "refuse"] = "refuse"
     """What becomes of a transfer that it asks for (REFER): `handle` routes it by the dialplan, with what the trunk may
     dial; `pass` asks the other party to do it; `refuse` declines. One that joins two calls of the trunk is carried

@@ -68,7 +68,7 @@ class Refused(Exception):
 class Context:
     """One call on its way through a route's actions: what the placeholders stand for, and what ``set`` has changed."""
 
-    __slots__ = ("caller", "fixed", "headers", "kind", "number", "numbering", "query", "values")
+    __slots__ = ("caller", "fixed", "headers", "kind", "number", "numbering", "query", "values", "withheld")
 
     def __init__(self, query: Query, kind: str, values: dict[str, str], fixed: int, numbering: Numbering) -> None:
         self.query = query
@@ -80,12 +80,15 @@ class Context:
         """How many of the first characters of `number` were written by the route and not by the caller."""
         self.caller: CallerOverride | None = None
         self.headers: tuple[tuple[str, str], ...] = ()
+        self.withheld: frozenset[str] = frozenset()
+        """Names, in lower case, of the caller's headers that are not passed on: a rule has set or removed them."""
         self.numbering = numbering
 
     def branch(self) -> Context:
         """Return a copy for actions that may not be performed, so that their ``set`` does not show elsewhere."""
         copy = Context(self.query, self.kind, dict(self.values), self.fixed, self.numbering)
         copy.number, copy.caller, copy.headers = self.number, self.caller, self.headers
+        copy.withheld = self.withheld
         return copy
 
 
@@ -157,12 +160,25 @@ class SetHeaders:
     """Give the outbound legs headers of the route's own."""
 
     headers: tuple[tuple[str, Template], ...]
+    removed: frozenset[str] = frozenset()
+    """Names, in lower case, of headers set before or passed on that the legs shall not have."""
 
     def perform(self, context: Context, steps: list[Step]) -> None:
-        """Add the headers, in place of those of the same name set before."""
-        names = {name.lower() for name, _ in self.headers}
+        """Add the headers, in place of those of the same name set before or passed on."""
+        names = {name.lower() for name, _ in self.headers} | self.removed
         kept = tuple(header for header in context.headers if header[0].lower() not in names)
-        context.headers = kept + tuple((name, value.fill(context.values, for_header)) for name, value in self.headers)
+        context.headers = kept + tuple((name, self._fill(context, value)) for name, value in self.headers)
+        context.withheld = (context.withheld | names) if names else context.withheld
+
+    def _fill(self, context: Context, value: Template) -> str:
+        values = context.values
+        wanted = [name for name in value.names if name.startswith("header.")]
+        if wanted:
+            given: dict[str, str] = {}
+            for name, text in context.query.headers:
+                given.setdefault(name.lower(), text)
+            values = values | {name: given.get(name[7:].lower(), "") for name in wanted}
+        return value.fill(values, for_header)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +247,8 @@ class Dial:
             handlers = MappingProxyType({outcome: _branch(actions, context) for outcome, actions in self.on})
         headers = context.headers
         if self.pass_headers:
-            headers += tuple(header for header in context.query.headers if header[0].lower() in self.pass_headers)
+            passed = self.pass_headers - context.withheld
+            headers += tuple(header for header in context.query.headers if header[0].lower() in passed)
         steps.append(
             DialStep(
                 tuple([target.fill(context) for target in self.targets]),

@@ -18,14 +18,15 @@ VALUES = ("number", "dialled", "caller", "caller_name", "source")
 
 # RFC 3261 §25.1: token
 _TOKEN = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]+", re.ASCII)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 # fmt: off
 _OURS = frozenset((
     "via", "from", "to", "call-id", "cseq", "contact", "route", "record-route", "max-forwards", "path", "service-route",
     "content-length", "content-type", "content-encoding", "authorization", "proxy-authorization", "www-authenticate",
     "proxy-authenticate", "require", "proxy-require", "supported", "allow", "expires", "min-expires", "session-expires",
     "min-se", "rack", "rseq", "replaces", "refer-to", "referred-by", "user-agent", "server",
-    "p-asserted-identity", "p-preferred-identity", "privacy",
-    "v", "f", "t", "i", "m", "l", "c", "e", "k", "x", "r", "b",
+    "p-asserted-identity", "p-preferred-identity", "remote-party-id", "privacy", "identity", "accept",
+    "content-disposition", "v", "f", "t", "i", "m", "l", "c", "e", "k", "x", "r", "b", "y",
 ))
 # fmt: on
 """Headers that the stack writes itself, and those that say who calls, which only configuration may."""
@@ -47,11 +48,23 @@ class Scope:
     """Placeholders used that come from a pattern, which a route that goes here by ``goto`` must have too."""
     dials_out: Position | None = None
 
-    def template(self, reader: Reader, node: Node, what: str, extra: tuple[str, ...] = ()) -> Template | None:
-        """Read a text with placeholders; `extra` ones are known here besides those of the route."""
-        template = reader.converted(node, what, lambda text: parse_template(text, self.names + extra))
+    def template(
+        self, reader: Reader, node: Node, what: str, extra: tuple[str, ...] = (), *, headers: bool = False
+    ) -> Template | None:
+        """Read a text with placeholders; `extra` ones are known here besides those of the route, and with `headers`
+        the caller's headers."""
+        template = reader.converted(node, what, lambda text: parse_template(text, self.names + extra, headers=headers))
         if template is not None:
-            self.groups_used.update(set(template.names).difference(VALUES, extra))
+            names = {name for name in template.names if not name.startswith("header.")}
+            self.groups_used.update(names.difference(VALUES, extra))
+        return template
+
+    def header_value(self, reader: Reader, node: Node, what: str) -> Template | None:
+        """Read what a header is to say: one line, with placeholders."""
+        template = self.template(reader, node, what, headers=True)
+        if template is not None and any(_CONTROL.search(literal) for literal in template.literals):
+            reader.fault(node.position, f"{what} is one line; remove line breaks and control characters")
+            return None
         return template
 
     def file(self, reader: Reader, node: Node, what: str, *, is_sound: bool = True) -> Template | None:

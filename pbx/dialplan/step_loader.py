@@ -257,12 +257,16 @@ class StepLoader:
     def _set_headers(self, node: Node) -> Action | None:
         entries = self.reader.mapping(node, "`set: headers`")
         headers = []
+        removed = []
         for entry in entries or ():
             name = header_name(self.reader, entry.key, entry.position)
-            value = self.scope.template(self.reader, entry.value, f"the header {entry.key}")
+            if name is not None and isinstance(entry.value, ScalarNode) and entry.value.null:
+                removed.append(name.lower())
+                continue
+            value = self.scope.header_value(self.reader, entry.value, f"the header {entry.key}")
             if name is not None and value is not None:
                 headers.append((name, value))
-        return SetHeaders(tuple(headers)) if headers else None
+        return SetHeaders(tuple(headers), frozenset(removed)) if headers or removed else None
 
     def _limit(self, entries: MappingNode, default: float | None) -> float | None:
         limit = entries.get("limit")

@@ -16,6 +16,7 @@ __all__ = ["Quoting", "Template", "for_header", "for_path", "for_sip_user", "par
 Quoting = Callable[[str], str]
 
 _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
+_HEADER = re.compile(r"header\.[A-Za-z0-9\-.!%*_+`'~]+", re.ASCII)
 _UNSAFE_PATH = re.compile(r"[^A-Za-z0-9+*#_-]")
 _UNSAFE_HEADER = re.compile(r"[\x00-\x1f\x7f]")
 # RFC 3261 §25.1: user = 1*( unreserved / escaped / user-unreserved )
@@ -70,8 +71,11 @@ class Template:
         return not self.names
 
 
-def parse_template(text: str, known: tuple[str, ...]) -> Template:
-    """Parse ``{name}`` placeholders (``{{`` is a brace); ValueError if one is not among the `known` names."""
+def parse_template(text: str, known: tuple[str, ...], *, headers: bool = False) -> Template:
+    """Parse ``{name}`` placeholders (``{{`` is a brace); ValueError if one is not among the `known` names.
+
+    With `headers`, ``{header.NAME}`` stands for a header of the caller's.
+    """
     literals, names, literal, last = [], [], "", 0
     for match in _PLACEHOLDER.finditer(text):
         literal += text[last : match.start()]
@@ -80,7 +84,7 @@ def parse_template(text: str, known: tuple[str, ...]) -> Template:
             literal += match[0][0]
         elif match[1] is None:
             raise ValueError(f"`{text}`: `{match[0]}` stands alone; write `{match[0] * 2}` for a brace")
-        elif match[1] not in known:
+        elif match[1] not in known and not (headers and _HEADER.fullmatch(match[1])):
             hint = suggestion(match[1], known) or "; known are " + ", ".join(f"{{{name}}}" for name in known)
             raise ValueError(f"`{text}`: there is no value {{{match[1]}}} here{hint}")
         else:

@@ -188,6 +188,44 @@ def test_an_asserted_identity_is_sent_to_who_is_trusted(serve: Serve, phone: Con
     assert ("030123" in (private.headers.get("P-Asserted-Identity") or "")) is bool(trust)
 
 
+def test_a_carrier_is_spoken_to_as_its_profile_says(serve: Serve, phone: Connect) -> None:
+    profile = (
+        ", profile: {user_phone: true, plus: add, contact_user: office, identity: remote-party-id,"
+        " diversion: history-info, prack: false, session_timers: false},"
+        " headers: {remove: [X-Colour], set: {X-Caller: 'ext-{caller}', X-Was: '{header.X-Colour}'}}"
+    )
+    town = Town(serve, phone, profile, other=", trust_identity: true")
+    heard = town.reaches(
+        town.other,
+        "70",
+        town.carrier,
+        [("From", "<sip:49301@x>;tag=1"), ("Diversion", "<sip:49302@x>;reason=user-busy")],
+    )
+    assert heard.uri.params.get("user") == "phone"
+    assert (heard.from_.uri.user, heard.from_.uri.params.get("user")) == ("+49301", "phone")
+    assert heard.contacts[0].uri.user == "office"
+    assert "party=calling" in (heard.headers.get("Remote-Party-ID") or "")
+    history = heard.headers.get("History-Info") or ""
+    assert "sip:+49302@" in history
+    assert "cause=486" in history
+    assert heard.supported == ()
+    assert heard.headers.get("X-Caller") == "ext-49301"
+    assert "X-Was" not in heard.headers
+    # From who is not trusted nothing of this is believed.
+    town = Town(serve, phone, profile)
+    heard = town.reaches(town.other, "70", town.carrier, [("Diversion", "<sip:49302@x>;reason=user-busy")])
+    assert "History-Info" not in heard.headers
+
+
+def test_remote_party_id_is_believed_from_who_is_trusted(serve: Serve, phone: Connect) -> None:
+    town = Town(serve, phone, ", trust_identity: true")
+    town.bob.register()
+    said = [("From", "<sip:555@x>;tag=1"), ("Remote-Party-ID", '"Carl" <sip:030123@x>;party=calling;privacy=off')]
+    assert shown(town.reaches(town.carrier, "102", town.bob, said)) == ("030123", "Carl")
+    said[1] = ("Remote-Party-ID", '"Carl" <sip:030123@x>;party=calling;privacy=full')
+    assert town.reaches(town.carrier, "102", town.bob, said).from_.uri.host == "anonymous.invalid"
+
+
 def test_a_trunk_has_as_many_calls_as_it_may(serve: Serve, phone: Connect) -> None:
     town = Town(serve, phone, ", max_calls: 1")
     first = town.alice.dial("70")

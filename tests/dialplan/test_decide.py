@@ -345,3 +345,19 @@ def test_nobody_unknown_dials_out() -> None:
     assert decide(text, "1", "anonymous").refusal == "forbidden"
     assert decide(text, "1", "").refusal == "forbidden"
     assert decide("routes: [{name: a, do: [{dial: extension/1}]}]", "1", "").route == "a"
+
+
+def test_headers_are_removed_and_rewritten() -> None:
+    text = """
+        routes:
+          - name: all
+            when: {number: "."}
+            do:
+              - set: {headers: {X-A: "1", X-Account: "tenant-{header.x-account} of {number}"}}
+              - set: {headers: {X-A: null, X-Colour: null}}
+              - dial: trunk/t
+                pass_headers: [X-Account, X-Colour, X-Shape]
+    """
+    headers = (("X-Account", "7\r\nVia: x"), ("X-Colour", "red"), ("X-Shape", "round"))
+    step = first_dial(text, "123", "trunk/x", headers=headers)
+    assert step.headers == (("X-Account", "tenant-7%0D%0AVia: x of 123"), ("X-Shape", "round"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pbx.call import commands
@@ -91,6 +92,9 @@ class CallingLeg(Leg):
 
     def dial(self, command: commands.Dial) -> None:
         """Send the INVITE."""
+        uri = self.settings.profile.uri(command.destination.uri)
+        if uri is not command.destination.uri:
+            command = replace(command, destination=replace(command.destination, uri=uri))
         self._dial = command
         self.credentials = command.credentials
         self.call_id = self.context.ids.call_id()
@@ -235,10 +239,12 @@ class CallingLeg(Leg):
         if usage.heard == (response.status, body):
             return
         usage.heard = (response.status, body)
+        heard = self.settings.profile.early_media
         if description is not None and self._offer:
             usage.preview = body
+        if description is not None and self._offer and heard:
             self.tell(Progressing(self.id, description[1], ringing))
-        elif ringing:
+        elif ringing or (description is not None and not heard):
             self.tell(Ringing(self.id))
 
     def _abandon(self, usage: InviteUsage) -> None:

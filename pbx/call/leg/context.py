@@ -7,6 +7,7 @@ from dataclasses import field
 from typing import TYPE_CHECKING
 
 from pbx.call.dialogs import DialogTable
+from pbx.call.leg.profile import DEFAULT, Profile
 from pbx.values import dataclass
 
 if TYPE_CHECKING:
@@ -40,9 +41,8 @@ class LegSettings:
     """The session interval we ask for, and the longest we grant (RFC 4028); 0 turns our own asking off."""
     min_se: int = 90
     """The shortest session interval we grant; never below 90 (RFC 4028 §5)."""
-    asserted_identity: bool = False
-    """The peer is trusted to learn who calls: P-Asserted-Identity in a dialled INVITE, an anonymous caller's too (RFC
-    3325)."""
+    profile: Profile = DEFAULT
+    """What the peer wants otherwise than usual."""
     offer_timeout: float = 16.0
     """How long a peer's UPDATE or PRACK waits for AcceptOffer before it is refused (504), so that its client
     transaction lives."""

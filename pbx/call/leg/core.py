@@ -319,7 +319,7 @@ class LegCore(ABC):
 
     def contact(self, flow: Flow) -> str:
         """Return the Contact by which the peer at the other end of `flow` reaches us."""
-        uri = self.context.stack.contact_uri(flow)
+        uri = self.context.stack.contact_uri(flow, None, self.settings.profile.contact_user)
         if self.usage is not None and self.usage.dialog.secure and uri.params.get("transport") == "tls":
             # RFC 5630 §3.1.4: with SIPS the transport parameter names what is beneath TLS, and TCP goes without saying.
             uri = uri.with_(scheme="sips", params={})

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pbx.call.commands import Party
+from pbx.call.leg.identities import from_header, identity_headers
 from pbx.cause import EndCause, cause_named
 from pbx.errors import ParseError
-from pbx.sip.ext.identity import ANONYMOUS
 from pbx.sip.ext.options import RELIABLE, TIMER
 from pbx.sip.ext.reason import answered_elsewhere, reasons_of
 from pbx.sip.grammar import quote
@@ -93,12 +92,14 @@ OURS = frozenset(
             "Server",
             "Accept",
         ),
+        # Who calls, and what only a dialog or a transfer of ours may say.
+        *("P-Asserted-Identity", "P-Preferred-Identity", "Remote-Party-ID", "Privacy", "Replaces", "Refer-To"),
+        *("Identity", "Referred-By"),
     )
 )
 """Headers, by `key_of`, that a leg writes itself, or not at all: none of them may come from a policy or another
 leg."""
 
-_ANONYMOUS = str(ANONYMOUS)
 _WITHOUT_TIMER = OPTION_TAGS - {TIMER}
 
 
@@ -121,26 +122,18 @@ def option_tags(settings: LegSettings) -> frozenset[str]:
     return OPTION_TAGS if settings.session_timers else _WITHOUT_TIMER
 
 
-def identity(party: Party, host: str) -> str:
-    """Return the address that shows a party; ``anonymous@anonymous.invalid`` for one who withholds it (RFC 3323
-    §4.1.1.3)."""
-    if party.anonymous:
-        return _ANONYMOUS
-    uri = Uri("sip", party.number or None, None, host)
-    return f"{quote(party.name)} <{uri}>" if party.name else f"<{uri}>"
-
-
 def invite_headers(leg: Leg, dial: Dial, cseq: int) -> Headers:
-    """Return the headers of the INVITE that `dial` asks for; the stack adds Via, Route and Contact."""
+    """Return the headers of the INVITE that `dial` asks for; the stack adds Via, Route and, unless it stands here,
+    Contact."""
     settings, destination = leg.settings, dial.destination
-    caller, called = dial.caller, dial.called
+    called, profile = dial.called, settings.profile
     host = settings.domain or leg.context.stack.contact_uri(None, destination).host
-    to = Uri("sip", called.number or destination.uri.user, None, settings.domain or destination.uri.host)
+    to = profile.uri(Uri("sip", called.number or destination.uri.user, None, settings.domain or destination.uri.host))
     reliable = settings.reliable_provisionals and dial.offer is not None
     headers = Headers(
         (
             ("Max-Forwards", str(dial.max_forwards)),
-            ("From", f"{identity(caller, host)};tag={leg.local_tag}"),
+            ("From", f"{from_header(dial.caller, host, profile)};tag={leg.local_tag}"),
             ("To", f"{quote(called.name)} <{to}>" if called.name else f"<{to}>"),
             ("Call-ID", leg.call_id),
             ("CSeq", f"{cseq} INVITE"),
@@ -148,21 +141,19 @@ def invite_headers(leg: Leg, dial: Dial, cseq: int) -> Headers:
             *leg.timer.ask(),
         )
     )
+    if profile.contact_user:
+        contact = leg.context.stack.contact_uri(None, destination, profile.contact_user)
+        headers.add("Contact", f"<{contact}>")
     if settings.product:
         headers.add("User-Agent", settings.product)
+    said = identity_headers(dial, host, profile)
+    headers.extend(said)
+    ours = {key_of(name) for name, _ in said}
     for name, value in dial.headers:
         if key_of(name) in OURS:
             leg.context.count("header-withheld")
-        else:
+        elif key_of(name) not in ours:
             headers.add(name, value)
-    if caller.anonymous and "Privacy" not in headers:
-        # RFC 3325 §9.3: "id" asks that the asserted identity be kept from those who are not trusted.
-        headers.add("Privacy", "id")
-    if settings.asserted_identity and caller.number and "P-Asserted-Identity" not in headers:
-        # RFC 3325 §9.1: who withholds its identity from the callee is still asserted to the networks that carry the
-        # call.
-        shown = Party(caller.number, caller.name)
-        headers.add("P-Asserted-Identity", identity(shown, host))
     if dial.offer is not None:
         headers.add("Content-Type", ACCEPT)
     return headers

@@ -134,8 +134,8 @@ class RingingLeg(Leg):
     # -- provisional responses
 
     def ring(self, command: commands.Ring) -> None:
-        """Send 180."""
-        self._provide(180, b"")
+        """Send 180, or what the peer takes in its place."""
+        self._provide(self.settings.profile.ringing, b"")
 
     def progress(self, command: commands.Progress) -> None:
         """Send early media: 183, or 180 with a description."""
@@ -153,7 +153,7 @@ class RingingLeg(Leg):
             body = b""
         elif negotiation.phase is Phase.OFFERED:
             body = b""
-        self._provide(180 if command.ringing else 183, body)
+        self._provide(self.settings.profile.ringing if command.ringing else 183, body)
 
     def _offer_change(self, body: bytes) -> None:
         self.postponed[:] = [body]
