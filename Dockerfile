@@ -2,7 +2,7 @@
 FROM debian:bookworm-slim AS build
 RUN apt-get update \
  && apt-get install -y --no-install-recommends gcc libc6-dev pkg-config python3 python3-dev python3-venv \
-    libopus-dev libspandsp-dev libspeexdsp-dev libbcg729-dev \
+    libopus-dev libspandsp-dev libspeexdsp-dev libbcg729-dev libsndfile1-dev \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
@@ -11,7 +11,8 @@ RUN python3 -m venv /opt/tandem && /opt/tandem/bin/pip install --no-cache-dir '.
 
 FROM debian:bookworm-slim
 RUN apt-get update \
- && apt-get install -y --no-install-recommends python3 libopus0 libspandsp2 libspeexdsp1 libbcg729-0 asterisk-core-sounds-en-wav \
+ && apt-get install -y --no-install-recommends python3 libopus0 libspandsp2 libspeexdsp1 libbcg729-0 libsndfile1 \
+    asterisk-core-sounds-en-wav asterisk-core-sounds-en-g722 asterisk-moh-opsound-wav \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --system --uid 10001 --create-home --home-dir /var/lib/tandem tandem
 COPY --from=build /opt/tandem /opt/tandem

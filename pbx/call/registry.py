@@ -229,7 +229,10 @@ class CallRegistry:
         return self._draining
 
 
+_OF_RECORDINGS = (media.RecordingEnded, media.RecordingFailed, media.RecordingBehind, media.RecordingFinishing)
+
+
 def _name_in(event: media.Event) -> str:
-    if isinstance(event, (media.RecordingEnded, media.RecordingFailed)):
+    if isinstance(event, _OF_RECORDINGS):
         return event.recording
     return event.stream

@@ -21,14 +21,17 @@ __all__ = [
     "Leave",
     "Mute",
     "Open",
+    "PausePlaying",
     "PauseRecording",
     "Play",
     "Query",
     "Record",
+    "SeekPlaying",
     "SendDigits",
     "SetKeys",
     "SetRemote",
     "SetRole",
+    "SetVolume",
     "StopPlaying",
     "StopRecording",
 ]
@@ -166,15 +169,54 @@ class Leave:
 
 @dataclass(frozen=True, slots=True)
 class Play:
-    """Play a sound file to a stream's peer, in place of what is relayed to it; answered by PlayEnded.
+    """Play sounds to a stream's peer, one after the other, in place of what is relayed to it; answered by PlayEnded.
 
-    With the name of a mix as `stream`, all its members hear it, beside each other.
+    A sound is the path of a file, with or without its suffix (of several the best for the codec is taken), or a tone:
+    ``tone:440+480/2000,0/4000`` in hertz and milliseconds.
+
+    With the name of a mix as `stream`, all its members hear it, beside each other; it can then be stopped and no more.
     """
 
     stream: str
     play: str
-    path: str
+    sounds: tuple[str, ...]
     loop: bool = False
+    """From the first one again after the last, until it is stopped."""
+    start: int = 0
+    """Milliseconds into the first sound."""
+    volume: int = 0
+    """In dB, -60 to 20."""
+    stopped_by: str = ""
+    """Digits (``0-9*#A-D``) that end it as soon as the peer presses one."""
+    shared: bool = False
+    """Join those who hear the same sounds, at the place where they are, as on the radio; it loops."""
+
+
+@dataclass(frozen=True, slots=True)
+class PausePlaying:
+    """Let the peer hear nothing (`paused`), or go on where that began."""
+
+    stream: str
+    play: str
+    paused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SeekPlaying:
+    """Go so many `milliseconds` on, or back if negative; not beyond the beginning."""
+
+    stream: str
+    play: str
+    milliseconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetVolume:
+    """Play louder or softer from here on: `decibels` from -60 to 20, 0 as the sounds are."""
+
+    stream: str
+    play: str
+    decibels: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,11 +229,12 @@ class StopPlaying:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Record what `left` and, if given, `right` receive into one file: a WAV, one channel a stream.
+    """Record what `left` and, if given, `right` receive into one file, one channel a stream or both `mixed` into one.
 
-    With the name of a mix as `left`, and no `right`: what all its members may hear.
+    Answered by RecordingEnded or RecordingFailed. While it runs the file is `path` + ".part", a WAV in any case and
+    playable at any moment; in the end it is converted if its format is another one.
 
-    Answered by RecordingEnded or RecordingFailed. While it runs the file is `path` + ".part", playable at any moment.
+    With the name of a mix as `stream`, all its members hear it, beside each other; it can then be stopped and no more.
     """
 
     recording: str
@@ -201,6 +244,9 @@ class Record:
     path: str
     maximum: int = 0
     """Milliseconds after which it ends by itself; 0 never."""
+    format: str = "wav"
+    """``wav``, ``flac`` or ``opus`` (in Ogg)."""
+    mixed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +307,9 @@ Command = (
     | SetRole
     | Leave
     | Play
+    | PausePlaying
+    | SeekPlaying
+    | SetVolume
     | StopPlaying
     | Record
     | PauseRecording

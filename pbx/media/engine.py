@@ -20,6 +20,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pbx.errors import EnvironmentFault, UsageError
@@ -37,6 +38,9 @@ __all__ = ["Engine", "EngineCounters", "codec_names"]
 _NO_STREAM = "no such stream"
 _ROOM = 64
 """Events moved out in one call of the native engine."""
+_FORMATS = {"wav": lib.ENGINE_WAV, "flac": lib.ENGINE_FLAC, "opus": lib.ENGINE_OGG_OPUS}
+_LONGEST_SEEK = 86_400_000
+"""Milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,8 @@ class EngineCounters:
     recordings: int
     plays: int
     mixes: int
+    sounds_failed: int = 0
+    """Sounds that could not be prepared for playing, or not to their end."""
 
 
 @dataclass(slots=True)
@@ -178,6 +184,9 @@ class Engine:
             c.Connect: self._connect,
             c.Disconnect: self._disconnect,
             c.Play: self._play,
+            c.PausePlaying: self._pause_playing,
+            c.SeekPlaying: self._seek_playing,
+            c.SetVolume: self._set_volume,
             c.StopPlaying: self._stop_playing,
             c.Record: self._record,
             c.PauseRecording: self._pause_recording,
@@ -197,6 +206,8 @@ class Engine:
             lib.ENGINE_PLAY_ENDED: self._play_ended,
             lib.ENGINE_RECORDING_ENDED: self._recording_ended,
             lib.ENGINE_RECORDING_FAILED: self._recording_failed,
+            lib.ENGINE_RECORDING_BEHIND: self._recording_behind,
+            lib.ENGINE_RECORDING_FINISHING: self._recording_finishing,
             lib.ENGINE_NO_MEDIA: self._no_media,
             lib.ENGINE_ACTIVE_SPEAKER: self._active_speaker,
             lib.ENGINE_MOVED: self._moved,
@@ -241,6 +252,7 @@ class Engine:
             recordings=counters.recordings,
             plays=counters.plays,
             mixes=counters.mixes,
+            sounds_failed=counters.sounds_failed,
         )
 
     def close(self) -> list[e.Event]:
@@ -433,15 +445,40 @@ class Engine:
         if stream is None:
             return self._answer(e.PlayEnded(command.stream, command.play, _NO_STREAM))
         play = self._new(self._plays, command.play, stream.group, command.stream)
-        path = os.fsencode(command.path)
-        return lib.engine_play(self._engine, stream.group.number, stream.number, play.number, path, command.loop)
+        names = [ffi.new("char[]", os.fsencode(sound)) for sound in command.sounds]
+        digits = ffi.new("char[]", command.stopped_by.encode())
+        sounds = ffi.new("struct engine_sounds *")
+        listed = ffi.new("char *[]", names)
+        sounds.count, sounds.sounds = len(names), listed
+        sounds.loop, sounds.shared, sounds.start = command.loop, command.shared, command.start
+        sounds.volume, sounds.stopped_by = command.volume, digits
+        result = lib.engine_play(self._engine, stream.group.number, stream.number, play.number, sounds)
+        if result != 0:
+            self._forget(self._plays, play.number)
+        return result
+
+    def _on_play(self, name: str, carry_out: Callable[..., int], *arguments: object) -> int:
+        """Give a command to a play; one that is over needs none."""
+        play = self._plays.get(name)
+        if play is None:
+            return 0
+        stream = self._streams.get(play.owner) or self._mix(play.owner)
+        if stream is None:
+            return 0
+        return carry_out(self._engine, stream.group.number, stream.number, play.number, *arguments)
+
+    def _pause_playing(self, command: c.PausePlaying) -> int:
+        return self._on_play(command.play, lib.engine_pause_playing, command.paused)
+
+    def _seek_playing(self, command: c.SeekPlaying) -> int:
+        by = max(-_LONGEST_SEEK, min(_LONGEST_SEEK, command.milliseconds))
+        return self._on_play(command.play, lib.engine_seek_playing, by)
+
+    def _set_volume(self, command: c.SetVolume) -> int:
+        return self._on_play(command.play, lib.engine_set_volume, command.decibels)
 
     def _stop_playing(self, command: c.StopPlaying) -> int:
-        stream = self._streams.get(command.stream) or self._mix(command.stream)
-        play = self._plays.get(command.play)
-        if stream is None or play is None:
-            return 0
-        return lib.engine_stop_playing(self._engine, stream.group.number, stream.number, play.number)
+        return self._on_play(command.play, lib.engine_stop_playing)
 
     def _record(self, command: c.Record) -> int:
         left = self._streams.get(command.left) or self._mix(command.left)
@@ -451,15 +488,11 @@ class Engine:
         if right is not None and left.group is not right.group:
             raise UsageError(f"{command} records streams of two groups")
         recording = self._new(self._recordings, command.recording, left.group, command.path)
-        return lib.engine_record(
-            self._engine,
-            left.group.number,
-            recording.number,
-            left.number,
-            0 if right is None else right.number,
-            os.fsencode(command.path),
-            command.maximum,
-        )
+        tape = ffi.new("struct engine_tape *")
+        tape.format, tape.mixed, tape.maximum = _FORMATS[command.format], command.mixed, command.maximum
+        other = 0 if right is None else right.number
+        path = os.fsencode(command.path)
+        return lib.engine_record(self._engine, left.group.number, recording.number, left.number, other, path, tape)
 
     def _pause_recording(self, command: c.PauseRecording) -> int:
         recording = self._recordings.get(command.recording)
@@ -504,20 +537,31 @@ class Engine:
         play = self._forget(self._plays, native.object)
         if play is None:
             return None
-        return e.PlayEnded(play.owner, play.name, _text(native.text), native.milliseconds)
+        digit = native.digit.decode().strip("\0")
+        return e.PlayEnded(play.owner, play.name, _text(native.text), native.milliseconds, digit)
 
     def _recording_ended(self, native: _CData) -> e.Event | None:
         recording = self._forget(self._recordings, native.object)
         if recording is None:
             return None
+        note = _text(native.text)
         return e.RecordingEnded(
             recording.name,
-            recording.owner,
+            str(Path(recording.owner).with_suffix(".wav")) if note else recording.owner,
             native.milliseconds,
             native.octets,
             _text(native.sha256),
             native.gaps,
+            note,
         )
+
+    def _recording_behind(self, native: _CData) -> e.Event | None:
+        named = self._names.get(native.object)
+        return None if named is None else e.RecordingBehind(named.name)
+
+    def _recording_finishing(self, native: _CData) -> e.Event | None:
+        named = self._names.get(native.object)
+        return None if named is None else e.RecordingFinishing(named.name)
 
     def _recording_failed(self, native: _CData) -> e.Event | None:
         recording = self._forget(self._recordings, native.object)

@@ -13,8 +13,10 @@ __all__ = [
     "NoMedia",
     "Opened",
     "PlayEnded",
+    "RecordingBehind",
     "RecordingEnded",
     "RecordingFailed",
+    "RecordingFinishing",
     "Statistics",
     "StreamStatistics",
 ]
@@ -112,6 +114,8 @@ class PlayEnded:
     failure: str = ""
     played: int = 0
     """Milliseconds."""
+    digit: str = ""
+    """What the peer pressed to stop it (`Play.stopped_by`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +128,30 @@ class RecordingEnded:
     octets: int
     sha256: str
     gaps: int = 0
-    """Milliseconds of silence written where packets were missing, of both channels."""
+    """Milliseconds of silence written where packets were missing, of both sides: lost ones, and the time of a side that
+    sent nothing though it should have."""
+    note: str = ""
+    """Why it is a WAV, as the path says, although another format was asked for; empty if all is as asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingBehind:
+    """The disk is too slow: packets are missing in a recording, which goes on. Told once."""
+
+    recording: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingFinishing:
+    """A recording is over and safe on disk as a WAV, and is being converted. Told again every second until it has
+    ended, so that whoever waits for it knows that it comes."""
+
+    recording: str
 
 
 @dataclass(frozen=True, slots=True)
 class RecordingFailed:
-    """A recording could not start or go on; what was written stays."""
+    """A recording could not start or go on; what was written stays, as a WAV."""
 
     recording: str
     path: str
@@ -181,6 +203,8 @@ Event = (
     | PlayEnded
     | RecordingEnded
     | RecordingFailed
+    | RecordingBehind
+    | RecordingFinishing
     | NoMedia
     | ActiveSpeaker
     | Statistics

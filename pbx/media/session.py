@@ -19,12 +19,15 @@ from pbx.media.commands import (
     Disconnect,
     Mute,
     Open,
+    PausePlaying,
     PauseRecording,
     Play,
     Query,
     Record,
+    SeekPlaying,
     SendDigits,
     SetRemote,
+    SetVolume,
     StopPlaying,
     StopRecording,
 )
@@ -457,25 +460,59 @@ class MediaSession:
         if other is not None:
             self._connected.pop(other, None)
 
-    def play(self, leg: str, path: str, loop: bool = False) -> str:
-        """Play a sound file to a leg in place of what is relayed to it; return the id that PlayEnded will name."""
+    def play(
+        self,
+        leg: str,
+        *sounds: str,
+        loop: bool = False,
+        start: int = 0,
+        volume: int = 0,
+        stopped_by: str = "",
+        shared: bool = False,
+    ) -> str:
+        """Play sounds to a leg in place of what is relayed to it; return the id that PlayEnded will name.
+
+        See `pbx.media.commands.Play` for what the options mean.
+        """
         play = self._name()
-        self._commands.append(Play(self.stream_of(leg), play, path, loop))
+        self._commands.append(Play(self.stream_of(leg), play, sounds, loop, start, volume, stopped_by, shared))
         return play
+
+    def pause_playing(self, leg: str, play: str, paused: bool) -> None:
+        """Let a leg hear nothing of a play for a while, or go on."""
+        self._commands.append(PausePlaying(self.stream_of(leg), play, paused))
+
+    def seek_playing(self, leg: str, play: str, milliseconds: int) -> None:
+        """Go so far on in a play, or back."""
+        self._commands.append(SeekPlaying(self.stream_of(leg), play, milliseconds))
+
+    def set_volume(self, leg: str, play: str, decibels: int) -> None:
+        """Make a play louder or softer."""
+        self._commands.append(SetVolume(self.stream_of(leg), play, decibels))
 
     def stop_playing(self, leg: str, play: str) -> None:
         """Stop a play; its PlayEnded follows."""
         self._commands.append(StopPlaying(self.stream_of(leg), play))
 
-    def record(self, left: str, right: str | None, path: str, maximum: int = 0) -> str:
-        """Record what two legs say into the channels of one file, or what one says; return the recording's id.
+    def record(
+        self,
+        left: str,
+        right: str | None,
+        path: str,
+        maximum: int = 0,
+        *,
+        sound_format: str = "wav",
+        mixed: bool = False,
+    ) -> str:
+        """Record what two legs say into one file, or what one says; return the recording's id.
 
-        `maximum` is in milliseconds, 0 for no end. RecordingEnded or RecordingFailed will name the id.
+        `maximum` is in milliseconds, 0 for no end; for the rest see `pbx.media.commands.Record`. RecordingEnded or
+        RecordingFailed will name the id.
         """
         recording = self._name()
         self._recordings.add(recording)
         other = self.stream_of(right) if right is not None else ""
-        self._commands.append(Record(recording, self.stream_of(left), other, path, maximum))
+        self._commands.append(Record(recording, self.stream_of(left), other, path, maximum, sound_format, mixed))
         return recording
 
     def pause_recording(self, recording: str, paused: bool) -> None:

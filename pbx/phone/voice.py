@@ -167,7 +167,7 @@ class Voice:
 
     def _play_silence(self, seconds: float, *, loop: bool) -> None:
         try:
-            self._session.play(_LEG, self._beneath.silence(seconds), loop)
+            self._session.play(_LEG, self._beneath.silence(seconds), loop=loop)
         except EnvironmentFault as error:
             self.well = False
             self._tell(notices.Fault(str(error)))

@@ -651,7 +651,7 @@ class TestLocal:
         assert len({play, recording, mono, "call/1", "call/2"}) == 5
         assert made.take_commands() == [
             Connect("call/1", "call/1"),
-            Play("call/1", play, "/sounds/hello", True),
+            Play("call/1", play, ("/sounds/hello",), True),
             StopPlaying("call/1", play),
             Record(recording, "call/1", "call/2", "/recordings/x.wav", 60000),
             Record(mono, "call/1", "", "/recordings/y.wav"),

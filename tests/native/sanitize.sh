@@ -12,7 +12,7 @@ mkdir -p "$build/corpus" "$build/listener-corpus"
 cd "$root"
 
 libraries= defines=
-for library in opus spandsp libbcg729; do
+for library in opus spandsp libbcg729 sndfile; do
     if pkg-config --exists "$library"; then
         libraries="$libraries $(pkg-config --cflags --libs "$library")"
         defines="$defines -DHAVE_$(echo "$library" | tr a-z A-Z)"
@@ -64,12 +64,15 @@ compile thread -fsanitize=thread
 link thread stress -fsanitize=thread
 
 python3 tests/native/c/seeds.py "$build/corpus" "$scratch/tone.wav" "$build/listener-corpus"
+# Sounds of other formats, as far as there are tools to make them.
+for format in flac ogg mp3; do sox "$scratch/tone.wav" "$scratch/tone.$format" 2>/dev/null || true; done
+sounds=$(echo "$scratch"/tone.*)
 "$build/align_test-address" "$scratch"
 "$build/listener_test-address"
 "$build/transcode_test-address" >"$build/transcode_test.log" || { cat "$build/transcode_test.log"; exit 1; }
 "$build/mixer_test-address"
-"$build/stress-address" "$scratch" "$seconds" "$scratch/tone.wav"
-"$build/stress-thread" "$scratch" "$seconds" "$scratch/tone.wav"
+"$build/stress-address" "$scratch" "$seconds" $sounds
+"$build/stress-thread" "$scratch" "$seconds" $sounds
 "$build/fuzz_packet-address" -max_total_time="$seconds" -max_len=4096 -timeout=5 -rss_limit_mb=2048 -detect_leaks=0 -print_final_stats=1 \
     -artifact_prefix="$build/" "$build/corpus"
 "$build/fuzz_listener-address" -max_total_time="$seconds" -max_len=4096 -timeout=5 -rss_limit_mb=2048 -print_final_stats=1 \

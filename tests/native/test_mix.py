@@ -269,7 +269,7 @@ def test_sounds_and_recordings_of_a_mix(desk: Desk, tmp_path: Path) -> None:
     chime = write_wav(tmp_path / "chime.wav", [tone(1300, 5.0, 44100)], 44100)
     room = Conference(desk, {"a": ULAW, "b": ALAW, "d": ULAW})
     desk.submit(Join("a", "room"), Join("b", "room"))
-    desk.submit(Play("room", "chime", str(chime)), Record("tape", "room", "", str(tmp_path / "all.wav")))
+    desk.submit(Play("room", "chime", (str(chime),)), Record("tape", "room", "", str(tmp_path / "all.wav")))
     levels = room.talk(1.2)
     assert_hears(levels, {"a": "bd", "b": "ad", "d": ""})  # d's tone is the chime's
     desk.submit(StopRecording("tape"))
@@ -283,7 +283,7 @@ def test_sounds_and_recordings_of_a_mix(desk: Desk, tmp_path: Path) -> None:
     desk.submit(Leave("a"), Leave("b"))
     over = desk.wait(PlayEnded)
     assert (over.stream, over.play, over.failure) == ("room", "chime", "")
-    desk.submit(Play("room", "late", str(chime)))
+    desk.submit(Play("room", "late", (str(chime),)))
     assert desk.wait(PlayEnded, play="late").failure == "no such stream"
 
 
@@ -291,7 +291,7 @@ def test_a_sound_ends_and_a_missing_one_says_so(desk: Desk, tmp_path: Path) -> N
     room = Conference(desk, {"a": ULAW})
     room.join()
     short = write_wav(tmp_path / "short.wav", [tone(1300, 0.1)])
-    desk.submit(Play("room", "short", str(short)), Play("room", "none", str(tmp_path / "none.wav")))
+    desk.submit(Play("room", "short", (str(short),)), Play("room", "none", (str(tmp_path / "none.wav"),)))
     ended = desk.wait(PlayEnded, play="short")
     assert (ended.failure, 100 <= ended.played <= 140) == ("", True)
     assert desk.wait(PlayEnded, play="none").failure

@@ -150,7 +150,7 @@ def test_lost_packets_are_silence_and_are_counted(desk: Desk, tmp_path: Path) ->
 
 def test_jitter_and_reordering_are_not_heard(desk: Desk, tmp_path: Path) -> None:
     left, _ = couple(desk)
-    record(desk, Record("r", "a", "b", str(tmp_path / "r.wav")))
+    record(desk, Record("r", "a", "", str(tmp_path / "r.wav")))
     content, chance = pattern(1, 100), random.Random(1)
     packets = []
     for number in range(100):
@@ -161,7 +161,7 @@ def test_jitter_and_reordering_are_not_heard(desk: Desk, tmp_path: Path) -> None
     for due, packet in sorted(packets):
         time.sleep(max(0.0, start + due - time.monotonic()))
         left.send_raw(packet)
-    ended, _, (first, _) = finish(desk, tmp_path / "r.wav")
+    ended, _, (first,) = finish(desk, tmp_path / "r.wav")
     place_of(ulaw_decode(content), first)
     assert ended.gaps == 0
 
@@ -263,7 +263,7 @@ def test_what_is_played_is_what_is_recorded(desk: Desk, tmp_path: Path, codec: C
     phone = desk.phone("a", (codec,))
     path = vectors("speech") / name
     record(desk, Record("r", "a", "", str(tmp_path / "r.wav")))
-    desk.submit(Play("a", "p", str(path)))
+    desk.submit(Play("a", "p", (str(path),)))
     step = 960 if codec is OPUS else 160
     while not [event for event in desk.events if isinstance(event, PlayEnded)]:
         for packet in phone.hear_for(0.05):
@@ -490,7 +490,7 @@ def test_sound_files_written_are_played(desk: Desk, tmp_path: Path) -> None:
     record(desk, Record("r", "a", "", str(tmp_path / "r.wav")))
     phone.talk(ulaw_encode(tone(1000, 0.5)))
     finish(desk, tmp_path / "r.wav")
-    desk.submit(Play("a", "p", str(tmp_path / "r.wav")))
+    desk.submit(Play("a", "p", (str(tmp_path / "r.wav"),)))
     assert desk.wait(PlayEnded).failure == ""
     samples = ulaw_decode(b"".join(packet.payload for packet in phone.hear_all()))
     assert tone_share(samples, 1000) > 0.7  # a test that is held up stretches the tone

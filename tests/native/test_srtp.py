@@ -482,7 +482,7 @@ def test_recordings_plays_and_digits(desk: Desk, tmp_path: Path) -> None:
             digits.append(other.opened(heard))
     assert digits[-1][0] in (5, 7)
 
-    desk.submit(Play("a", "sound", str(write_wav(tmp_path / "sound.wav", [tone(700, 0.3)]))))
+    desk.submit(Play("a", "sound", (str(write_wav(tmp_path / "sound.wav", [tone(700, 0.3)])),)))
     desk.wait(PlayEnded, play="sound")
     assert tone_share(ulaw_decode(b"".join(phone.hear_all())), 700) > 0.9
 

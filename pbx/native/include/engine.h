@@ -28,7 +28,10 @@ enum {
     ENGINE_TEXT_SIZE = 160,
     ENGINE_CODECS = 16,         /* payload types that one stream may have */
     ENGINE_HEARERS = 8,         /* members of a mix that what one says may be kept to */
-    ENGINE_KEY_SIZE = 46        /* octets of the longest SRTP master key with its salt */
+    ENGINE_KEY_SIZE = 46,       /* octets of the longest SRTP master key with its salt */
+    ENGINE_SOUNDS = 256,        /* sounds that one play may have */
+    ENGINE_SOFTEST = -60,       /* dB, of a play's volume */
+    ENGINE_LOUDEST = 20
 };
 
 enum engine_suite { /* of SRTP: RFC 4568 6.2, RFC 6188, RFC 7714 */
@@ -39,6 +42,8 @@ enum engine_suite { /* of SRTP: RFC 4568 6.2, RFC 6188, RFC 7714 */
     ENGINE_AEAD_AES_128_GCM,
     ENGINE_AEAD_AES_256_GCM
 };
+
+enum engine_format { ENGINE_WAV, ENGINE_FLAC, ENGINE_OGG_OPUS };
 
 struct engine;
 
@@ -103,14 +108,18 @@ struct engine_counters {
     uint64_t events_dropped;    /* the caller did not drain */
     uint64_t recording_packets_dropped; /* the disk was too slow */
     uint64_t recordings, plays, mixes; /* running now */
+    uint64_t sounds_failed;     /* could not be prepared for playing, or not to their end */
 };
 
 enum engine_event_kind {
     ENGINE_OPENED = 1,          /* stream: address, port, rtcp_port */
     ENGINE_LATCHED,             /* stream: address, port of the peer that is believed from here on */
     ENGINE_DIGIT,               /* stream: digit, milliseconds that it was pressed */
-    ENGINE_PLAY_ENDED,          /* stream, object: milliseconds played; text: empty, or why it could not be */
-    ENGINE_RECORDING_ENDED,     /* object: milliseconds, octets, sha256, gaps */
+    ENGINE_PLAY_ENDED,          /* stream, object: milliseconds played; digit that stopped it, or 0; text: empty, or why it
+                                   could not be */
+    ENGINE_RECORDING_ENDED,     /* object: milliseconds, octets, sha256, gaps; text: empty, or why it is a WAV after all */
+    ENGINE_RECORDING_BEHIND,    /* object: packets are missing in it, because the disk is too slow; told once */
+    ENGINE_RECORDING_FINISHING, /* object: it is over, and being converted; again every second until it has ended */
     ENGINE_RECORDING_FAILED,    /* object: text */
     ENGINE_NO_MEDIA,            /* stream: milliseconds without a packet; again each time that so long has passed */
     ENGINE_STATISTICS,          /* stream: counts */
@@ -128,7 +137,8 @@ struct engine_event {
     char digit;
     int level;                  /* dBov */
     uint64_t milliseconds;
-    uint64_t gaps;              /* ms of silence where packets were missing, both channels */
+    uint64_t gaps;              /* ms of silence where packets were missing, of both sides; from the first moment to the last,
+                                   but for pauses and while the peer is not expected to send */
     uint64_t octets;
     char sha256[65];            /* hexadecimal */
     char text[ENGINE_TEXT_SIZE];
@@ -174,6 +184,24 @@ struct engine_key { /* what protects one direction of a stream */
     int key_size;
     const uint8_t *mki;         /* stands in each packet that is received (RFC 3711 3.1); what is sent has none */
     int mki_size;               /* 0: none */
+};
+
+/* What is played: sounds one after the other. A sound is the path of a file, with or without its suffix, or a tone
+   (`tone:440+480/2000,0/4000`, see tone.h). */
+struct engine_sounds {
+    int count;
+    const char *const *sounds;
+    int loop;                   /* again from the first one after the last */
+    int shared;                 /* whoever plays the same list hears the same place of it; goes with `loop` */
+    int start;                  /* milliseconds into the first sound */
+    int volume;                 /* dB, from ENGINE_SOFTEST to ENGINE_LOUDEST; 0 as it is */
+    const char *stopped_by;     /* digits that end it when the peer begins to press one (RFC 4733) */
+};
+
+struct engine_tape {
+    enum engine_format format;
+    int mixed;                  /* both sides in one channel; else one channel a side */
+    int maximum;                /* ms */
 };
 
 /* Life. `engine_create` returns NULL and fills `text` when it cannot be. `engine_stop` closes every stream, finishes every
@@ -226,14 +254,21 @@ int engine_set_role(struct engine *engine, uint64_t group, uint64_t stream, cons
 int engine_leave(struct engine *engine, uint64_t group, uint64_t stream);
 int engine_move(struct engine *engine, uint64_t group, uint64_t to);
 
-/* Sound. A play takes the place of what is relayed to the stream's peer; a new one ends the one before. */
-int engine_play(struct engine *engine, uint64_t group, uint64_t stream, uint64_t play, const char *path, int loop);
+/* Sound. A play takes the place of what is relayed to the stream's peer; a new one ends the one before. While it is paused
+   the peer hears nothing. `milliseconds` of a seek are counted from where it is, back if negative; beyond an end of a sound
+   they go on in the one before or behind, as far as its length is known. */
+int engine_play(struct engine *engine, uint64_t group, uint64_t stream, uint64_t play, const struct engine_sounds *sounds);
+int engine_pause_playing(struct engine *engine, uint64_t group, uint64_t stream, uint64_t play, int paused);
+int engine_seek_playing(struct engine *engine, uint64_t group, uint64_t stream, uint64_t play, int milliseconds);
+int engine_set_volume(struct engine *engine, uint64_t group, uint64_t stream, uint64_t play, int decibels);
 int engine_stop_playing(struct engine *engine, uint64_t group, uint64_t stream, uint64_t play);
 
-/* Recordings of what `left` and `right` receive; `right` 0: of `left` alone. `path`.part while it runs. It ends by command,
-   after `maximum` (0: never), or when its streams are closed. */
+/* Recordings of what `left` and `right` receive; `right` 0: of `left` alone. It ends by command, after `maximum` (0: never), or
+   when its streams are closed. While it runs it is a WAV, `path`.part, whatever its format shall be: a file whose header is
+   true at every moment, in which what comes late still finds its place. One that can't be converted in the end, or that
+   fails, stays a WAV: `path` with the suffix .wav. */
 int engine_record(struct engine *engine, uint64_t group, uint64_t recording, uint64_t left, uint64_t right, const char *path,
-                  int maximum);
+                  const struct engine_tape *tape);
 int engine_pause_recording(struct engine *engine, uint64_t group, uint64_t recording, int paused);
 int engine_stop_recording(struct engine *engine, uint64_t group, uint64_t recording);
 /* End of what cffi reads. */

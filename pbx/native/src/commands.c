@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "digits.h"
 #include "engine_private.h"
 
 static int submit(struct engine *engine, uint64_t group, struct command *command) {
@@ -150,15 +151,68 @@ static int submit_text(struct engine *engine, uint64_t group, struct command *co
 }
 
 int engine_send_digits(struct engine *engine, uint64_t group, uint64_t stream, const char *digits, int duration) {
-    if (digits[strspn(digits, "0123456789*#ABCDabcd")] != '\0' || duration < 40 || duration > 8000)
+    if (digits[strspn(digits, DIGITS)] != '\0' || duration < 40 || duration > 8000)
         return -EINVAL;
     return submit_text(engine, group, with_text(COMMAND_SEND_DIGITS, stream, digits), 0, 0, duration);
 }
 
-int engine_play(struct engine *engine, uint64_t group, uint64_t stream, uint64_t play, const char *path, int loop) {
-    if (play == 0)
+static struct sounds *copy_sounds(const struct engine_sounds *from) {
+    struct sounds *copy = calloc(1, sizeof *copy + (size_t)from->count * sizeof copy->names[0]);
+    if (copy == NULL)
+        return NULL;
+    for (; copy->count < from->count; copy->count++)
+        if ((copy->names[copy->count] = strdup(from->sounds[copy->count])) == NULL) {
+            sounds_free(copy);
+            return NULL;
+        }
+    copy->loop = from->loop || from->shared;
+    copy->shared = from->shared;
+    copy->start = from->start;
+    copy->volume = from->volume;
+    for (const char *digit = from->stopped_by; digit != NULL && *digit != '\0'; digit++)
+        copy->stopped_by = (uint16_t)(copy->stopped_by | 1u << digit_event(*digit));
+    return copy;
+}
+
+static bool is_volume(int decibels) {
+    return decibels >= ENGINE_SOFTEST && decibels <= ENGINE_LOUDEST;
+}
+
+int engine_play(struct engine *engine, uint64_t group, uint64_t stream, uint64_t play, const struct engine_sounds *sounds) {
+    const char *digits = sounds->stopped_by == NULL ? "" : sounds->stopped_by;
+    if (play == 0 || sounds->count < 1 || sounds->count > ENGINE_SOUNDS || sounds->start < 0 || !is_volume(sounds->volume) ||
+        digits[strspn(digits, DIGITS)] != '\0')
         return -EINVAL;
-    return submit_text(engine, group, with_text(COMMAND_PLAY, stream, path), play, 0, loop);
+    struct command *command = command_new(COMMAND_PLAY, stream);
+    if (command != NULL && (command->sounds = copy_sounds(sounds)) == NULL) {
+        command_free(command);
+        command = NULL;
+    }
+    if (command != NULL)
+        command->object = play;
+    return submit(engine, group, command);
+}
+
+static int submit_to_play(struct engine *engine, uint64_t group, enum command_kind kind, uint64_t stream, uint64_t play,
+                          int number) {
+    struct command *command = command_new(kind, stream);
+    if (command != NULL) {
+        command->object = play;
+        command->first = number;
+    }
+    return submit(engine, group, command);
+}
+
+int engine_pause_playing(struct engine *engine, uint64_t group, uint64_t stream, uint64_t play, int paused) {
+    return submit_to_play(engine, group, COMMAND_PAUSE_PLAYING, stream, play, paused);
+}
+
+int engine_seek_playing(struct engine *engine, uint64_t group, uint64_t stream, uint64_t play, int milliseconds) {
+    return submit_to_play(engine, group, COMMAND_SEEK_PLAYING, stream, play, milliseconds);
+}
+
+int engine_set_volume(struct engine *engine, uint64_t group, uint64_t stream, uint64_t play, int decibels) {
+    return is_volume(decibels) ? submit_to_play(engine, group, COMMAND_SET_VOLUME, stream, play, decibels) : -EINVAL;
 }
 
 int engine_stop_playing(struct engine *engine, uint64_t group, uint64_t stream, uint64_t play) {
@@ -166,10 +220,13 @@ int engine_stop_playing(struct engine *engine, uint64_t group, uint64_t stream, 
 }
 
 int engine_record(struct engine *engine, uint64_t group, uint64_t recording, uint64_t left, uint64_t right, const char *path,
-                  int maximum) {
-    if (recording == 0 || maximum < 0)
+                  const struct engine_tape *tape) {
+    if (recording == 0 || tape->maximum < 0 || tape->format < ENGINE_WAV || tape->format > ENGINE_OGG_OPUS)
         return -EINVAL;
-    return submit_text(engine, group, with_text(COMMAND_RECORD, left, path), recording, right, maximum);
+    struct command *command = with_text(COMMAND_RECORD, left, path);
+    if (command != NULL)
+        command->tape = *tape;
+    return submit_text(engine, group, command, recording, right, 0);
 }
 
 int engine_pause_recording(struct engine *engine, uint64_t group, uint64_t recording, int paused) {

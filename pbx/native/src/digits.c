@@ -6,6 +6,7 @@
 #include "clock.h"
 #include "engine_private.h"
 #include "packet.h"
+#include "player.h"
 
 static const char keys[] = "0123456789*#ABCD";
 
@@ -64,6 +65,7 @@ static void read_event(struct worker *worker, struct stream *stream, const struc
                             .timestamp = timestamp,
                             .rate = rate,
                             .timer.fire = end_lost};
+        player_key(stream, event[0]);
     }
     if (duration > key->duration)
         key->duration = duration;

@@ -2,7 +2,17 @@
 #ifndef TANDEM_DIGITS_H
 #define TANDEM_DIGITS_H
 
+#include <string.h>
+
 #include "stream.h"
+
+#define DIGITS "0123456789*#ABCDabcd"
+
+/* The number of a key's event (RFC 4733 3.2); -1 for what is none. */
+static inline int digit_event(char digit) {
+    const char *at = digit == '\0' ? NULL : strchr(DIGITS, digit);
+    return at == NULL ? -1 : at - DIGITS < 16 ? (int)(at - DIGITS) : (int)(at - DIGITS) - 4;
+}
 
 /* Reads a packet of the stream's event payload type. */
 void digits_read(struct worker *worker, struct stream *stream, const struct packet *packet, uint32_t rate);

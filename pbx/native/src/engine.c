@@ -43,6 +43,7 @@ struct engine *engine_create(const struct engine_options *options, char *text, i
     if (engine != NULL) {
         engine->options = *options;
         engine->outlet.fd = -1;
+        broadcasts_init(&engine->broadcasts);
         fault = start(engine);
         if (fault == NULL)
             return engine;
@@ -75,6 +76,7 @@ void engine_free(struct engine *engine) {
     placement_destroy(engine);
     ports_destroy(&engine->ports);
     outlet_destroy(&engine->outlet);
+    broadcasts_destroy(&engine->broadcasts);
     free(engine->workers);
     free(engine);
 }
@@ -90,6 +92,7 @@ int engine_drain(struct engine *engine, struct engine_event *events, int room) {
 void engine_read_counters(struct engine *engine, struct engine_counters *counters) {
     memset(counters, 0, sizeof *counters);
     ports_count(&engine->ports, &counters->ports_free, &counters->ports_draining);
+    counters->sounds_failed = atomic_load_explicit(&engine->library.faults, memory_order_relaxed);
     counters->events_dropped = outlet_dropped(&engine->outlet);
     for (int i = 0; i < engine->worker_count; i++) {
         struct worker *worker = &engine->workers[i];

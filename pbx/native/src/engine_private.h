@@ -3,6 +3,7 @@
 #define TANDEM_ENGINE_PRIVATE_H
 
 #include "../include/engine.h"
+#include "broadcast.h"
 #include "library.h"
 #include "ports.h"
 #include "queue.h"
@@ -14,6 +15,7 @@ struct engine {
     struct ports ports;
     struct outlet outlet;
     struct library library;
+    struct broadcasts broadcasts;
     struct writers writers;
     bool stopped;
     int worker_count;

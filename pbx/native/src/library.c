@@ -1,6 +1,7 @@
 #include "library.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,21 +11,21 @@
 #include "resample.h"
 #include "soundfile.h"
 #include "thread.h"
+#include "tone.h"
 
 #define LONGEST_SECONDS 14400u
 
 struct waiter {
     struct worker *worker;
-    uint64_t stream, play;
+    uint64_t stream, play, ticket;
     struct waiter *next;
 };
 
 struct sound_request {
     struct sound_request *next;
     struct waiter *waiter;
-    char *path;
-    struct codec_format format;
-    int packet_time;
+    char *name;
+    struct sound_wish wish;      /* its name is the one above */
 };
 
 struct preparation { /* a sound that is not ready yet */
@@ -32,6 +33,7 @@ struct preparation { /* a sound that is not ready yet */
     struct resampler *resampler;
     struct encoder *encoder;
     uint32_t rate;               /* of the encoder */
+    int32_t gain;                /* of 65536 */
     size_t delay;                /* samples of the resampler's that are still to be thrown away */
     size_t frame_samples;
     int16_t *pending;            /* resampled, not yet encoded */
@@ -46,6 +48,7 @@ void sound_release(struct sound *sound) {
     for (uint32_t i = 0; sound->chunks != NULL && i * SOUND_FRAMES < atomic_load(&sound->ready); i++)
         free(sound->chunks[i]);
     free(sound->chunks);
+    free(sound->name);
     free(sound->path);
     free(sound);
 }
@@ -55,6 +58,7 @@ static void deliver(struct sound *sound, struct waiter *waiter) {
     if (command != NULL) {
         atomic_fetch_add_explicit(&sound->references, 1, memory_order_relaxed);
         command->object = waiter->play;
+        command->right = waiter->ticket;
         command->pointer = sound;
         inbox_put(&waiter->worker->inbox, command);
     }
@@ -71,8 +75,10 @@ static void deliver_all(struct sound *sound) {
 }
 
 /* The sound is as complete as it will ever be. */
-static void finish(struct sound *sound, const char *fault) {
+static void finish(struct library *library, struct sound *sound, const char *fault) {
     struct preparation *preparation = sound->preparation;
+    if (fault[0] != '\0')
+        atomic_fetch_add_explicit(&library->faults, 1, memory_order_relaxed);
     snprintf(sound->fault, sizeof sound->fault, "%s", fault);
     atomic_store_explicit(&sound->complete, true, memory_order_release);
     deliver_all(sound);
@@ -84,14 +90,43 @@ static void finish(struct sound *sound, const char *fault) {
     sound->preparation = NULL;
 }
 
-static const char *prepare(struct sound *sound, char *fault, size_t room) {
+/* What a sound will take, as octets a second. */
+static uint64_t rate_of(const struct codec_format *format) {
+    switch (format->kind) {
+    case CODEC_OPUS:
+        return 6000;
+    case CODEC_L16:
+        return 2u * format->channels * format->clock;
+    default:
+        return 8000;
+    }
+}
+
+/* Sounds that are played stay in memory whatever the limit: each has to fit into it, and all together four times. */
+static const char *check_size(const struct library *library, const struct sound *sound, char *fault, size_t room) {
+    const struct soundfile *file = &sound->preparation->file;
+    uint64_t seconds = file->samples / file->rate, limit = (uint64_t)library->engine->options.cache_mebibytes << 20;
+    if (seconds > LONGEST_SECONDS)
+        return "longer than four hours";
+    if (seconds * rate_of(&sound->format) > limit) {
+        snprintf(fault, room, "too long: its %llu s would take %llu MiB of the %d that sounds may have",
+                 (unsigned long long)seconds, (unsigned long long)(seconds * rate_of(&sound->format) >> 20),
+                 library->engine->options.cache_mebibytes);
+        return fault;
+    }
+    return library->octets > 4 * limit ? "too many sounds are played at once for the memory that they may have" : NULL;
+}
+
+static const char *prepare(struct library *library, struct sound *sound, char *fault, size_t room) {
     struct preparation *preparation = sound->preparation;
     struct soundfile *file = &preparation->file;
-    if (!soundfile_open(file, sound->path, fault, room))
-        return fault;
-    if (file->samples / file->rate > LONGEST_SECONDS)
-        return "longer than four hours";
     preparation->rate = codec_rate(&sound->format);
+    preparation->gain = (int32_t)lrint(65536 * pow(10, sound->volume / 20.0));
+    if (!soundfile_open(file, sound->path, preparation->rate, fault, room))
+        return fault;
+    const char *too_large = check_size(library, sound, fault, room);
+    if (too_large != NULL)
+        return too_large;
     preparation->frame_samples = (size_t)preparation->rate * (unsigned)sound->packet_time / 1000;
     preparation->encoder = encoder_new(&sound->format, &(struct encoder_options){.rate = preparation->rate, .band = file->rate});
     if (file->rate != preparation->rate) {
@@ -121,6 +156,11 @@ static void fill_pending(struct preparation *p) {
         p->ended = true;
         memset(samples, 0, sizeof samples);
         count = SOUNDFILE_BLOCK;
+    } else if (p->gain != 65536) {
+        for (size_t i = 0; i < count; i++) {
+            int64_t value = (int64_t)samples[i] * p->gain / 65536;
+            samples[i] = value > 32767 ? 32767 : value < -32768 ? -32768 : (int16_t)value;
+        }
     }
     if (p->resampler == NULL) {
         memcpy(end, samples, count * sizeof *samples);
@@ -143,12 +183,19 @@ static const char *prepare_chunk(struct library *library, struct sound *sound) {
     struct sound_chunk *chunk = NULL;
     size_t used = 0, room = 0;
     for (uint32_t i = 0; i < count; i++) {
+        if (p->ended && p->file.approximate) { /* sooner than it said */
+            uint32_t left = (uint32_t)((p->pending_count + p->frame_samples - 1) / p->frame_samples);
+            count = i + left < count ? i + left : count;
+            sound->frames = ready + i + left < sound->frames ? ready + i + left : sound->frames;
+            if (i >= count)
+                break;
+        }
         while (p->pending_count < p->frame_samples)
             fill_pending(p);
         size_t length = encoder_run(p->encoder, p->pending, p->frame_samples, payload);
-        if (p->file.cut_short) {
+        if (p->file.broken != NULL) {
             free(chunk);
-            return "the file was cut short while it was read";
+            return p->file.broken;
         }
         p->pending_count -= p->frame_samples;
         memmove(p->pending, p->pending + p->frame_samples, p->pending_count * sizeof *p->pending);
@@ -166,6 +213,8 @@ static const char *prepare_chunk(struct library *library, struct sound *sound) {
         used += length;
         chunk->offsets[i + 1] = (uint32_t)used;
     }
+    if (chunk == NULL)
+        return NULL;
     sound->chunks[ready / SOUND_FRAMES] = chunk;
     sound->octets += sizeof *chunk + room;
     library->octets += sizeof *chunk + room;
@@ -175,6 +224,8 @@ static const char *prepare_chunk(struct library *library, struct sound *sound) {
 
 static bool is_current(const struct sound *sound) {
     struct stat status;
+    if (tone_named(sound->path))
+        return true;
     return stat(sound->path, &status) == 0 && status.st_size == sound->size && status.st_ino == sound->inode &&
            status.st_mtim.tv_sec == sound->modified.tv_sec && status.st_mtim.tv_nsec == sound->modified.tv_nsec;
 }
@@ -206,9 +257,10 @@ static void tidy(struct library *library) {
 static struct sound *find(struct library *library, const struct sound_request *request) {
     for (struct sound **place = &library->sounds; *place != NULL; place = &(*place)->next) {
         struct sound *sound = *place;
-        if (strcmp(sound->path, request->path) != 0 || sound->packet_time != request->packet_time ||
-            sound->format.kind != request->format.kind || sound->format.clock != request->format.clock ||
-            sound->format.channels != request->format.channels)
+        const struct sound_wish *wish = &request->wish;
+        if (strcmp(sound->name, request->name) != 0 || sound->packet_time != wish->packet_time ||
+            sound->format.kind != wish->format.kind || sound->format.clock != wish->format.clock ||
+            sound->format.channels != wish->format.channels || sound->volume != wish->volume)
             continue;
         if (sound->preparation == NULL && !is_current(sound)) {
             unlink_sound(library, place);
@@ -225,20 +277,25 @@ static struct sound *add(struct library *library, struct sound_request *request)
     struct sound *sound = calloc(1, sizeof *sound);
     struct preparation *preparation = calloc(1, sizeof *preparation);
     struct stat status = {0};
-    if (sound == NULL || preparation == NULL) {
+    const struct sound_wish *wish = &request->wish;
+    char *path = soundfile_choose(request->name, (enum codec_kind)wish->format.kind, codec_rate(&wish->format));
+    if (sound == NULL || preparation == NULL || path == NULL) {
         free(sound);
         free(preparation);
+        free(path);
         return NULL;
     }
-    stat(request->path, &status); /* what it finds is compared only; opening tells what is wrong */
+    stat(path, &status); /* what it finds is compared only; opening tells what is wrong */
     atomic_store(&sound->references, 1);
-    sound->path = request->path;
-    request->path = NULL;
+    sound->path = path;
+    sound->name = request->name;
+    request->name = NULL;
+    sound->volume = wish->volume;
     sound->modified = status.st_mtim;
     sound->size = status.st_size;
     sound->inode = status.st_ino;
-    sound->format = request->format;
-    sound->packet_time = request->packet_time;
+    sound->format = wish->format;
+    sound->packet_time = wish->packet_time;
     sound->preparation = preparation;
     sound->next = library->sounds;
     return library->sounds = sound;
@@ -257,11 +314,11 @@ static void answer(struct library *library, struct sound_request *request) {
         request->waiter->next = sound->preparation->waiters;
         sound->preparation->waiters = request->waiter;
         char text[ENGINE_TEXT_SIZE];
-        const char *fault = new ? prepare(sound, text, sizeof text) : NULL;
+        const char *fault = new ? prepare(library, sound, text, sizeof text) : NULL;
         if (fault != NULL)
-            finish(sound, fault);
+            finish(library, sound, fault);
     }
-    free(request->path);
+    free(request->name);
     free(request);
 }
 
@@ -273,9 +330,9 @@ static bool work(struct library *library) {
             continue;
         const char *fault = prepare_chunk(library, sound);
         if (fault != NULL) {
-            finish(sound, fault);
+            finish(library, sound, fault);
         } else if (atomic_load(&sound->ready) == sound->frames) {
-            finish(sound, "");
+            finish(library, sound, sound->frames > 0 ? "" : "a sound file without sound");
         } else {
             deliver_all(sound);
             busy = true;
@@ -333,7 +390,7 @@ void library_stop(struct library *library) {
     for (struct sound_request *request = library->requests, *next; request != NULL; request = next) {
         next = request->next;
         free(request->waiter);
-        free(request->path);
+        free(request->name);
         free(request);
     }
     while (library->sounds != NULL) {
@@ -343,7 +400,7 @@ void library_stop(struct library *library) {
                 free(waiter);
             }
             library->sounds->preparation->waiters = NULL;
-            finish(library->sounds, "the engine was stopped");
+            finish(library, library->sounds, "the engine was stopped");
         }
         unlink_sound(library, &library->sounds);
     }
@@ -351,19 +408,19 @@ void library_stop(struct library *library) {
     pthread_cond_destroy(&library->wake);
 }
 
-bool library_request(struct library *library, struct worker *worker, uint64_t stream, uint64_t play, const char *path,
-                     const struct codec_format *format, int packet_time) {
+bool library_request(struct library *library, struct worker *worker, uint64_t stream, uint64_t play, uint64_t ticket,
+                     const struct sound_wish *wish) {
     struct sound_request *request = calloc(1, sizeof *request);
     struct waiter *waiter = calloc(1, sizeof *waiter);
-    char *copy = strdup(path);
+    char *copy = strdup(wish->name);
     if (request == NULL || waiter == NULL || copy == NULL) {
         free(request);
         free(waiter);
         free(copy);
         return false;
     }
-    *waiter = (struct waiter){.worker = worker, .stream = stream, .play = play};
-    *request = (struct sound_request){.waiter = waiter, .path = copy, .format = *format, .packet_time = packet_time};
+    *waiter = (struct waiter){.worker = worker, .stream = stream, .play = play, .ticket = ticket};
+    *request = (struct sound_request){.waiter = waiter, .name = copy, .wish = *wish};
     pthread_mutex_lock(&library->lock);
     *library->last_request = request;
     library->last_request = &request->next;

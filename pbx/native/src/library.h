@@ -29,7 +29,9 @@ struct sound {
     atomic_uint references;
     /* What it is. */
     struct sound *next;
-    char *path;
+    char *name;                  /* as it was asked for */
+    char *path;                  /* its file, or a tone */
+    int volume;                  /* dB */
     struct timespec modified;
     off_t size;
     ino_t inode;
@@ -53,18 +55,26 @@ struct library {
     pthread_cond_t wake;
     bool started, stopping;
     struct sound_request *requests, **last_request;
+    atomic_uint_fast64_t faults; /* sounds that could not be played, or not to their end */
     /* Of the thread alone. */
     struct sound *sounds;        /* the one used last first */
     size_t octets;
 };
 
+struct sound_wish {
+    const char *name;
+    struct codec_format format;
+    int packet_time;
+    int volume;                  /* dB */
+};
+
 bool library_start(struct library *library, struct engine *engine);
 void library_stop(struct library *library);
 
-/* Asks for a sound; a COMMAND_SOUND for `stream` and `play` with the sound (one reference, to be released) comes to the
-   worker. False when memory is exhausted. */
-bool library_request(struct library *library, struct worker *worker, uint64_t stream, uint64_t play, const char *path,
-                     const struct codec_format *format, int packet_time);
+/* Asks for a sound; a COMMAND_SOUND for `stream`, `play` and `ticket` with the sound (one reference, to be released) comes to
+   the worker. False when memory is exhausted. */
+bool library_request(struct library *library, struct worker *worker, uint64_t stream, uint64_t play, uint64_t ticket,
+                     const struct sound_wish *wish);
 
 /* A frame below `ready`. */
 static inline const uint8_t *sound_frame(const struct sound *sound, uint32_t frame, size_t *length) {

@@ -60,10 +60,10 @@ void mix_take(struct stream *stream, const struct packet *packet, const struct c
 int mix_level(const struct stream *stream);
 
 /* mix_sound.c: sounds that all members hear. */
-void mix_play(struct mix *mix, uint64_t play, const char *path, bool loop);
+void mix_play(struct mix *mix, uint64_t play, struct sounds *sounds);
 void mix_stop_playing(struct mix *mix, uint64_t play);
 /* What the library has to give; takes the reference over. */
-void mix_give_sound(struct mix *mix, uint64_t play, struct sound *sound);
+void mix_give_sound(struct mix *mix, uint64_t play, uint64_t item, struct sound *sound);
 void mix_add_sounds(struct mix *mix);
 void mix_end_sounds(struct mix *mix);
 

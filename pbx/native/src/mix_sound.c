@@ -9,7 +9,8 @@
 struct mix_sound { /* a play that all members of a mix hear: frames of linear samples at the mix's rate, one a tick */
     struct mix_sound *next;
     uint64_t id;
-    bool loop;
+    struct sounds *sounds;
+    int item;                    /* of the sounds */
     struct sound *sound;         /* NULL while it is being prepared */
     uint32_t frame;
     uint64_t played;             /* ms */
@@ -21,6 +22,7 @@ static void stop(struct mix *mix, struct mix_sound **place, const char *failure)
     sound_release(playing->sound);
     player_tell_ended(mix->worker, mix->id, playing->id, playing->played, failure);
     atomic_fetch_sub_explicit(&mix->worker->play_count, 1, memory_order_relaxed);
+    sounds_free(playing->sounds);
     free(playing);
 }
 
@@ -31,17 +33,26 @@ static struct mix_sound **find(struct mix *mix, uint64_t play) {
     return place;
 }
 
-void mix_play(struct mix *mix, uint64_t play, const char *path, bool loop) {
-    const struct codec_format format = {.kind = CODEC_L16, .channels = 1, .clock = mix->rate};
+/* Asks the library for the sound that is due; the ticket is its place in the list. */
+static bool request(struct mix *mix, struct mix_sound *playing) {
+    const struct sound_wish wish = {.name = playing->sounds->names[playing->item],
+                                    .format = {.kind = CODEC_L16, .channels = 1, .clock = mix->rate},
+                                    .packet_time = MIX_TICK,
+                                    .volume = playing->sounds->volume};
+    uint64_t ticket = (uint64_t)playing->item;
+    return library_request(&mix->worker->engine->library, mix->worker, mix->id, playing->id, ticket, &wish);
+}
+
+void mix_play(struct mix *mix, uint64_t play, struct sounds *sounds) {
     struct mix_sound *playing = calloc(1, sizeof *playing);
-    if (playing == NULL ||
-        !library_request(&mix->worker->engine->library, mix->worker, mix->id, play, path, &format, MIX_TICK)) {
+    if (playing != NULL)
+        *playing = (struct mix_sound){.id = play, .sounds = sounds, .frame = (uint32_t)(sounds->start / MIX_TICK)};
+    if (playing == NULL || !request(mix, playing)) {
         free(playing);
+        sounds_free(sounds);
         player_refuse(mix->worker, mix->id, play, "out of memory");
         return;
     }
-    playing->id = play;
-    playing->loop = loop;
     playing->next = mix->sounds;
     mix->sounds = playing;
     atomic_fetch_add_explicit(&mix->worker->play_count, 1, memory_order_relaxed);
@@ -53,9 +64,9 @@ void mix_stop_playing(struct mix *mix, uint64_t play) {
         stop(mix, place, "");
 }
 
-void mix_give_sound(struct mix *mix, uint64_t play, struct sound *sound) {
+void mix_give_sound(struct mix *mix, uint64_t play, uint64_t item, struct sound *sound) {
     struct mix_sound **place = find(mix, play);
-    if (*place == NULL || (*place)->sound != NULL) {
+    if (*place == NULL || (*place)->sound != NULL || (uint64_t)(*place)->item != item) {
         sound_release(sound);
         return;
     }
@@ -64,15 +75,27 @@ void mix_give_sound(struct mix *mix, uint64_t play, struct sound *sound) {
         stop(mix, place, sound->fault);
 }
 
+/* Goes on with the next sound; false when there is none. */
+static bool go_on(struct mix *mix, struct mix_sound *playing) {
+    const struct sounds *sounds = playing->sounds;
+    playing->frame = 0;
+    if (sounds->loop && sounds->count == 1)
+        return true;
+    if (playing->item + 1 == sounds->count && !sounds->loop)
+        return false;
+    playing->item = (playing->item + 1) % sounds->count;
+    sound_release(playing->sound);
+    playing->sound = NULL;
+    return request(mix, playing);
+}
+
 /* False when the play is over. */
 static bool add(struct mix *mix, struct mix_sound *playing) {
     struct sound *sound = playing->sound;
     bool complete = atomic_load_explicit(&sound->complete, memory_order_acquire);
     uint32_t ready = atomic_load_explicit(&sound->ready, memory_order_acquire);
-    if (playing->loop && complete && sound->fault[0] == '\0' && playing->frame >= ready)
-        playing->frame = 0;
     if (playing->frame >= ready)
-        return !complete;
+        return !complete || (sound->fault[0] == '\0' && go_on(mix, playing));
     size_t length;
     const uint8_t *octets = sound_frame(sound, playing->frame++, &length);
     int16_t samples[MIXER_SAMPLES] = {0};
@@ -88,7 +111,7 @@ void mix_add_sounds(struct mix *mix) {
         if ((*place)->sound == NULL || add(mix, *place))
             place = &(*place)->next;
         else
-            stop(mix, place, (*place)->sound->fault);
+            stop(mix, place, (*place)->sound == NULL ? "out of memory" : (*place)->sound->fault);
     }
 }
 

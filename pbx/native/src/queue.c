@@ -20,6 +20,12 @@ struct command *command_new(enum command_kind kind, uint64_t stream) {
     return command;
 }
 
+void sounds_free(struct sounds *sounds) {
+    for (int i = 0; sounds != NULL && i < sounds->count; i++)
+        free(sounds->names[i]);
+    free(sounds);
+}
+
 void command_free(struct command *command) {
     if (command == NULL)
         return;
@@ -27,7 +33,10 @@ void command_free(struct command *command) {
         sound_release(command->pointer);
     if (command->kind == COMMAND_SET_KEYS && command->keys != NULL)
         explicit_bzero(command->keys, sizeof *command->keys);
-    free(command->text); /* whichever of the union it is */
+    if (command->kind == COMMAND_PLAY)
+        sounds_free(command->sounds);
+    else
+        free(command->text); /* whichever of the union it is */
     free(command);
 }
 

@@ -22,6 +22,9 @@ enum command_kind {
     COMMAND_QUERY,
     COMMAND_CLOSE,
     COMMAND_PLAY,
+    COMMAND_PAUSE_PLAYING,
+    COMMAND_SEEK_PLAYING,
+    COMMAND_SET_VOLUME,
     COMMAND_STOP_PLAYING,
     COMMAND_RECORD,
     COMMAND_PAUSE_RECORDING,
@@ -57,6 +60,14 @@ struct role { /* in a mix */
     uint64_t hearers[ENGINE_HEARERS];
 };
 
+struct sounds { /* what a play plays; freed by `sounds_free` */
+    int count, start, volume;
+    bool loop, shared;
+    uint16_t stopped_by;      /* a bit for each key of 0-9 * # A-D */
+    char *names[];
+};
+void sounds_free(struct sounds *sounds);
+
 struct command {
     struct command *next;
     enum command_kind kind;
@@ -66,11 +77,13 @@ struct command {
     uint64_t group;  /* as the caller numbers it */
     int first, second; /* what the kind says */
     void *pointer;     /* what a thread of ours hands over */
+    struct engine_tape tape;
     union {
         struct remote *remote; /* owned */
         struct role *role;     /* owned */
         struct move *move;     /* owned */
         struct srtp_keys *keys; /* owned */
+        struct sounds *sounds; /* owned */
         char *text;            /* owned: address, digits or path */
     };
 };

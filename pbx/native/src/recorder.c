@@ -9,6 +9,8 @@
 
 /* Every recording is handed over this often; the recordings of a thread take turns, so that the writer's work is spread. */
 #define HAND_OVER (256 * MILLISECOND)
+/* Nobody is silent for so long without a packet: what is missing then was lost, unless nothing was to come. */
+#define SILENT (2 * SECOND)
 
 void recorder_refuse(struct worker *worker, uint64_t id, const char *failure) {
     struct event_node *node = event_new(ENGINE_RECORDING_FAILED, 0, id);
@@ -65,6 +67,18 @@ static void leave(struct recording *recording) {
     atomic_fetch_sub_explicit(&recording->worker->recording_count, 1, memory_order_relaxed);
 }
 
+/* What is missing of a side since its last packet. From here on a packet is due anew. */
+static void settle(struct tap *tap) {
+    struct recording *recording = tap->recording;
+    uint64_t now = recording->worker->now;
+    bool awaited = tap->awaited && !recording->paused;
+    if (awaited && now > tap->due && (now > tap->due + SILENT || tap->dropped))
+        recording->missing += now - tap->due;
+    tap->due = now;
+    tap->dropped = false;
+    tap->fresh = true;
+}
+
 /* Tells the writer, and everything but the packet thread, that a recording is over. The last block is never refused: the writer
    must hear of the end. */
 static void close_tape(struct recording *recording, const char *failure) {
@@ -72,8 +86,12 @@ static void close_tape(struct recording *recording, const char *failure) {
     struct tape_block *block = recording->block;
     if (block == NULL)
         block = block_new(&worker->engine->writers, recording->tape, true);
+    for (int side = 0; side < 2; side++)
+        if (recording->lists[side] != NULL)
+            settle(&recording->taps[side]);
     block->until = worker->now;
     block->end = TAPE_ENDS;
+    block->missing = recording->missing;
     block->failure = failure;
     block_put(&worker->engine->writers, block);
 
@@ -108,46 +126,60 @@ static uint32_t rate_for(const struct stream *stream) {
     return 8000;
 }
 
-static void attach(struct recording *recording, uint8_t side, struct tap **taps) {
+static void attach(struct recording *recording, uint8_t side, struct tap **taps, bool awaited) {
     struct tap *tap = &recording->taps[side];
     recording->lists[side] = taps;
-    *tap = (struct tap){.next = *taps, .recording = recording, .side = side, .fresh = true};
+    *tap = (struct tap){.next = *taps,
+                        .recording = recording,
+                        .side = side,
+                        .fresh = true,
+                        .awaited = awaited,
+                        .due = recording->worker->now};
     *taps = tap;
 }
 
-static void start(struct worker *worker, uint64_t id, struct tap **left, struct tap **right, uint32_t rate, const char *path,
-                  int maximum) {
+static struct recording *start(struct worker *worker, uint64_t id, unsigned sides, uint32_t rate, const char *path,
+                               const struct engine_tape *wanted) {
     struct recording *recording = calloc(1, sizeof *recording);
     if (recording != NULL) {
         recording->id = id;
-        recording->tape = tape_new(worker, id, path, rate, right == NULL ? 1 : 2);
+        recording->tape = tape_new(worker, id, path, rate, sides, wanted);
     }
     if (recording == NULL || recording->tape == NULL || !enter(worker, recording)) {
         if (recording != NULL && recording->tape != NULL)
             tape_free(recording->tape);
         free(recording);
         recorder_refuse(worker, id, "out of memory");
-        return;
+        return NULL;
     }
     recording->maximum.fire = maximum_reached;
-    attach(recording, 0, left);
-    if (right != NULL)
-        attach(recording, 1, right);
-    if (maximum > 0)
-        timer_set(&worker->timers, &recording->maximum, worker->now + (uint64_t)maximum * MILLISECOND);
+    if (wanted->maximum > 0)
+        timer_set(&worker->timers, &recording->maximum, worker->now + (uint64_t)wanted->maximum * MILLISECOND);
     /* An empty block opens the file at once, so that what is wrong with it is told at once. */
     recording->unsettled = true;
     hand_over(recording);
+    return recording;
+}
+
+static bool is_awaited(const struct stream *stream) {
+    return stream->receive && !stream->mute_receive;
 }
 
 void recorder_start(struct worker *worker, uint64_t id, struct stream *left, struct stream *right, const char *path,
-                    int maximum) {
+                    const struct engine_tape *wanted) {
     uint32_t rate = rate_for(left) > rate_for(right) ? rate_for(left) : rate_for(right);
-    start(worker, id, &left->taps, right == NULL ? NULL : &right->taps, rate, path, maximum);
+    struct recording *recording = start(worker, id, right == NULL ? 1 : 2, rate, path, wanted);
+    if (recording != NULL)
+        attach(recording, 0, &left->taps, is_awaited(left));
+    if (recording != NULL && right != NULL)
+        attach(recording, 1, &right->taps, is_awaited(right));
 }
 
-void recorder_start_on(struct worker *worker, uint64_t id, struct tap **taps, uint32_t rate, const char *path, int maximum) {
-    start(worker, id, taps, NULL, rate > 8000 ? 16000 : 8000, path, maximum);
+void recorder_start_on(struct worker *worker, uint64_t id, struct tap **taps, uint32_t rate, const char *path,
+                       const struct engine_tape *wanted) {
+    struct recording *recording = start(worker, id, 1, rate > 8000 ? 16000 : 8000, path, wanted);
+    if (recording != NULL)
+        attach(recording, 0, taps, false);
 }
 
 void recorder_lift(struct recording *recording) {
@@ -168,8 +200,10 @@ void recorder_pause(struct worker *worker, uint64_t id, bool paused) {
     struct recording *recording = table_get(&worker->recordings, id);
     if (recording == NULL)
         return;
+    for (int side = 0; side < 2; side++)
+        if (recording->lists[side] != NULL)
+            settle(&recording->taps[side]);
     recording->paused = paused;
-    recording->taps[0].fresh = recording->taps[1].fresh = true;
 }
 
 void recorder_stop(struct worker *worker, uint64_t id) {
@@ -178,10 +212,18 @@ void recorder_stop(struct worker *worker, uint64_t id) {
         end(recording, NULL);
 }
 
+void recorder_expect(struct tap *taps, bool awaited) {
+    for (struct tap *tap = taps; tap != NULL; tap = tap->next) {
+        settle(tap);
+        tap->awaited = awaited;
+    }
+}
+
 void recorder_lose(struct tap **taps) {
     for (struct tap *tap; (tap = *taps) != NULL;) {
         struct recording *recording = tap->recording;
         *taps = tap->next;
+        settle(tap);
         recording->lists[tap->side] = NULL;
         if (recording->lists[0] == NULL && recording->lists[1] == NULL)
             end(recording, NULL);
@@ -198,6 +240,10 @@ static void append(struct worker *worker, struct tap *tap, const struct packet *
         hand_over(recording);
     if (recording->block == NULL && (recording->block = block_new(writers, recording->tape, false)) == NULL) {
         atomic_fetch_add_explicit(&worker->recording_dropped, 1, memory_order_relaxed);
+        if (!recording->behind)
+            outlet_put(&worker->engine->outlet, event_new(ENGINE_RECORDING_BEHIND, 0, recording->id));
+        recording->behind = true;
+        tap->dropped = true;
         return;
     }
     struct tape_block *block = recording->block;
@@ -213,7 +259,10 @@ static void append(struct worker *worker, struct tap *tap, const struct packet *
                                  .fresh = tap->fresh};
     memcpy(copy + 1, packet->payload, length);
     block->used += (uint32_t)size;
-    tap->fresh = false;
+    if (tap->fresh && tap->dropped) /* no number of an earlier packet tells of these */
+        recording->missing += worker->now - tap->due;
+    tap->fresh = tap->dropped = false;
+    tap->due = worker->now;
 }
 
 void recorder_take(struct worker *worker, struct tap *const *taps, uint64_t feed, const struct packet *packet,

@@ -180,7 +180,7 @@ void stream_close(struct stream *stream, const char *reason) {
 
 void stream_update(struct stream *stream) {
     stream->can_send = stream->peer.length != 0 && stream->send && !stream->mute_send;
-    bool playing = stream->player != NULL && stream->player->sound != NULL;
+    bool playing = stream->player != NULL && (stream->player->sound != NULL || stream->player->played > 0);
     stream->sendable = stream->can_send && !playing && stream->dialer == NULL;
 }
 
@@ -206,7 +206,10 @@ void stream_connect(struct stream *left, struct stream *right) {
 }
 
 void stream_mute(struct stream *stream, bool receive, bool send) {
+    bool changes = receive != stream->mute_receive;
     stream->mute_receive = receive;
+    if (changes)
+        recorder_expect(stream->taps, stream->receive && !receive);
     stream->mute_send = send;
     stream_update(stream);
 }
@@ -247,8 +250,10 @@ void stream_set_remote(struct stream *stream, const struct remote *remote) {
     stream_update(stream);
     player_renegotiate(stream);
 
-    bool watched = stream->receive && stream->no_media_timeout > 0;
+    bool watched = stream->receive && stream->no_media_timeout > 0, changes = stream->receive != remote->receive;
     stream->receive = remote->receive;
+    if (changes)
+        recorder_expect(stream->taps, stream->receive && !stream->mute_receive);
     stream->no_media_timeout = remote->no_media_timeout;
     if (!stream->receive || stream->no_media_timeout == 0) {
         timer_cancel(&worker->timers, &stream->watch);

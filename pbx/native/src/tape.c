@@ -14,14 +14,26 @@
 /* Sound is written once it is this old: until then a packet that comes late still finds its place in memory. */
 #define HOLD_MILLISECONDS 200
 
-struct tape *tape_new(struct worker *worker, uint64_t id, const char *path, uint32_t rate, unsigned channels) {
+/* A path with the suffix .wav in place of its own. */
+static char *wav_path(const char *path) {
+    const char *slash = strrchr(path, '/'), *dot = strrchr(path, '.');
+    size_t stem = dot != NULL && (slash == NULL || dot > slash) ? (size_t)(dot - path) : strlen(path);
+    char *made = malloc(stem + sizeof ".wav");
+    if (made != NULL)
+        sprintf(made, "%.*s.wav", (int)stem, path);
+    return made;
+}
+
+struct tape *tape_new(struct worker *worker, uint64_t id, const char *path, uint32_t rate, unsigned sides,
+                      const struct engine_tape *wanted) {
     struct tape *tape = calloc(1, sizeof *tape);
     if (tape == NULL)
         return NULL;
     size_t length = strlen(path);
     tape->path = strdup(path);
     tape->part = malloc(length + sizeof ".part");
-    if (tape->path == NULL || tape->part == NULL) {
+    tape->wav = wanted->format == ENGINE_WAV ? strdup(path) : wav_path(path);
+    if (tape->path == NULL || tape->part == NULL || tape->wav == NULL) {
         tape_free(tape);
         return NULL;
     }
@@ -29,7 +41,9 @@ struct tape *tape_new(struct worker *worker, uint64_t id, const char *path, uint
     tape->engine = worker->engine;
     tape->id = id;
     tape->rate = rate;
-    tape->channels = channels;
+    tape->format = wanted->format;
+    tape->sides = sides;
+    tape->channels = wanted->mixed ? 1 : sides;
     tape->start = worker->now;
     tape->fd = -1;
     return tape;
@@ -43,12 +57,15 @@ void tape_free(struct tape *tape) {
     free(tape->kept);
     free(tape->path);
     free(tape->part);
+    free(tape->wav);
     free(tape);
 }
 
 /* -- the file */
 
+/* Of a frame in the file, and in memory, where the sides are still apart. */
 static size_t frame_size(const struct tape *tape) { return 2 * tape->channels; }
+static size_t window_size(const struct tape *tape) { return 2 * tape->sides; }
 
 static off_t offset_of(const struct tape *tape, int64_t position) {
     return WAV_HEADER + (off_t)position * (off_t)frame_size(tape);
@@ -61,7 +78,7 @@ static void fail(struct tape *tape, const char *reason) {
     tape->failed = true;
     if (tape->fd >= 0) { /* else the file, if there is one, is not ours */
         if (tape->length > 0 && ftruncate(tape->fd, offset_of(tape, tape->length)) == 0)
-            tape_name(tape);
+            file_name(tape->part, tape->wav);
         else
             unlink(tape->part);
         close(tape->fd);
@@ -129,12 +146,25 @@ static bool open_file(struct tape *tape) {
 
 /* -- the window between what is written and what may still come */
 
+static int16_t sum(int left, int right) {
+    int both = left + right;
+    return (int16_t)(both > 32767 ? 32767 : both < -32768 ? -32768 : both);
+}
+
+/* Two sides become one, in place: what is behind is not needed any more. */
+static void mix(int16_t *frames, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        frames[i] = sum(frames[2 * i], frames[2 * i + 1]);
+}
+
 /* First the sound, then the header that tells of it: whenever the program dies, the header is true. */
 static void write_window(struct tape *tape, size_t count) {
     if (((uint64_t)tape->written + count) * frame_size(tape) > WAV_MOST) {
         fail(tape, "the file has reached the length that a WAV file can have");
         return;
     }
+    if (tape->channels < tape->sides)
+        mix(tape->window->frames, count);
     if (!write_at(tape, tape->window->frames, count * frame_size(tape), offset_of(tape, tape->written)))
         return;
     if (tape->written + (int64_t)count > tape->length) {
@@ -154,7 +184,7 @@ static void advance(struct tape *tape, int64_t to) {
     if (count > 0) {
         write_window(tape, count);
         window->length -= count;
-        memmove(window->frames, window->frames + count * tape->channels, window->length * frame_size(tape));
+        memmove(window->frames, window->frames + count * tape->sides, window->length * window_size(tape));
     }
     tape->written = to;
 }
@@ -172,7 +202,7 @@ static bool widen(struct tape *tape, size_t length) {
         window->room = 2 * length;
     }
     if (length > window->length) {
-        memset(window->frames + window->length * tape->channels, 0, (length - window->length) * frame_size(tape));
+        memset(window->frames + window->length * tape->sides, 0, (length - window->length) * window_size(tape));
         window->length = length;
     }
     return true;
@@ -183,7 +213,7 @@ static void borrow(struct tape *tape, struct tape_window *window) {
     tape->window = window;
     window->length = 0;
     if (!tape->failed && tape->kept_length > 0 && widen(tape, tape->kept_length))
-        memcpy(window->frames, tape->kept, tape->kept_length * frame_size(tape));
+        memcpy(window->frames, tape->kept, tape->kept_length * window_size(tape));
 }
 
 static void give_back(struct tape *tape) {
@@ -191,7 +221,7 @@ static void give_back(struct tape *tape) {
     if (length > tape->kept_room) {
         free(tape->kept);
         tape->kept_room = length + tape->rate / 50;
-        tape->kept = malloc(tape->kept_room * frame_size(tape));
+        tape->kept = malloc(tape->kept_room * window_size(tape));
         if (tape->kept == NULL) {
             tape->kept_room = 0;
             fail(tape, "out of memory");
@@ -199,7 +229,7 @@ static void give_back(struct tape *tape) {
         }
     }
     if (length > 0)
-        memcpy(tape->kept, tape->window->frames, length * frame_size(tape));
+        memcpy(tape->kept, tape->window->frames, length * window_size(tape));
     tape->kept_length = length;
     tape->window = NULL;
 }
@@ -214,7 +244,10 @@ static void patch(struct tape *tape, unsigned side, int64_t position, const int1
         if (pread(tape->fd, frames, some * frame_size(tape), at) < 0)
             fail(tape, strerrordesc_np(errno));
         for (size_t i = 0; i < some; i++)
-            frames[i * tape->channels + side] = samples[done + i];
+            if (tape->channels < tape->sides)
+                frames[i] = sum(frames[i], samples[done + i]);
+            else
+                frames[i * tape->channels + side] = samples[done + i];
         if (!tape->failed)
             write_at(tape, frames, some * frame_size(tape), at);
     }
@@ -243,8 +276,8 @@ void tape_lay(struct tape *tape, unsigned side, int64_t position, const int16_t 
     size_t from = (size_t)(position - tape->written);
     if (!widen(tape, from + count))
         return;
-    int16_t *to = tape->window->frames + from * tape->channels + side;
-    for (size_t i = 0; i < count; i++, to += tape->channels)
+    int16_t *to = tape->window->frames + from * tape->sides + side;
+    for (size_t i = 0; i < count; i++, to += tape->sides)
         *to = samples[i];
 }
 
@@ -275,7 +308,7 @@ static size_t sort_side(const struct tape_block *block, unsigned side, const str
 
 static void end(struct tape *tape, uint64_t at) {
     int64_t last = tape_position(tape, at);
-    for (unsigned side = 0; side < tape->channels; side++)
+    for (unsigned side = 0; side < tape->sides; side++)
         if (tape->lines[side].end > last)
             last = tape->lines[side].end;
     advance(tape, last);
@@ -293,7 +326,7 @@ static void lay_out(struct tape *tape, const struct tape_block *block, int64_t h
     /* A long silence before this block must not widen the window. */
     const struct tape_packet *first = (const struct tape_packet *)(const void *)block->data;
     advance(tape, tape_position(tape, first->arrival) - hold);
-    for (unsigned side = 0; side < tape->channels; side++) {
+    for (unsigned side = 0; side < tape->sides; side++) {
         size_t count = sort_side(block, side, sorted, sizeof sorted / sizeof *sorted);
         for (size_t i = 0; i < count && !tape->failed; i++)
             line_place(tape, &tape->lines[side], sorted[i]);
@@ -307,8 +340,10 @@ bool tape_take(struct tape *tape, const struct tape_block *block, struct tape_wi
         lay_out(tape, block, hold);
     if (!tape->failed)
         advance(tape, tape_position(tape, block->until) - hold);
-    if (!tape->failed && block->end == TAPE_ENDS)
+    if (!tape->failed && block->end == TAPE_ENDS) {
+        tape->gaps += (int64_t)clock_units(block->missing, tape->rate);
         end(tape, block->until);
+    }
     if (!tape->failed && block->failure != NULL)
         fail(tape, block->failure);
     give_back(tape);

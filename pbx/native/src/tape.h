@@ -40,6 +40,7 @@ struct tape_block {
     uint64_t until;              /* ns: everything that arrived before is in this block or earlier ones */
     enum tape_end end;
     const char *failure;         /* with TAPE_ENDS: why it must end early; NULL if it need not. A constant. */
+    uint64_t missing;            /* with TAPE_ENDS: ns in which nothing came though it was due, both sides */
     uint32_t used;
     _Alignas(8) uint8_t data[TAPE_BLOCK];
 };
@@ -58,7 +59,7 @@ struct line { /* one side on the line of time; positions are samples of the file
     unsigned counted;            /* packets that this was seen over */
 };
 
-struct tape_window { /* a writer's, lent to one tape after the other */
+struct tape_window { /* a writer's, lent to one tape after the other; a sample of each side a frame */
     int16_t *frames;
     size_t length, room;
 };
@@ -68,8 +69,10 @@ struct tape {
     struct engine *engine;
     uint64_t id;
     char *path, *part;           /* the name in the end, and until then */
+    char *wav;                   /* the name in the end if it is a WAV; that of `path`, or the same with another suffix */
+    enum engine_format format;
     uint32_t rate;               /* Hz */
-    unsigned channels;
+    unsigned sides, channels;    /* of one channel for two sides, it is their sum */
     uint64_t start;              /* ns */
 
     /* Of the writer. */
@@ -93,16 +96,21 @@ static inline int64_t tape_position(const struct tape *tape, uint64_t time) {
 }
 
 /* NULL when memory is exhausted. */
-struct tape *tape_new(struct worker *worker, uint64_t id, const char *path, uint32_t rate, unsigned channels);
+struct tape *tape_new(struct worker *worker, uint64_t id, const char *path, uint32_t rate, unsigned sides,
+                      const struct engine_tape *wanted);
 void tape_free(struct tape *tape);
 
 /* The writer's part: carries a block out. True when the tape is over, and the file shall be finished. */
 bool tape_take(struct tape *tape, const struct tape_block *block, struct tape_window *window);
-/* The finisher's part: on disk for certain, under its own name; tells the caller. Frees the tape. */
-void tape_finish(struct tape *tape);
+/* The finisher's part: on disk for certain. A WAV gets its own name, the caller is told, and the tape is freed; true for
+   one that is to be converted first. */
+bool tape_finish(struct tape *tape);
+/* The converter's part: written in its own format, or else left as the WAV that it is; as above. Converting a long one takes
+   time, in which `alive` is called every now and then. */
+void tape_convert(struct tape *tape, void (*alive)(void *), void *argument);
 
-/* Gives the file its own name, never over another file; false and errno when it can't. */
-bool tape_name(const struct tape *tape);
+/* Gives a file another name, never over another file; false and errno when it can't. */
+bool file_name(const char *from, const char *to);
 
 /* align.c: decodes a packet and puts its samples where they belong. */
 void line_place(struct tape *tape, struct line *line, const struct tape_packet *packet);

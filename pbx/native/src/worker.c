@@ -81,25 +81,39 @@ static void carry_out_for_stream(struct worker *worker, struct stream *stream, c
     }
 }
 
+static void change_play(struct stream *stream, const struct command *command) {
+    if (command->kind == COMMAND_PAUSE_PLAYING)
+        player_pause(stream, command->object, command->first);
+    else if (command->kind == COMMAND_SEEK_PLAYING)
+        player_seek(stream, command->object, command->first);
+    else
+        player_set_volume(stream, command->object, command->first);
+}
+
 static void record(struct worker *worker, struct stream *left, const struct command *command) {
     struct stream *right = table_get(&worker->streams, command->right);
     struct mix *mix = table_get(&worker->mixes, command->stream);
     if (mix != NULL)
-        recorder_start_on(worker, command->object, &mix->taps, mix->rate, command->text, command->first);
+        recorder_start_on(worker, command->object, &mix->taps, mix->rate, command->text, &command->tape);
     else if (left == NULL || (right == NULL && command->right != 0))
         refuse(worker, ENGINE_RECORDING_FAILED, 0, command->object);
     else
-        recorder_start(worker, command->object, left, right, command->text, command->first);
+        recorder_start(worker, command->object, left, right, command->text, &command->tape);
 }
 
-static void play(struct worker *worker, struct stream *stream, const struct command *command) {
+/* Who plays takes the sounds over. */
+static void play(struct worker *worker, struct stream *stream, struct command *command) {
+    struct sounds *sounds = command->sounds;
     struct mix *mix = table_get(&worker->mixes, command->stream);
-    if (mix != NULL)
-        mix_play(mix, command->object, command->text, command->first);
-    else if (stream != NULL)
-        player_start(stream, command->object, command->text, command->first);
-    else
+    if (mix == NULL && stream == NULL) {
         refuse(worker, ENGINE_PLAY_ENDED, command->stream, command->object);
+        return;
+    }
+    command->sounds = NULL;
+    if (mix != NULL)
+        mix_play(mix, command->object, sounds);
+    else
+        player_start(stream, command->object, sounds);
 }
 
 static void carry_out(struct worker *worker, struct command *command) {
@@ -114,9 +128,9 @@ static void carry_out(struct worker *worker, struct command *command) {
         break;
     case COMMAND_SOUND:
         if (mix != NULL)
-            mix_give_sound(mix, command->object, command->pointer);
+            mix_give_sound(mix, command->object, command->right, command->pointer);
         else
-            player_sound(stream, command->object, command->pointer);
+            player_sound(stream, command->object, command->right, command->pointer);
         command->pointer = NULL; /* taken over */
         break;
     case COMMAND_STOP_PLAYING:
@@ -137,6 +151,12 @@ static void carry_out(struct worker *worker, struct command *command) {
         break;
     case COMMAND_PLAY:
         play(worker, stream, command);
+        break;
+    case COMMAND_PAUSE_PLAYING:
+    case COMMAND_SEEK_PLAYING:
+    case COMMAND_SET_VOLUME:
+        if (stream != NULL)
+            change_play(stream, command);
         break;
     case COMMAND_RECORD:
         record(worker, stream, command);

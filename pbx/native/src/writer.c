@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "clock.h"
+#include "engine_private.h"
 #include "thread.h"
 
 /* Blocks kept for use again, at most; what is in use at once is some of each thread's turn. */
@@ -33,6 +35,7 @@ struct tape_block *block_new(struct writers *writers, struct tape *tape, bool mu
     block->tape = tape;
     block->end = TAPE_GOES_ON;
     block->failure = NULL;
+    block->missing = 0;
     block->used = 0;
     return block;
 }
@@ -62,13 +65,13 @@ void block_put(struct writers *writers, struct tape_block *block) {
     pthread_mutex_unlock(&writer->lock);
 }
 
-static void give_to_finisher(struct writers *writers, struct tape *tape) {
+static void give_to(struct finisher *finisher, struct tape *tape) {
     tape->next = NULL;
-    pthread_mutex_lock(&writers->finisher.lock);
-    *writers->finisher.last = tape;
-    writers->finisher.last = &tape->next;
-    pthread_cond_signal(&writers->finisher.wake);
-    pthread_mutex_unlock(&writers->finisher.lock);
+    pthread_mutex_lock(&finisher->lock);
+    *finisher->last = tape;
+    finisher->last = &tape->next;
+    pthread_cond_signal(&finisher->wake);
+    pthread_mutex_unlock(&finisher->lock);
 }
 
 static void *write_blocks(void *argument) {
@@ -91,7 +94,7 @@ static void *write_blocks(void *argument) {
             bool over = tape_take(tape, block, &window);
             block_free(writer->all, block);
             if (over)
-                give_to_finisher(writer->all, tape);
+                give_to(&writer->all->finisher, tape);
         }
         pthread_mutex_lock(&writer->lock);
     }
@@ -101,24 +104,63 @@ static void *write_blocks(void *argument) {
 }
 
 static void *finish_tapes(void *argument) {
-    struct writers *writers = argument;
+    struct finisher *finisher = argument;
     thread_lower_priority();
-    pthread_mutex_lock(&writers->finisher.lock);
-    while (writers->finisher.tapes != NULL || !writers->finisher.stopping) {
-        struct tape *tape = writers->finisher.tapes;
+    pthread_mutex_lock(&finisher->lock);
+    while (finisher->tapes != NULL || !finisher->stopping) {
+        struct tape *tape = finisher->tapes;
         if (tape == NULL) {
-            pthread_cond_wait(&writers->finisher.wake, &writers->finisher.lock);
+            pthread_cond_wait(&finisher->wake, &finisher->lock);
             continue;
         }
-        writers->finisher.tapes = tape->next;
+        finisher->tapes = tape->next;
         if (tape->next == NULL)
-            writers->finisher.last = &writers->finisher.tapes;
-        pthread_mutex_unlock(&writers->finisher.lock);
-        tape_finish(tape);
-        pthread_mutex_lock(&writers->finisher.lock);
+            finisher->last = &finisher->tapes;
+        finisher->current = tape;
+        pthread_mutex_unlock(&finisher->lock);
+        finisher->finish(finisher, tape);
+        pthread_mutex_lock(&finisher->lock);
     }
-    pthread_mutex_unlock(&writers->finisher.lock);
+    pthread_mutex_unlock(&finisher->lock);
     return NULL;
+}
+
+static void tell_finishing(const struct tape *tape) {
+    outlet_put(&tape->engine->outlet, event_new(ENGINE_RECORDING_FINISHING, 0, tape->id));
+}
+
+/* Those who wait for their files shall know that these come. */
+static void tell_alive(void *argument) {
+    struct finisher *finisher = argument;
+    uint64_t now = clock_now();
+    if (now < finisher->told + SECOND)
+        return;
+    finisher->told = now;
+    tell_finishing(finisher->current);
+    pthread_mutex_lock(&finisher->lock);
+    for (struct tape *tape = finisher->tapes; tape != NULL; tape = tape->next)
+        tell_finishing(tape);
+    pthread_mutex_unlock(&finisher->lock);
+}
+
+static void finish(struct finisher *finisher, struct tape *tape) {
+    if (!tape_finish(tape))
+        return;
+    tell_finishing(tape);
+    give_to(&finisher->all->converter, tape);
+}
+
+static void convert(struct finisher *finisher, struct tape *tape) {
+    tape_convert(tape, tell_alive, finisher);
+}
+
+static bool start_finisher(struct writers *writers, struct finisher *finisher, const char *name,
+                           void (*carry_out)(struct finisher *, struct tape *)) {
+    *finisher = (struct finisher){.all = writers, .finish = carry_out, .last = &finisher->tapes};
+    pthread_mutex_init(&finisher->lock, NULL);
+    pthread_cond_init(&finisher->wake, NULL);
+    errno = thread_start(&finisher->thread, name, finish_tapes, finisher);
+    return finisher->started = errno == 0;
 }
 
 static bool start_writer(struct writers *writers, struct writer *writer) {
@@ -136,17 +178,15 @@ bool writers_start(struct writers *writers, int count, uint64_t backlog_limit) {
     if (writers->writers == NULL)
         return false;
     pthread_mutex_init(&writers->spare.lock, NULL);
-    pthread_mutex_init(&writers->finisher.lock, NULL);
-    pthread_cond_init(&writers->finisher.wake, NULL);
-    writers->finisher.last = &writers->finisher.tapes;
-    errno = thread_start(&writers->finisher.thread, "pbx-finished", finish_tapes, writers);
-    writers->finisher.started = errno == 0;
-    while (writers->finisher.started && writers->count < count) {
+    if (!start_finisher(writers, &writers->finisher, "pbx-finished", finish) ||
+        !start_finisher(writers, &writers->converter, "pbx-converted", convert))
+        return false;
+    while (writers->count < count) {
         if (!start_writer(writers, &writers->writers[writers->count]))
             return false;
         writers->count++;
     }
-    return writers->finisher.started;
+    return true;
 }
 
 static void stop(pthread_t thread, pthread_mutex_t *lock, pthread_cond_t *wake, bool *stopping) {
@@ -164,8 +204,10 @@ void writers_stop(struct writers *writers) {
         struct writer *writer = &writers->writers[i];
         stop(writer->thread, &writer->lock, &writer->wake, &writer->stopping);
     }
-    if (writers->finisher.started)
-        stop(writers->finisher.thread, &writers->finisher.lock, &writers->finisher.wake, &writers->finisher.stopping);
+    struct finisher *finishers[] = {&writers->finisher, &writers->converter};
+    for (int i = 0; i < 2; i++)
+        if (finishers[i]->started)
+            stop(finishers[i]->thread, &finishers[i]->lock, &finishers[i]->wake, &finishers[i]->stopping);
     for (struct tape_block *block; writers->writers != NULL && (block = take_spare(writers)) != NULL;)
         free(block);
     free(writers->writers);

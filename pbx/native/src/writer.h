@@ -1,4 +1,5 @@
-/* The threads that recordings are written by: writers take blocks, one finisher brings what has ended safely to disk. */
+/* The threads that recordings are written by: writers take blocks, one finisher brings what has ended safely to disk, and
+   one converter writes those anew that shall not stay WAV. */
 #ifndef TANDEM_WRITER_H
 #define TANDEM_WRITER_H
 
@@ -20,16 +21,22 @@ struct writer { /* a queue of blocks and the thread that takes them */
     struct tape_block *blocks, **last;
 };
 
+struct finisher { /* a queue of tapes and the thread that brings them to their end */
+    struct writers *all;
+    void (*finish)(struct finisher *finisher, struct tape *tape);
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    bool started, stopping;
+    struct tape *tapes, **last;
+    struct tape *current;        /* out of the queue, in hand */
+    uint64_t told;               /* when those that wait were last told of */
+};
+
 struct writers {
     struct writer *writers;
     int count;
-    struct {
-        pthread_t thread;
-        pthread_mutex_t lock;
-        pthread_cond_t wake;
-        bool started, stopping;
-        struct tape *tapes, **last;
-    } finisher;
+    struct finisher finisher, converter;
     struct {
         pthread_mutex_t lock;
         struct tape_block *blocks; /* to be used again */

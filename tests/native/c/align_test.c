@@ -62,7 +62,7 @@ static double simulate(const char *folder, const char *name, double seconds, str
     char path[512];
     snprintf(path, sizeof path, "%s/%s.wav", folder, name);
     struct worker *worker = &engine->workers[0];
-    struct tape *tape = tape_new(worker, 7, path, RATE, 2);
+    struct tape *tape = tape_new(worker, 7, path, RATE, 2, &(struct engine_tape){0});
     tape->start = 1000 * SECOND;
     long count = (long)(seconds * RATE / PACKET), delivered = 0;
     struct sent *sent = calloc((size_t)count, sizeof *sent);

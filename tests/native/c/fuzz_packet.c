@@ -116,7 +116,7 @@ static void step(struct stream *streams[2], uint8_t what, const uint8_t *data, s
     case 6:
         snprintf(text, sizeof text, "%s/%d", folder, (int)(++recordings % 100));
         unlink(text);
-        recorder_start(&worker, recordings, stream, length > 0 && data[0] & 1 ? streams[1] : NULL, text, 0);
+        recorder_start(&worker, recordings, stream, length > 0 && data[0] & 1 ? streams[1] : NULL, text, &(struct engine_tape){0});
         break;
     case 7:
         recorder_stop(&worker, recordings);

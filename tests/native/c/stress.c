@@ -1,7 +1,7 @@
 /*
  * The whole engine under load from many threads at once, for the sanitizers.
  *
- *     stress FOLDER SECONDS [SOUND]
+ *     stress FOLDER SECONDS SOUND...
  *
  * Callers open, connect, record, play, mix, move, query and close; senders throw packets and garbage at every port of the range; one
  * thread drains events. At the end every stream must be closed and every recording ended.
@@ -27,6 +27,8 @@ enum { FIRST = 32000, LAST = 32199, CALLERS = 3, SENDERS = 2, WORKERS = 2 };
 
 static struct engine *engine;
 static const char *folder, *sound;
+static char **sounds; /* further ones, of other formats */
+static unsigned sound_count;
 static atomic_bool over;
 static atomic_ulong names = 1, opened, closed, recorded, record_ended, played, play_ended, others;
 
@@ -47,6 +49,23 @@ static void set_remote(uint64_t group, uint64_t stream, int port, unsigned seed)
                                    .codec_count = (int)(seed % 3) + 1,
                                    .codecs = codecs + seed / 3 % 4};
     assert(engine_set_remote(engine, group, stream, &remote) == 0);
+}
+
+/* Files and tones in turn, alone or shared, and everything that can be done with them while they play. */
+static void play_sounds(uint64_t group, uint64_t stream, uint64_t play, unsigned seed) {
+    const char *const listed[] = {sound, "tone:425/40,0/20", sounds[seed % sound_count], "/nonexistent"};
+    struct engine_sounds wanted = {.count = 1 + (int)(seed >> 5 & 3),
+                                   .sounds = listed,
+                                   .loop = (int)(seed >> 7 & 1),
+                                   .shared = (seed >> 9 & 3) == 0,
+                                   .start = (int)(seed >> 11 & 0xff),
+                                   .volume = -(int)(seed >> 3 & 7),
+                                   .stopped_by = "5#"};
+    assert(engine_play(engine, group, stream, play, &wanted) == 0);
+    engine_pause_playing(engine, group, stream, play, 1);
+    engine_seek_playing(engine, group, stream, play, (int)(seed & 0xfff) - 2048);
+    engine_pause_playing(engine, group, stream, play, 0);
+    engine_set_volume(engine, group, stream, play, -(int)(seed >> 4 & 3));
 }
 
 static struct { /* of each caller: the group that it has moved, and the number that this has then */
@@ -77,8 +96,8 @@ static void mix(uint64_t group, uint64_t a, uint64_t b, unsigned seed) {
     snprintf(path, sizeof path, "%s/%llu.wav", folder, (unsigned long long)tape);
     engine_join(engine, group, a, room, 16000, &all);
     engine_join(engine, group, b, room, 48000, seed & 1 ? &whisper : &listens);
-    engine_play(engine, group, room, play, sound, (int)(seed & 2));
-    engine_record(engine, group, tape, room, 0, path, 0);
+    play_sounds(group, room, play, seed);
+    engine_record(engine, group, tape, room, 0, path, &(struct engine_tape){0});
     atomic_fetch_add(&played, 1);
     atomic_fetch_add(&recorded, 1);
     usleep(seed % 50000);
@@ -131,11 +150,14 @@ static void *call(void *argument) {
         engine_connect(engine, group, a, b);
         if (seed & 0x100) {
             atomic_fetch_add(&recorded, 1);
-            engine_record(engine, group, tape, a, b, path, seed & 0x200 ? 20 : 0);
+            struct engine_tape wanted = {.format = (enum engine_format)(seed >> 13 & 3) % 3,
+                                         .mixed = (int)(seed >> 15 & 1),
+                                         .maximum = seed & 0x200 ? 20 : 0};
+            engine_record(engine, group, tape, a, b, path, &wanted);
         }
         if (seed & 0x400) {
             atomic_fetch_add(&played, 1);
-            engine_play(engine, group, b, play, sound, 1);
+            play_sounds(group, b, play, seed);
         }
         engine_send_digits(engine, group, a, "1#", 60);
         engine_mute(engine, group, a, 0, (int)(seed >> 11 & 1));
@@ -161,7 +183,7 @@ static void *call(void *argument) {
         engine_close(engine, group, a);
         engine_close(engine, group, b);
         engine_query(engine, group, a);
-        engine_play(engine, group, a, atomic_fetch_add(&names, 1), sound, 0);
+        play_sounds(group, a, atomic_fetch_add(&names, 1), seed);
         atomic_fetch_add(&played, 1);
     }
     return NULL;
@@ -256,9 +278,11 @@ static void *listen_to_events(void *argument) {
 }
 
 int main(int count_of_arguments, char **arguments) {
-    assert(count_of_arguments >= 3);
+    assert(count_of_arguments >= 4);
     folder = arguments[1];
-    sound = count_of_arguments > 3 ? arguments[3] : "/nonexistent.wav";
+    sound = arguments[3];
+    sounds = arguments + 3;
+    sound_count = (unsigned)count_of_arguments - 3;
     char text[160];
 #ifdef HAVE_LIBSRTP2
     assert(srtp_init() == srtp_err_status_ok);
