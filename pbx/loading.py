@@ -27,8 +27,13 @@ AVAILABLE_FEATURES: frozenset[str] = frozenset()
 """Words of dialplan features (`pbx.dialplan.step_loader.FEATURES`) that this server has; one that is built is added
 here."""
 
-SOUND_SUFFIXES = ("", ".wav", ".flac", ".ogg", ".mp3", ".g722", ".ulaw", ".alaw", ".sln")
-"""What a sound's name in the dialplan may lack."""
+# fmt: off
+SOUND_SUFFIXES = (
+    "", ".wav", ".flac", ".sln48", ".sln44", ".sln32", ".sln24", ".sln16", ".sln12", ".sln", ".aiff", ".g722", ".opus",
+    ".ogg", ".oga", ".mp3", ".ulaw", ".alaw",
+)
+# fmt: on
+"""What a sound's name in the dialplan may lack (as in `pbx/native/src/soundfile.c`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +127,10 @@ def _examine_plan(
 
 def _missing_sounds(plan: Dialplan, folders: Sequence[Path]) -> Iterator[Fault]:
     for reference in dict.fromkeys(plan.references):
-        if reference.kind != "sound" or any(
-            (folder / (reference.name + suffix)).is_file() for folder in folders for suffix in SOUND_SUFFIXES
+        if (
+            reference.kind != "sound"
+            or reference.name.startswith(("tone:", "say:"))
+            or any((folder / (reference.name + suffix)).is_file() for folder in folders for suffix in SOUND_SUFFIXES)
         ):
             continue
         places = ", ".join(str(folder) for folder in folders) or "any folder, since `media.sounds` names none"

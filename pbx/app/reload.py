@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from pbx.app.sounds import Sounds
 from pbx.errors import ConfigurationError, EnvironmentFault
 from pbx.loading import Configured
 from pbx.net.tls import Tls, TlsState
@@ -25,6 +26,7 @@ class Loaded:
     configured: Configured
     held: tuple[str, ...]
     """Keys whose change waits for a restart."""
+    sounds: Sounds
     tls: Tls | TlsState | None = None
     """Certificates and rules, where they are others than before."""
 

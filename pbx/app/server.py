@@ -18,7 +18,7 @@ from pbx.app.lines import Lines, ensure_contact_key
 from pbx.app.observer import CallObserver
 from pbx.app.reload import Loaded
 from pbx.app.sidecars import SidecarWriter
-from pbx.app.sounds import SoundFolders
+from pbx.app.sounds import Sounds, music_in
 from pbx.call.admission import Admission
 from pbx.call.commands import Party, Redirection
 from pbx.call.events import Event as LegEvent
@@ -27,10 +27,12 @@ from pbx.call.ports import Candidate, Services
 from pbx.call.reception import Reception
 from pbx.call.registry import CallRegistry, Limits
 from pbx.config.restart import hold_back
+from pbx.config.schema import Settings
 from pbx.features.transfer import Transfers
 from pbx.ids import Ids
 from pbx.loading import Configured, load_configured
 from pbx.media.engine import Engine
+from pbx.media.language import load_language
 from pbx.media.recordings import recording_path, recover
 from pbx.media.session import MediaSession
 from pbx.net.addresses import AddressBook
@@ -118,6 +120,7 @@ class Server:
             workers=media.threads or 0,
             traffic_class=media.dscp << 2,
             report_interval=round(media.rtcp.interval * 1000),
+            cache=max(1, media.sound_memory >> 20),
         )
 
     def _build_sip(self, reactor: NetworkReactor) -> None:
@@ -228,7 +231,7 @@ class Server:
         self._undo.append(sidecars.stop)
         self.observer = CallObserver(self.store.records.put, sidecars, self.driver.later)
         self._undo.append(self.observer.flush)
-        self.sounds = SoundFolders(settings.media.sounds)
+        self.sounds = self._load_sounds(settings)
         services = Services(
             now=self.driver.now,
             wall=lambda: datetime.now().astimezone(),
@@ -239,7 +242,8 @@ class Server:
             submit=self.engine.submit,
             open_leg=self._open_leg,
             recording_path=self._recording_path,
-            sound_path=lambda name: self.sounds.find(name),
+            sounds=lambda name: self.sounds.find(name),
+            music=lambda: self.sounds.music(),
             occupancy=self.directory.occupancy,
             observer=self.observer,
             settings=translate.call_settings(settings),
@@ -339,7 +343,12 @@ class Server:
         change: Tls | TlsState | None = None
         if rules is not None:
             change = Tls(rules) if tls is None else tls.prepare(rules)
-        return Loaded(replace(configured, settings=settings), held, change)
+        return Loaded(replace(configured, settings=settings), held, self._load_sounds(settings), change)
+
+    def _load_sounds(self, settings: Settings) -> Sounds:
+        media = settings.media
+        language, music = load_language(media.language), music_in(media.music_on_hold)
+        return Sounds(media.sounds, media.tones, language, music, lambda: datetime.now().astimezone())
 
     def apply(self, loaded: Loaded) -> None:
         """Put what was loaded in force; running calls do not notice."""
@@ -358,7 +367,7 @@ class Server:
         self._media_settings = translate.media_settings(settings, self.network.local_towards)
         self.registrar.settings = translate.registrar_settings(settings)
         self.registry.reconfigure(translate.call_settings(settings), Limits(settings.limits.calls))
-        self.sounds = SoundFolders(settings.media.sounds)
+        self.sounds = loaded.sounds
 
     def drain(self, done: Callable[[], None]) -> None:
         """Take no new calls, let the running ones finish up to `limits.drain_timeout`, then end them; call `done` when

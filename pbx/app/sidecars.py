@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 
 import structlog
@@ -13,6 +14,10 @@ from pbx.media.recordings import Sidecar, write_sidecar
 __all__ = ["SidecarWriter"]
 
 _log = structlog.get_logger("pbx.recordings")
+
+
+def _text(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds")
 
 
 class SidecarWriter:
@@ -29,7 +34,7 @@ class SidecarWriter:
             call=summary.call,
             recording=recording.recording,
             file=path.name,
-            started=recording.started_at.isoformat(timespec="milliseconds"),
+            started=_text(recording.started_at),
             left=recording.left,
             right=recording.right,
             caller=summary.caller.number,
@@ -40,6 +45,9 @@ class SidecarWriter:
             sha256=recording.sha256,
             gaps=recording.gaps,
             failure=recording.failure,
+            channels="mixed" if recording.mixed else "stereo" if recording.right else "mono",
+            pauses=tuple([(_text(begin), _text(end) if end else "") for begin, end in recording.pauses]),
+            note=recording.note,
         )
         self._thread.submit(self._write, path, sidecar)
 

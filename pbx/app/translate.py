@@ -9,6 +9,7 @@ from pbx.call.leg import LegSettings
 from pbx.call.leg.profile import DEFAULT, Profile
 from pbx.call.ports import CallSettings
 from pbx.config.schema import AddressFailures, Settings, Trunk, UserFailures
+from pbx.dialplan.steps import Recording
 from pbx.media.engine import codec_names
 from pbx.media.policy import LatchPolicy, MediaSettings, RtcpMux
 from pbx.media.srtp import srtp_suites
@@ -230,10 +231,18 @@ def probes(settings: Settings) -> list[Probe]:
 
 def call_settings(settings: Settings) -> CallSettings:
     """Return what holds for every call."""
+    recording = settings.recording
     return CallSettings(
         maximum_duration=settings.limits.max_duration or 0.0,
         end_without_media=settings.media.no_media_timeout is not None,
-        recording_failure_ends_call=settings.storage.recording_failure == "end",
+        recording=Recording(
+            recording.on_failure or settings.storage.recording_failure,
+            recording.format,
+            recording.channels,
+            recording.announce,
+            recording.beep,
+            recording.pause_digit,
+        ),
         max_forwards=settings.sip.max_forwards,
     )
 

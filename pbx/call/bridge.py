@@ -121,6 +121,12 @@ class Bridge:
                 call.command(DeclineOffer(item.leg, 491))
             return
         other = self.callee if item.leg == call.caller else call.caller
+        self._take(item, other)
+        if call.connected:
+            call.music.review(call, call.caller, self.callee)
+
+    def _take(self, item: Any, other: str) -> None:
+        call = self._call
         if isinstance(item, Offered):
             self._offered(item, other)
         elif isinstance(item, OfferAnswered):
@@ -173,7 +179,7 @@ class Bridge:
     def _pass_on(self, asker: str, asked: str) -> None:
         call, session = self._call, self._call.session
         try:
-            offer = session.offer_to(asked, asker)
+            offer = session.offer_to(asked, asker, music=call.music.is_played_for(call, asker))
         except NegotiationError as error:
             session.rollback(asker)
             call.command(DeclineOffer(asker, error.status))

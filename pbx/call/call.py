@@ -26,7 +26,9 @@ from pbx.call.events import (
 )
 from pbx.call.items import HangUpWanted, Item, Start, TimerDue, classify
 from pbx.call.legs import Legs
+from pbx.call.music import Music
 from pbx.call.ports import Candidate, LegHandle, Services
+from pbx.call.recording import CallRecording
 from pbx.call.recording_log import RecordingLog
 from pbx.call.silence import Silence
 from pbx.call.steps import Runner, runner_of
@@ -83,7 +85,9 @@ class Call:
         "late_offer",
         "legs",
         "max_forwards",
+        "music",
         "recorded",
+        "recording",
         "recording_ends_call",
         "redirections",
         "services",
@@ -123,7 +127,9 @@ class Call:
         self.last_failure: EndCause | None = None
         self.recorded = ""
         """The path of the last RecordStep's file."""
-        self.recording_ends_call = services.settings.recording_failure_ends_call
+        self.recording_ends_call = services.settings.recording.failure == "end"
+        self.recording = CallRecording(services.settings.recording)
+        self.music = Music()
         self._steps: list[Step] = []
         self._runner: Runner | None = None
         self._bridge: Bridge | None = None
@@ -412,13 +418,42 @@ class Call:
             raise LookupError(f"call {self.id} connects nobody")
         return self._bridge
 
-    def record(self, left: str, right: str | None, name: str = "") -> None:
-        """Record what two legs say (or one), from now on; `name` is the file's, within the recordings folder."""
-        now, targets = self.services.wall(), self.summary.legs
-        path = self.services.recording_path(name or self.id, now)
-        recording = self.session.record(left, right, path)
+    @property
+    def connected(self) -> bool:
+        """Whether caller and callee are."""
+        return self._bridge is not None
+
+    def record(
+        self, left: str, right: str | None, name: str = "", *, sound_format: str = "wav", mixed: bool = False
+    ) -> str:
+        """Record what two legs say (or one), from now on; return the recording's id.
+
+        `name` is the file's, within the recordings folder.
+        """
+        path = self._recording_path(name, sound_format)
+        recording = self.session.record(left, right, path, sound_format=sound_format, mixed=mixed)
+        self.files.began(self._recording_summary(recording, path, left, right, mixed))
+        return recording
+
+    def refuse_recording(self, callee: str, reason: str) -> None:
+        """Write down that the call should be recorded and is not, and end it if policy says so."""
+        path = self._recording_path("", "wav")
+        self.files.began(self._recording_summary(f"{self.id}/refused", path, self.caller, callee, False))
+        self.post(media.RecordingFailed(f"{self.id}/refused", path, reason))
+
+    def _recording_path(self, name: str, sound_format: str) -> str:
+        path = self.services.recording_path(name or self.id, self.services.wall())
+        taken = sum(
+            one.path.rpartition(".")[0].startswith(path.removesuffix(".wav")) for one in self.summary.recordings
+        )
+        return f"{path.removesuffix('.wav')}{f'-{taken + 1}' if taken else ''}.{sound_format}"
+
+    def _recording_summary(
+        self, recording: str, path: str, left: str, right: str | None, mixed: bool
+    ) -> RecordingSummary:
+        targets = self.summary.legs
         others = targets[right].target if right is not None else ""
-        self.files.began(RecordingSummary(recording, path, now, targets[left].target, others))
+        return RecordingSummary(recording, path, self.services.wall(), targets[left].target, others, mixed=mixed)
 
     def _mark_answered(self) -> None:
         self.summary.answered = self.services.now()
@@ -561,12 +596,25 @@ class Call:
             self.files.note(item)
 
     def _recording_lost(self, item: Item) -> None:
-        assert isinstance(item, media.RecordingFailed)
-        self._note(item)
+        assert isinstance(item, (media.RecordingFailed, media.RecordingBehind))
+        if isinstance(item, media.RecordingBehind):
+            self.files.behind(item)
+            reason = "the disk is too slow for it"
+        else:
+            self.recording.take(self, item)
+            reason = item.reason
         if self.recording_ends_call:
-            self.end(cause_named("recording-impossible", item.reason))
+            self.end(cause_named("recording-impossible", reason))
         elif self._runner is not None:
             self._runner.take(item)
+
+    def _tape(self, item: Item) -> None:
+        if isinstance(item, media.PlayEnded):
+            self.music.take(item)
+        self.recording.take(self, item)
+
+    def _await(self, item: Item) -> None:
+        self.set_timer("media-grace", self.services.settings.media_grace)
 
     def _silence_told(self, item: Item) -> None:
         assert isinstance(item, media.NoMedia)
@@ -593,6 +641,7 @@ class Call:
         self._bridge = None
         self._timers.clear_all()
         for recording in self.files.running:
+            self.files.pause(recording, False, summary.ended_at)
             self.session.stop_recording(recording)
             self._waiting_media.add(recording)
         self._waiting_media.update(self.session.close_all())
@@ -655,6 +704,8 @@ _ACTIONS: dict[Action, Callable[[Call, Item], None]] = {
     Action.NOTE: Call._note,
     Action.RECORDING_LOST: Call._recording_lost,
     Action.SILENCE: Call._silence_told,
+    Action.TAPE: Call._tape,
+    Action.AWAIT: Call._await,
 }
 
 

@@ -266,7 +266,7 @@ class Fork:
                 return  # the caller's own ring-back tone has to do
             if sdp is not None:
                 call.progress(sdp)
-            self._ringback = call.session.play(call.caller, call.services.sound_path(self._step.ringback), loop=True)
+            self._ringback = call.session.play(call.caller, *call.services.sounds(self._step.ringback), loop=True)
 
     def _stop_ringback(self) -> None:
         if self._ringback:
@@ -331,7 +331,7 @@ class Fork:
             call.command(AcceptOffer(item.leg, session.answer_to(item.leg, call.caller)))
         session.connect(call.caller, item.leg)
         if self._step.record is not None:
-            call.record(call.caller, item.leg)
+            call.recording.begin(call, item.leg, self._step.record)
 
     def _gone(self, item: Rejected | HungUp) -> None:
         call = self._call
@@ -357,7 +357,5 @@ class Fork:
             self._next_group()
 
     def _recording_ends_call(self) -> bool:
-        record = self._step.record
-        if record is not None and record.failure:
-            return record.failure == "end"
-        return self._call.services.settings.recording_failure_ends_call
+        default = self._call.services.settings.recording
+        return (self._step.record.over(default) if self._step.record is not None else default).failure == "end"

@@ -23,7 +23,7 @@ from pbx.cause import EndCause
 from pbx.media import events as media
 from pbx.values import dataclass
 
-__all__ = ["HangUpWanted", "Item", "Start", "TimerDue", "classify"]
+__all__ = ["HangUpWanted", "Item", "RecordingWanted", "Start", "TimerDue", "classify"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +39,20 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordingWanted:
+    """An operator wants the recording to `start`, `pause`, `resume` or `stop`."""
+
+    action: str
+
+
+@dataclass(frozen=True, slots=True)
 class HangUpWanted:
     """An operator, a drain or a fault wants the call to end."""
 
     cause: EndCause
 
 
-Item = LegEvent | media.Event | TimerDue | HangUpWanted | Start
+Item = LegEvent | media.Event | TimerDue | HangUpWanted | RecordingWanted | Start
 
 _LEG_INPUTS: dict[type, tuple[Input, Input]] = {
     # event: (of the caller, of a callee)
@@ -70,12 +77,15 @@ _MEDIA_INPUTS: dict[type, Input] = {
     media.PlayEnded: Input.PLAY_ENDED,
     media.RecordingEnded: Input.RECORDING_ENDED,
     media.RecordingFailed: Input.RECORDING_FAILED,
+    media.RecordingBehind: Input.RECORDING_BEHIND,
+    media.RecordingFinishing: Input.RECORDING_FINISHING,
     media.NoMedia: Input.NO_MEDIA,
 }
 
 _CONTROL_INPUTS: dict[type, Input] = {
     TimerDue: Input.TIMER,
     HangUpWanted: Input.HANG_UP,
+    RecordingWanted: Input.RECORDING_WANTED,
     Start: Input.START,
 }
 

@@ -15,7 +15,7 @@ from pbx.call.header_rules import HeaderRules
 from pbx.call.occupancy import Occupancy
 from pbx.call.summary import RecordingSummary, Summary
 from pbx.dialplan.decision import Decision, Query
-from pbx.dialplan.steps import Target
+from pbx.dialplan.steps import Recording, Target
 from pbx.media.commands import Command as MediaCommand
 from pbx.sdp.sdes import Srtp
 from pbx.sip.stack import Destination, Timer
@@ -128,7 +128,8 @@ class CallSettings:
     """0: no limit."""
     end_without_media: bool = True
     """Whether NoMedia ends a call; else it is only recorded."""
-    recording_failure_ends_call: bool = False
+    recording: Recording = Recording()
+    """How calls are recorded where their route does not say."""
     max_forwards: int = 70
     """Of calls that begin here (RFC 3261 §8.1.1.6)."""
     media_grace: float = 5.0
@@ -154,8 +155,11 @@ class Services:
     """Makes an outbound leg: its id, whom it will dial, and who hears of it."""
     recording_path: Callable[[str, datetime], str]
     """Where a recording of this id that starts at this time belongs."""
-    sound_path: Callable[[str], str]
-    """Where the sound of this name is; the name itself if nowhere."""
+    sounds: Callable[[str], tuple[str, ...]]
+    """What is to be played for a name of a step: a file's, a tone's (``tone:busy``), or what is said
+    (``say:number/42``)."""
+    music: Callable[[], tuple[str, ...]]
+    """The music on hold; empty for silence."""
     occupancy: Occupancy
     observer: Observer
     settings: CallSettings

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 
 from pbx.call.summary import RecordingSummary
-from pbx.media.events import RecordingEnded, RecordingFailed
+from pbx.media.events import RecordingBehind, RecordingEnded, RecordingFailed
 
 __all__ = ["RecordingLog"]
 
@@ -29,11 +30,6 @@ class RecordingLog:
         """The ids of the recordings whose end was not told yet."""
         return [one.recording for one in self._recordings if one.status == "running"]
 
-    @property
-    def latest(self) -> str:
-        """The id of the recording that was begun last; LookupError if there is none."""
-        return self._recordings[-1].recording
-
     def note(self, event: RecordingEnded | RecordingFailed) -> None:
         """Write down the end of a recording; one that this call did not begin is none of its business."""
         for one in self._recordings:
@@ -41,9 +37,32 @@ class RecordingLog:
                 if isinstance(event, RecordingEnded):
                     one.status, one.duration, one.sha256 = "complete", event.duration, event.sha256
                     one.octets, one.gaps = event.octets, event.gaps
+                    one.path, one.note = event.path, event.note or one.note
                 else:
                     one.status, one.failure = "failed", event.reason
+                    one.path = f"{one.path.rpartition('.')[0]}.wav"
                 self._changed(one)
+
+    def behind(self, event: RecordingBehind) -> None:
+        """Write down that packets are missing in a recording because the disk is too slow."""
+        for one in self._recordings:
+            if one.recording == event.recording:
+                one.note = "packets are missing: the disk was too slow"
+                self._changed(one)
+
+    def pause(self, recording: str, paused: bool, at: datetime) -> None:
+        """Write down that a recording was paused, or went on; nothing if that is how it was."""
+        for one in self._recordings:
+            if one.recording != recording:
+                continue
+            pending = bool(one.pauses) and one.pauses[-1][1] is None
+            if paused and not pending:
+                one.pauses.append((at, None))
+            elif not paused and pending:
+                one.pauses[-1] = (one.pauses[-1][0], at)
+            else:
+                return
+            self._changed(one)
 
     def give_up(self, failure: str) -> None:
         """Write down that the end of whatever still runs will never be told."""

@@ -9,7 +9,7 @@ from pbx.call.call import Call
 from pbx.call.commands import Party
 from pbx.call.events import Event as LegEvent
 from pbx.call.events import Incoming
-from pbx.call.items import HangUpWanted
+from pbx.call.items import HangUpWanted, RecordingWanted
 from pbx.call.legs import call_of as call_of_leg
 from pbx.call.ports import CallSettings, LegHandle, Services
 from pbx.call.serve import DialCallerRunner
@@ -207,6 +207,19 @@ class CallRegistry:
             return False
         call.post(HangUpWanted(cause or cause_named("operator")))
         return True
+
+    def record(self, call_id: str, action: str) -> str:
+        """Start, stop, pause or resume the recording of a call; return why that cannot be, or nothing.
+
+        LookupError if there is no call of that id.
+        """
+        call = self._calls.get(call_id)
+        if call is None:
+            raise LookupError(f"there is no call {call_id}")
+        refusal = call.recording.refusal(call, action)
+        if not refusal:
+            call.post(RecordingWanted(action))
+        return refusal
 
     def drain(self, seconds: float, done: Callable[[], None]) -> None:
         """Take no new calls, let the running ones finish for `seconds`, then end them; `done` is called when none is

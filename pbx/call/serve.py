@@ -27,6 +27,8 @@ __all__ = [
 ]
 
 _TIMER = "step"
+_MOST_SOUNDS = 256
+"""That the engine takes in one play."""
 
 
 def not_available(call: Call, what: str) -> EndCause:
@@ -130,17 +132,16 @@ class EchoRunner(_WithStream):
 class PlayRunner(_WithStream):
     """PlayStep."""
 
-    __slots__ = ("_files", "_play", "_rounds", "_step")
+    __slots__ = ("_play", "_rounds", "_step")
 
     def __init__(self, call: Call, step: PlayStep) -> None:
         super().__init__(call)
         self._step = step
-        self._files: list[str] = []
         self._rounds = 0
         self._play = ""
 
     def begin(self) -> bool:
-        """Answer, or give early media, and play the first file."""
+        """Answer, or give early media, and play the list."""
         call = self._call
         if self._step.early and call.answer_is_due and not call.late_offer:
             try:
@@ -150,34 +151,41 @@ class PlayRunner(_WithStream):
                 return False
         elif not call.answer_ourselves():
             return False
-        return self._next_file()
+        if self._step.limit is not None:
+            call.set_timer(_TIMER, self._step.limit)
+        return self._round()
 
-    def _next_file(self) -> bool:
-        if not self._files:
-            if self._step.repeat and self._rounds >= self._step.repeat:
-                return False
-            self._rounds += 1
-            self._files = list(self._step.files)
-        call = self._call
-        name = self._files.pop(0)
-        path = call.recorded if name == RECORDED else call.services.sound_path(name)
-        self._play = call.session.play(call.caller, path)
+    def _round(self) -> bool:
+        call, step = self._call, self._step
+        self._rounds += 1
+        sounds: list[str] = []
+        for name in step.files:
+            sounds += [call.recorded] if name == RECORDED else call.services.sounds(name)
+        if not sounds:
+            return False  # what should be said has no sound, such as a caller without a number
+        self._play = call.session.play(
+            call.caller,
+            *sounds[:_MOST_SOUNDS],
+            loop=step.repeat == 0,
+            volume=step.volume,
+            stopped_by=step.stopped_by,
+        )
         return True
 
     def happened(self, item: Any) -> None:
-        """Go on with the next file. One that cannot be played is skipped and becomes the cause, should nothing else
-        follow."""
-        if not isinstance(item, media.PlayEnded) or item.play != self._play:
-            return
-        if item.failure:
-            self._call.last_failure = cause_named("prompt-missing", item.failure)
-            # A list played until the caller hangs up must not spin on files that all fail.
-            self._rounds = max(self._rounds, self._step.repeat or 1)
-            if not self._step.repeat:
-                self._call.step_done()
-                return
-        if not self._next_file():
-            self._call.step_done()
+        """Play the list again, or be done. A list of which something cannot be played is over, and that becomes the
+        cause, should nothing else follow."""
+        call, step = self._call, self._step
+        if getattr(item, "name", "") == _TIMER:
+            call.session.stop_playing(call.caller, self._play)
+            self._rounds = max(1, step.repeat)
+        elif isinstance(item, media.PlayEnded) and item.play == self._play:
+            if item.failure:
+                call.last_failure = cause_named("prompt-missing", item.failure)
+            again = not item.failure and not item.digit and self._rounds < step.repeat
+            if not (again and self._round()):
+                call.clear_timer(_TIMER)
+                call.step_done()
 
 
 class RecordRunner(_WithStream):
@@ -197,15 +205,15 @@ class RecordRunner(_WithStream):
         if not call.answer_ourselves():
             return False
         if self._step.beep:
-            self._beep = call.session.play(call.caller, call.services.sound_path("beep"))
+            self._beep = call.session.play(call.caller, *call.services.sounds("beep"))
         else:
             self._record()
         return True
 
     def _record(self) -> None:
         call = self._call
-        call.record(call.caller, None, self._step.name)
-        self._recording = call.files.latest
+        default = call.services.settings.recording
+        self._recording = call.record(call.caller, None, self._step.name, sound_format=default.format or "wav")
         call.set_timer(_TIMER, self._step.limit)
 
     def happened(self, item: Any) -> None:

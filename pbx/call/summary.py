@@ -64,6 +64,12 @@ class RecordingSummary:
     gaps: int = 0
     """Milliseconds of silence in the place of missing packets."""
     failure: str = ""
+    mixed: bool = False
+    """Both sides in one channel."""
+    pauses: list[tuple[datetime, datetime | None]] = field(default_factory=list)
+    """From when to when it was paused; None while it is."""
+    note: str = ""
+    """What is not as it was asked for: another format, packets lost to a slow disk."""
 
 
 @dataclass(slots=True)

@@ -52,6 +52,9 @@ class Input(Enum):
     PLAY_ENDED = "play ended"
     RECORDING_ENDED = "recording ended"
     RECORDING_FAILED = "recording failed"
+    RECORDING_BEHIND = "recording behind"
+    RECORDING_FINISHING = "recording finishing"
+    RECORDING_WANTED = "recording wanted"
     NO_MEDIA = "no media"
     TIMER = "timer"
     HANG_UP = "hang up"
@@ -76,6 +79,8 @@ class Action(Enum):
     FINISH = "strike it off the list of what must be gone before the end"
     NOTE = "write it into the summary"
     RECORDING_LOST = "write it down, and end the call if policy says so"
+    TAPE = "hand it to the recording"
+    AWAIT = "wait on for what is still to come"
     SILENCE = "end the call if policy says so"
     IGNORE = "nothing: it came too late to matter"
 
@@ -88,6 +93,9 @@ _SHARED = {
     Input.REFER_PROGRESS: Action.IGNORE,
     Input.STREAM_CLOSED: Action.NOTE,
     Input.RECORDING_FAILED: Action.RECORDING_LOST,
+    Input.RECORDING_BEHIND: Action.RECORDING_LOST,
+    Input.RECORDING_FINISHING: Action.IGNORE,
+    Input.RECORDING_WANTED: Action.IGNORE,
     Input.TIMER: Action.STEP,
 }
 
@@ -143,9 +151,11 @@ TABLE: dict[State, dict[Input, Action]] = {
         Input.REFER_PROGRESS: Action.REFER_PASSED,
         Input.STREAM_READY: Action.BRIDGE,
         Input.STREAM_FAILED: Action.END,
-        Input.DIGIT: Action.IGNORE,
-        Input.PLAY_ENDED: Action.IGNORE,
-        Input.RECORDING_ENDED: Action.NOTE,
+        Input.DIGIT: Action.TAPE,
+        Input.PLAY_ENDED: Action.TAPE,
+        Input.RECORDING_ENDED: Action.TAPE,
+        Input.RECORDING_WANTED: Action.TAPE,
+        Input.TIMER: Action.TAPE,
         Input.NO_MEDIA: Action.SILENCE,
     },
     State.ENDING: {
@@ -154,6 +164,7 @@ TABLE: dict[State, dict[Input, Action]] = {
         Input.STREAM_FAILED: Action.FINISH,
         Input.RECORDING_ENDED: Action.FINISH,
         Input.RECORDING_FAILED: Action.FINISH,
+        Input.RECORDING_FINISHING: Action.AWAIT,
         Input.TIMER: Action.FINISH,
         Input.CALLER_OFFERED: Action.DECLINE,
         Input.CALLEE_OFFERED: Action.DECLINE,

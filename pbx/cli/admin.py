@@ -31,9 +31,11 @@ CallId = Annotated[str, typer.Argument(metavar="ID", help="The id of a call, as 
 
 def register(application: typer.Typer) -> None:
     """Add the commands."""
-    for command in (status, calls, records, registrations, trunks, hangup, originate):
+    for command in (status, calls, records, registrations, trunks, hangup, originate, record):
         application.command()(command)
 
+
+_RECORDING_ACTIONS = {"start": "started", "stop": "stopped", "pause": "paused", "resume": "resumed"}
 
 # Commands
 
@@ -200,6 +202,18 @@ def originate(
         _print_json(found)
     else:
         print(_printable(found["id"]))
+
+
+def record(
+    call: CallId,
+    action: Annotated[str, typer.Argument(metavar="start|stop|pause|resume", help="What is wanted of its recording.")],
+    config: ConfigurationFile = None,
+) -> None:
+    """Start, stop, pause or resume the recording of a running call."""
+    if action not in _RECORDING_ACTIONS:
+        raise typer.BadParameter(f"{action} is none of {', '.join(_RECORDING_ACTIONS)}")
+    _request(config, "POST", f"/calls/{quote(call, safe='')}/recording", body={"action": action})
+    print(f"{_RECORDING_ACTIONS[action]} the recording of {_printable(call)}")
 
 
 # Showing

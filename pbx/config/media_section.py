@@ -10,12 +10,14 @@ from pydantic import Field
 from pbx.config.kinds import (
     Address,
     CodecNames,
+    FilePath,
     FilePaths,
     Networks,
     PortRange,
     PortRangeText,
     Positive,
     Section,
+    Size,
 )
 
 __all__ = ["Media", "Rtcp"]
@@ -64,6 +66,18 @@ class Media(Section):
     """A call in which nobody sends audio for so long ends; `null` never. Calls on hold are left alone."""
     dscp: int = Field(default=46, ge=0, le=63)
     """DSCP of audio packets; 46 is EF."""
-    sounds: FilePaths = (Path("/usr/share/asterisk/sounds/en"), Path("/usr/share/asterisk/sounds"))
+    sounds: FilePaths = (
+        Path("/usr/share/asterisk/sounds/en"),
+        Path("/usr/share/asterisk/sounds/en_US_f_Allison"),
+        Path("/usr/share/asterisk/sounds"),
+    )
     """Folders in which sound files are looked for, in this order."""
+    sound_memory: Size = 64 * 1024 * 1024
+    """How much memory sounds that are prepared for playing may take; each has to fit into it."""
+    language: str = "en"
+    """How numbers, dates and letters are said: the name of a language pack, or the path of its file."""
+    tones: str = "us"
+    """The country of tones that are named without one, such as `tone:busy`."""
+    music_on_hold: FilePath | None = Path("/usr/share/asterisk/moh")
+    """The folder of the music that is heard by whoever an extension puts on hold; `null` for silence."""
     rtcp: Rtcp = Rtcp()

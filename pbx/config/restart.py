@@ -29,6 +29,7 @@ RESTART = (
     "media.ports",
     "media.threads",
     "media.dscp",
+    "media.sound_memory",
     "media.rtcp.interval",
     "storage.directory",
     "storage.database",

@@ -28,6 +28,7 @@ from pbx.config.kinds import (
     Section,
 )
 from pbx.config.media_section import Media, Rtcp
+from pbx.config.recording_section import Recording
 from pbx.config.secret import Secret
 from pbx.config.security_section import AddressFailures, NetworkRule, Security, UserFailures
 from pbx.config.sip_section import Digest, Listener, Resolver, SessionTimer, Sip, Tcp, Trace
@@ -48,6 +49,7 @@ __all__ = [
     "Media",
     "NetworkRule",
     "PortRange",
+    "Recording",
     "Registrar",
     "Resolver",
     "Rtcp",
@@ -189,6 +191,7 @@ class Settings(Section):
     sip: Sip = Sip()
     media: Media = Media()
     storage: Storage = Field(default_factory=dict, validate_default=True)
+    recording: Recording = Recording()
     http: Annotated[Http, BeforeValidator(lambda value: {"listen": None} if value is None else value)] = Http()
     trunks: Named[TrunkName, Trunk] = Field(default_factory=dict, validate_default=True)
     """By name, as in `trunk/NAME`."""

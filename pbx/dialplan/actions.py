@@ -24,7 +24,7 @@ from pbx.dialplan.steps import (
     Target,
     VoicemailStep,
 )
-from pbx.dialplan.template import Template, for_header, for_path, for_sip_user
+from pbx.dialplan.template import Template, for_header, for_path, for_sip_user, plain
 from pbx.values import dataclass
 
 __all__ = [
@@ -285,7 +285,9 @@ class Play:
 
     def perform(self, context: Context, steps: list[Step]) -> None:
         """Add the step."""
-        steps.append(replace(self.step, files=tuple(file.fill(context.values, for_path) for file in self.files)))
+        # What is said is never the name of a file: the language pack looks at it character by character.
+        filled = [file.fill(context.values, plain if file.text.startswith("say:") else for_path) for file in self.files]
+        steps.append(replace(self.step, files=tuple(filled)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import TypeVar
 
 from pbx.dialplan.actions import Action, Dial, DialTarget
 from pbx.dialplan.reader import Reader
@@ -12,6 +13,8 @@ from pbx.dialplan.steps import OUTCOMES, Recording
 from pbx.dialplan.template import Template
 from pbx.positions import Entry, MappingNode, Node, ScalarNode
 from pbx.units import suggestion
+
+T = TypeVar("T")
 
 __all__ = ["DEFAULT_TIMEOUT", "MAXIMUM_TARGETS", "load_dial"]
 
@@ -43,7 +46,7 @@ def load_dial(reader: Reader, scope: Scope, entry: Entry, entries: MappingNode, 
     strategy = None
     if "strategy" in options:
         strategy = reader.choice(options["strategy"], "`strategy`", ("sequence", "all"))
-    record = _recording(reader, options["record"]) if "record" in options else None
+    record = _recording(reader, scope, options["record"]) if "record" in options else None
     ringback = _sound(reader, scope, options["ringback"], "`ringback`") if "ringback" in options else ""
     passed = _passed(reader, options["pass_headers"]) if "pass_headers" in options else frozenset()
     handlers = _handlers(reader, options["on"], read_steps) if "on" in options else ()
@@ -109,14 +112,39 @@ def _uri(reader: Reader, scope: Scope, node: Node, text: str) -> DialTarget | No
     return DialTarget("uri", template) if template is not None else None
 
 
-def _recording(reader: Reader, node: Node) -> Recording | None:
+def _recording(reader: Reader, scope: Scope, node: Node) -> Recording | None:
     if isinstance(node, ScalarNode):
         return Recording() if reader.flag(node, "`record`") else None
-    entries = reader.mapping(node, "`record`", ("failure",))
+    keys = ("on_failure", "failure", "format", "channels", "announce", "beep", "pause_digit")
+    entries = reader.mapping(node, "`record`", keys)
     if entries is None:
         return None
-    failure = entries.get("failure")
-    return Recording((reader.choice(failure.value, "`failure`", ("continue", "end")) or "") if failure else "")
+    values = {entry.key: entry.value for entry in entries}
+
+    def choice(key: str, *choices: str) -> str:
+        return (reader.choice(values[key], f"`{key}`", choices) or "") if key in values else ""
+
+    return Recording(
+        choice("on_failure", "continue", "end") or choice("failure", "continue", "end"),
+        choice("format", "wav", "flac", "opus"),
+        choice("channels", "stereo", "mixed"),
+        _unless_off(reader, values.get("announce"), lambda node: _sound(reader, scope, node, "`announce`"), ""),
+        _unless_off(reader, values.get("beep"), lambda node: reader.duration(node, "`beep`"), 0.0),
+        _unless_off(reader, values.get("pause_digit"), lambda node: _digit(reader, node), ""),
+    )
+
+
+def _unless_off(reader: Reader, node: Node | None, read: Callable[[Node], T | None], off: T) -> T | None:
+    """Read a value; `false` in its place turns off what the server would do."""
+    if node is None:
+        return None
+    if isinstance(node, ScalarNode) and node.text.lower() in ("false", "no", "off"):
+        return off
+    return read(node)
+
+
+def _digit(reader: Reader, node: Node) -> str | None:
+    return reader.choice(node, "`pause_digit`", tuple("0123456789*#"))
 
 
 def _sound(reader: Reader, scope: Scope, node: Node, what: str) -> str:

@@ -42,7 +42,7 @@ _OPTIONS: dict[str, tuple[str, ...]] = {
     "dial": ("timeout", "strategy", "record", "on", "max_duration", "ringback", "pass_headers"),
     "set": (),
     "answer": (),
-    "play": ("early", "repeat"),
+    "play": ("early", "repeat", "stop_on", "volume", "limit"),
     "echo": ("limit",),
     "record": ("limit", "beep", "finish"),
     "wait": (),
@@ -161,10 +161,38 @@ class StepLoader:
         known = [file for file in files if file is not None]
         if not known or is_early is None or times is None:
             return None
-        step = PlayStep(tuple(file.literals[0] for file in known), is_early, times)
+        limit, volume = self._limit(entries, None), entries.get("volume")
+        step = PlayStep(
+            tuple(file.literals[0] for file in known),
+            is_early,
+            times,
+            self._stop_on(entries.get("stop_on")),
+            (self._decibels(volume.value) or 0) if volume else 0,
+            limit,
+        )
         if all(file.constant for file in known):
             return Fixed(step)
         return Play(tuple(known), step)
+
+    def _stop_on(self, entry: Entry | None) -> str:
+        """Read keys, or ``any``."""
+        text = self.reader.text(entry.value, "`stop_on`") if entry is not None else None
+        if entry is None or text is None:
+            return ""
+        if text == "any":
+            return "0123456789*#"
+        if not set(text) <= _KEYS:
+            self.reader.fault(entry.value.position, "`stop_on` must be keys of a phone, 0-9, *, #, A-D, or `any`")
+        return text
+
+    def _decibels(self, node: Node) -> int | None:
+        text = self.reader.text(node, "`volume`")
+        number = (text or "").removesuffix("dB").strip().removeprefix("+")
+        if number.removeprefix("-").isdecimal() and -60 <= int(number) <= 20:
+            return int(number)
+        if text is not None:
+            self.reader.fault(node.position, f"`volume` must be from -60 to 20, in dB; it is `{text}`")
+        return None
 
     def _record(self, node: Node, entries: MappingNode) -> Action | None:
         name: Template | None = None

@@ -88,7 +88,29 @@ class Recording:
     """How a dialled call is recorded, from its answer on."""
 
     failure: str = ""
-    """``continue`` or ``end``: what happens to the call when it cannot be recorded; empty for what `storage` says."""
+    """``continue`` or ``end``: what happens to the call when it cannot be recorded; empty for what the server says, as
+    all that is left out here."""
+    format: str = ""
+    """``wav``, ``flac`` or ``opus``."""
+    channels: str = ""
+    """``stereo`` or ``mixed``."""
+    announce: str | None = None
+    """A sound that both hear before it begins; empty for none."""
+    beep: float | None = None
+    """Seconds between tones that both hear while it runs; 0 for none."""
+    pause_digit: str | None = None
+    """The key by which either side pauses and resumes it; empty for none."""
+
+    def over(self, default: Recording) -> Recording:
+        """Return what holds where `default` is what the server says."""
+        return Recording(
+            self.failure or default.failure,
+            self.format or default.format,
+            self.channels or default.channels,
+            default.announce if self.announce is None else self.announce,
+            default.beep if self.beep is None else self.beep,
+            default.pause_digit if self.pause_digit is None else self.pause_digit,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +158,18 @@ class PlayStep:
     """Play sound files one after the other, answering first unless `early`."""
 
     files: tuple[str, ...]
-    """Names within the sounds folders, without a leading slash or ``..``; or `RECORDED`."""
+    """Names within the sounds folders, without a leading slash or ``..``; tones (``tone:busy/de``); what is said
+    (``say:number/42``); or `RECORDED`."""
     early: bool = False
     """As early media, without answering."""
     repeat: int = 1
     """How often the list is played; 0 until the caller hangs up."""
+    stopped_by: str = ""
+    """Keys of ``0-9*#A-D`` that end it."""
+    volume: int = 0
+    """In dB, -60 to 20."""
+    limit: float | None = None
+    """Seconds after which it ends; None for no limit."""
 
 
 @dataclass(frozen=True, slots=True)

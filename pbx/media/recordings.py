@@ -2,7 +2,7 @@
 
 A recording ``2026/11/20/143005-c5f2.wav`` is written as ``….wav.part``, whose header is kept true, and has ``….json``
 beside it from its first moment on. The engine renames the file when it is whole; the JSON then holds its duration and
-SHA-256.
+SHA-256. One in another format (``….flac``) is a WAV, too, until its end, and stays one if it is cut off.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ __all__ = ["PART", "Recovered", "Sidecar", "read_sidecar", "recording_path", "re
 PART = ".part"
 """What follows the name of a recording that is still being written."""
 
+_SOUNDS = (".wav", ".flac", ".opus")
 _HEADER = 44
 _BLOCK = 1024 * 1024
 
@@ -37,6 +38,8 @@ class Sidecar:
     left: str = ""
     """Who is heard in the left channel, ``extension/101``; in a mono file the only one."""
     right: str = ""
+    channels: str = "stereo"
+    """``stereo``: one a side; ``mixed``: both in one; ``mono``: there is one side only."""
     caller: str = ""
     called: str = ""
     status: str = "running"
@@ -48,8 +51,10 @@ class Sidecar:
     gaps: int = 0
     """Milliseconds of silence in the place of packets that were missing, of both channels."""
     pauses: tuple[tuple[str, str], ...] = ()
-    """From when to when the recording was paused."""
+    """From when to when the recording was paused; the end is empty while it is."""
     failure: str = ""
+    note: str = ""
+    """What is not as it was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +111,13 @@ def recover(folder: Path) -> list[Recovered]:
 
 
 def _parts(folder: Path) -> Iterator[Path]:
-    return folder.rglob(f"*.wav{PART}") if folder.is_dir() else iter(())
+    if not folder.is_dir():
+        return
+    for draft in folder.rglob(f"*{PART}.draft"):
+        draft.unlink()  # of a conversion that was cut off; what it was made from is there
+    for part in folder.rglob(f"*{PART}"):
+        if part.name.removesuffix(PART).endswith(_SOUNDS):
+            yield part
 
 
 def _mend(part: Path) -> Recovered | None:
@@ -129,14 +140,14 @@ def _mend(part: Path) -> Recovered | None:
         file.write(header)
         file.flush()
         os.fsync(file.fileno())
-    path = part.with_name(part.name.removesuffix(PART))
+    path = part.with_name(part.name.removesuffix(PART)).with_suffix(".wav")
     part.replace(path)
     duration = octets // block * 1000 // rate
     digest = _digest(path)
     sidecar = read_sidecar(path)
     if sidecar is not None:
         size = octets + _HEADER
-        sidecar = replace(sidecar, status="interrupted", duration=duration, octets=size, sha256=digest)
+        sidecar = replace(sidecar, file=path.name, status="interrupted", duration=duration, octets=size, sha256=digest)
         write_sidecar(path, sidecar)
     return Recovered(path, duration, digest, sidecar)
 

@@ -320,11 +320,14 @@ class MediaSession:
 
     # -- what we say
 
-    def offer_to(self, leg: str, source: str, *, decodable_only: bool = False) -> SessionDescription:
+    def offer_to(
+        self, leg: str, source: str, *, decodable_only: bool = False, music: bool = False
+    ) -> SessionDescription:
         """Return an offer to `leg` of what `source` offers, or has agreed to if it offers nothing now.
 
         Behind that comes what the engine could turn it into.
 
+        With `music`, a leg that `source` holds without sending anything is offered to be sent something all the same.
         With `decodable_only`, and while the call is recorded, only codecs that the engine can decode: no change in
         mid-call may make a recording silent. Raises NegotiationError if none is left.
         """
@@ -332,6 +335,8 @@ class MediaSession:
         view, codecs, direction = other.source()
         if not other.has_spoken:
             raise UsageError(f"leg {source} has said nothing yet")
+        if music and direction is Direction.INACTIVE:
+            direction = Direction.SENDONLY
         mux = self._settings.rtcp_mux is RtcpMux.OFFER
         others = other.other_views()
         if view is None or not other.has_audio:
@@ -514,6 +519,14 @@ class MediaSession:
         other = self.stream_of(right) if right is not None else ""
         self._commands.append(Record(recording, self.stream_of(left), other, path, maximum, sound_format, mixed))
         return recording
+
+    def holds(self, leg: str) -> bool:
+        """Return whether a leg wants to hear nothing: it has put the other side on hold."""
+        return not self._leg(leg).audio.wish.receives
+
+    def hears(self, leg: str) -> bool:
+        """Return whether media may go to a leg."""
+        return self._leg(leg).audio.send
 
     def pause_recording(self, recording: str, paused: bool) -> None:
         """Write silence into a recording, or sound again."""

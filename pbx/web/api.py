@@ -22,6 +22,7 @@ from pbx.web.security_api import security_router
 __all__ = ["make_api"]
 
 _REFUSED: dict[int | str, dict[str, Any]] = {401: {"model": views.Problem, "description": "No token, or a wrong one"}}
+_MEDIA_TYPES = {".wav": "audio/wav", ".flac": "audio/flac", ".opus": "audio/ogg"}
 _UNKNOWN: dict[int | str, dict[str, Any]] = {404: {"model": views.Problem, "description": "There is none of that id"}}
 
 
@@ -147,6 +148,20 @@ def _calls_router(ports: Ports) -> APIRouter:
         if not ports.calls.hang_up(call):
             raise HTTPException(404, "There is no running call of this id.")
 
+    @router.post(
+        "/{call}/recording",
+        status_code=204,
+        responses=_UNKNOWN | {409: {"model": views.Problem, "description": "It cannot be done now"}},
+    )
+    async def record(call: str, wanted: views.RecordingAction) -> None:
+        """Start, stop, pause or resume the recording of a call whose two sides are connected."""
+        try:
+            refusal = ports.calls.record(call, wanted.action)
+        except LookupError as error:
+            raise HTTPException(404, "There is no running call of this id.") from error
+        if refusal:
+            raise HTTPException(409, f"{refusal[0].upper()}{refusal[1:]}.")
+
     return router
 
 
@@ -221,7 +236,7 @@ def _records_router(ports: Ports) -> APIRouter:
     @router.get(
         "/{call}/recordings/{recording:path}",
         response_class=FileResponse,
-        responses=_UNKNOWN | {200: {"content": {"audio/wav": {}}}},
+        responses=_UNKNOWN | {200: {"content": {kind: {} for kind in _MEDIA_TYPES.values()}}},
     )
     def recording(call: str, recording: str) -> FileResponse:
         """A recording's sound, as far as it goes while it is still running."""
@@ -231,7 +246,9 @@ def _records_router(ports: Ports) -> APIRouter:
         found = _sound_file(ports.recordings, path)
         if found is None:
             raise HTTPException(404, "The recording's file is not there any more.")
-        return FileResponse(found, media_type="audio/wav", filename=Path(path).name)
+        # One that still runs is a WAV, whatever it will be.
+        name = Path(path).name if found.suffix != ".part" else f"{Path(path).stem}.wav"
+        return FileResponse(found, media_type=_MEDIA_TYPES.get(Path(name).suffix, "audio/wav"), filename=name)
 
     return router
 

@@ -40,6 +40,10 @@ class Calls(Protocol):
     def hang_up(self, call_id: str) -> bool:
         """End a call; False if there is none of that id."""
 
+    def record(self, call_id: str, action: str) -> str:
+        """Start, stop, pause or resume the recording of a call; return why not, or nothing. LookupError if there is
+        no such call."""
+
 
 class Records(Protocol):
     """The call records (`pbx.store.call_records.CallRecords`). Both wait for the database."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -26,6 +26,7 @@ __all__ = [
     "PartyView",
     "Problem",
     "Recording",
+    "RecordingAction",
     "RegistrationView",
     "Registrations",
     "StatusView",
@@ -85,6 +86,12 @@ class Attempt(_View):
     target: str
     outcome: str
     detail: str = ""
+
+
+class RecordingAction(BaseModel):
+    """What is wanted of a call's recording."""
+
+    action: Literal["start", "stop", "pause", "resume"]
 
 
 class Recording(_View):

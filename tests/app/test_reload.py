@@ -23,7 +23,7 @@ NOW = datetime.datetime(2026, 11, 20, 12, 0, tzinfo=datetime.UTC)
 
 def loaded(*held: str, warnings: tuple[str, ...] = ()) -> Any:
     configured = SimpleNamespace(warnings=warnings, dialplan=SimpleNamespace(routes=(1, 2)))
-    return Loaded(configured, held)  # type: ignore[arg-type]
+    return Loaded(configured, held, SimpleNamespace())  # type: ignore[arg-type]
 
 
 class Desk:

@@ -499,12 +499,9 @@ def test_echo() -> None:
 def test_play_runs_through_its_files() -> None:
     rig = Rig(plan=(PlayStep(("hello", "world")),))
     caller = rig.incoming("601")
-    (first,) = rig.asked(engine.Play)
-    assert first.path == "/sounds/hello.wav"
-    rig.registry.on_media([media.PlayEnded(first.stream, first.play)])
-    second = rig.asked(engine.Play)[-1]
-    assert second.path == "/sounds/world.wav"
-    rig.registry.on_media([media.PlayEnded(second.stream, second.play)])
+    (play,) = rig.asked(engine.Play)
+    assert play.sounds == ("/sounds/hello", "/sounds/world")
+    rig.registry.on_media([media.PlayEnded(play.stream, play.play)])
     rig.settle()
     assert caller.last(HangUp).cause.slug == "completed"
     rig.assert_nothing_left()
@@ -529,7 +526,7 @@ def test_record_and_play_back() -> None:
     rig.registry.on_media([media.Digit(record.left, "#", 100)])
     rig.settle()
     back = rig.asked(engine.Play)[-1]
-    assert back.path == record.path
+    assert back.sounds == (record.path,)
     rig.registry.on_media([media.PlayEnded(back.stream, back.play)])
     rig.assert_nothing_left()
     assert rig.ended[0].cause.slug == "completed"

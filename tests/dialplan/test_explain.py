@@ -68,7 +68,7 @@ def test_data_is_fit_for_json() -> None:
     dial = next(step for step in data["steps"] if step["step"] == "dial")
     assert dial["targets"][0] == {"kind": "trunk", "name": "a", "number": "+4930"}
     assert dial["on"]["busy"] == [{"step": "voicemail", "mailbox": "1"}]
-    assert dial["record"] == {"failure": ""}
+    assert dial["record"]["failure"] == ""
 
 
 def test_why() -> None:

@@ -89,6 +89,7 @@ class Rig:
     allowed: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """The codecs of sources and targets."""
     down: set[str] = field(default_factory=set)
+    music: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self.clock = SteppedClock()
@@ -114,7 +115,8 @@ class Rig:
             submit=self._submit,
             open_leg=self._open_leg,
             recording_path=lambda name, at: f"/recordings/{name}.wav",
-            sound_path=lambda name: f"/sounds/{name}.wav",
+            sounds=lambda name: (f"/sounds/{name}",),
+            music=lambda: self.music,
             occupancy=Occupancy(self.most_calls.get),
             observer=self,
             settings=self.settings,
