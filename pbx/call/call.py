@@ -682,6 +682,7 @@ class Call:
             for leg in self.summary.legs.values():
                 leg.counts = self.session.counts(leg.leg)
                 leg.codec = self.session.codec_name(leg.leg)
+                leg.encryption = self.session.encryption(leg.leg)
                 leg.quality = self.session.quality(leg.leg)
             self.services.observer.call_ended(self.summary)
             self._on_ended(self)

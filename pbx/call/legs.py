@@ -95,3 +95,4 @@ class Legs:
             summary = self._summaries[leg]
             summary.sip_call_id, summary.remote = handle.sip_call_id, handle.remote
             summary.codec = session.codec_name(leg)
+            summary.encryption = session.encryption(leg)

@@ -27,6 +27,8 @@ class LegSummary:
     remote: str = ""
     """The signalling address, ``transport:host:port``."""
     codec: str = ""
+    encryption: str = ""
+    """The SRTP suite of its audio; empty for plain RTP."""
     started: float = 0.0
     answered: float = 0.0
     ended: float = 0.0

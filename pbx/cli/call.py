@@ -83,6 +83,7 @@ def call(
     codec: Annotated[
         list[str] | None, typer.Option(help="Only these codecs, best first: opus, g722, pcma, pcmu, l16.")
     ] = None,
+    srtp: Annotated[bool, typer.Option("--srtp", help="Encrypt the audio, or do not call.")] = False,
     trace: Annotated[bool, typer.Option("--trace", help="Show the SIP messages, without secrets.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, for scripts.")] = False,
 ) -> None:
@@ -109,7 +110,7 @@ def call(
     )
     split_keys(dtmf)
     _check(line, plan)
-    settings = Settings(local_port, not insecure, _codecs(codec or []))
+    settings = Settings(local_port, not insecure, _codecs(codec or []), srtp)
     printer = _Printer(as_json)
     code = run(line, plan, settings, printer.tell, printer.fault, printer.trace if trace else None)
     printer.ended(code)

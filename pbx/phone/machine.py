@@ -18,6 +18,7 @@ from pbx.errors import EnvironmentFault
 from pbx.ids import Ids
 from pbx.media.engine import Engine
 from pbx.media.policy import MediaSettings
+from pbx.media.srtp import srtp_suites
 from pbx.net.addresses import AddressBook
 from pbx.net.clock import LoopClock
 from pbx.net.counters import Counters
@@ -29,6 +30,7 @@ from pbx.net.tls import Tls, TlsSettings, Verification
 from pbx.net.trace import Trace
 from pbx.net.transport import Listener
 from pbx.phone.sounds import write_silence
+from pbx.sdp.sdes import Srtp
 from pbx.sip.layer import TransactionLayer
 
 if TYPE_CHECKING:
@@ -66,6 +68,7 @@ class Machine:
         local_port: int = 0,
         verify: bool = True,
         codecs: tuple[str, ...] = (),
+        srtp: bool = False,
         domain: str = "",
     ) -> None:
         self._loop = loop
@@ -92,7 +95,12 @@ class Machine:
         except BaseException:
             self.stop()
             raise
-        self.media = MediaSettings(codecs=codecs, no_media_timeout=_NO_MEDIA_MILLISECONDS)
+        self.media = MediaSettings(
+            codecs=codecs,
+            no_media_timeout=_NO_MEDIA_MILLISECONDS,
+            srtp=Srtp.REQUIRE if srtp else Srtp.ACCEPT,
+            suites=srtp_suites(),
+        )
         # A connection is what the server knows us by; over UDP the Contact says where it wants to be reached.
         keep = transport != "udp"
         product = f"Tandem-phone/{pbx.__version__}"

@@ -35,6 +35,8 @@ class Settings:
     """Whether TLS certificates are."""
     codecs: tuple[str, ...] = ()
     """Those that may be used, best first; all if it is empty."""
+    srtp: bool = False
+    """Whether audio must be encrypted."""
 
 
 class _Reactor(Protocol):
@@ -86,6 +88,7 @@ def run(
         local_port=settings.local_port,
         verify=settings.verify,
         codecs=settings.codecs,
+        srtp=settings.srtp,
         domain=line.server.host if line.server is not None else "",
     )
     try:

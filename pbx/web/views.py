@@ -71,6 +71,10 @@ class Leg(_View):
     sip_call_id: str
     remote: str = ""
     codec: str = ""
+    encryption: str | None = None
+    """The SRTP suite of a running call's audio; empty for plain RTP, null in records."""
+    dropped_unauthentic: int | None = None
+    dropped_replayed: int | None = None
     received_packets: int | None = None
     sent_packets: int | None = None
     lost: int | None = None
@@ -145,6 +149,9 @@ class Call(_View):
                     sip_call_id=leg.sip_call_id,
                     remote=leg.remote,
                     codec=leg.codec,
+                    encryption=leg.encryption,
+                    dropped_unauthentic=leg.counts.dropped_unauthentic if leg.counts else None,
+                    dropped_replayed=leg.counts.dropped_replayed if leg.counts else None,
                     received_packets=leg.counts.received_packets if leg.counts else None,
                     sent_packets=leg.counts.sent_packets if leg.counts else None,
                     lost=leg.counts.lost if leg.counts else None,

@@ -116,7 +116,7 @@ def test_what_is_played_comes_back(server: Server, phones: Phones, tmp_path: Pat
     port = server.site.tls if transport == "tls" else server.site.sip
     run = phones.run(
         *("600", "--server", f"127.0.0.1:{port}", "--transport", transport, "--codec", "pcma"),
-        *("--play", str(played), "--record", str(back), "--duration", "2.2"),
+        *("--play", str(played), "--record", str(back), "--duration", "2.2", *["--srtp"] * (transport == "tls")),
         SSL_CERT_FILE=str(server.site.storage / "tls-certificate.pem"),
     )
     status, told = run.ends()

@@ -42,7 +42,8 @@ def summary(call: str) -> Summary:
             f"{call}-1",
             "extension/102",
             f"sip-{call}-b",
-            counts=StreamStatistics(received_packets=100, lost=1, jitter=1.5),
+            counts=StreamStatistics(received_packets=100, lost=1, jitter=1.5, dropped_unauthentic=2),
+            encryption="AEAD_AES_256_GCM",
             cause=cause_named("busy"),
         ),
     }

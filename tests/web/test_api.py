@@ -37,6 +37,8 @@ def test_running_calls(site: Any) -> None:
     assert one["seconds"] - one["talked"] == pytest.approx(5, abs=0.01)
     assert one["legs"][1]["lost"] == 1
     assert one["legs"][1]["round_trip"] is None
+    secured = next(leg for leg in one["legs"] if leg["encryption"])
+    assert (secured["encryption"], secured["dropped_unauthentic"]) == ("AEAD_AES_256_GCM", 2)
     assert one["legs"][1]["cause"] == "busy"
     assert one["legs"][0]["received_packets"] is None
     assert one["recordings"][0]["status"] == "running"
