@@ -126,6 +126,10 @@ class Operation:
             lambda: {"client": server.layer.clients, "server": server.layer.servers},
             "side",
         )
+        if server.hep is not None:
+            metrics.counter(
+                "tandem_hep_messages", "Messages for the collector, by outcome.", server.hep.counts, "outcome"
+            )
         metrics.gauge("tandem_sip_dialogs", "Legs that have a SIP dialog.", lambda: len(server.context.dialogs))
         metrics.counter("tandem_leg_events", "What legs did not expect.", lambda: server.leg_counters, "event")
         metrics.counter("tandem_faults", "Bugs of ours that ended a call.", lambda: server.observer.faults)

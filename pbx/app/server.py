@@ -40,6 +40,7 @@ from pbx.net.clock import LoopClock
 from pbx.net.counters import Counters
 from pbx.net.dns import make_resolver
 from pbx.net.driver import Driver
+from pbx.net.hep_exporter import HepExporter
 from pbx.net.network import NetworkReactor, RealNetwork
 from pbx.net.tls import Tls, TlsState
 from pbx.net.trace import Trace
@@ -257,8 +258,24 @@ class Server:
         )
         self.location.subscribe(self._binding_changed)
         self.registry = CallRegistry(services, self._open_session, Limits(settings.limits.calls))
+        self.hep = self._export_messages()
         self.admission = Admission(self.directory, self._authenticate, self._trunk_party, self._trunk_redirections)
         self.reception = Reception(self.context, self.admission, self.registry, self.registrar.on_register)
+
+    def _export_messages(self) -> HepExporter | None:
+        settings = translate.hep(self.settings)
+        if settings is None:
+            return None
+        exporter = HepExporter(
+            settings,
+            self.trace.epoch,
+            self.clock,
+            lambda: ((summary.call, summary.sip_call_ids) for summary in self.registry.all()),
+        )
+        exporter.start()
+        self.observer.on_ended.append(lambda summary: exporter.remember(summary.call, summary.sip_call_ids))
+        self._undo += [exporter.stop, self.trace.subscribe(exporter.take)]
+        return exporter
 
     # -- what the rooms ask for
 

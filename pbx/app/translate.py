@@ -16,6 +16,7 @@ from pbx.media.srtp import srtp_suites
 from pbx.net.addresses import LocalNetworks
 from pbx.net.certificates import ensure_certificate
 from pbx.net.connection import StreamLimits
+from pbx.net.hep_exporter import HepSettings
 from pbx.net.tls import TlsSettings, Verification
 from pbx.net.transport import Listener, SocketOptions, is_wildcard
 from pbx.registrar.rules import Limits as RegistrarLimits
@@ -38,6 +39,7 @@ __all__ = [
     "call_settings",
     "domain_towards",
     "edge_limits",
+    "hep",
     "layer_settings",
     "leg_settings",
     "listeners",
@@ -89,6 +91,14 @@ def layer_settings(settings: Settings) -> LayerSettings:
     """Return the timers of the transaction layer."""
     sip = settings.sip
     return LayerSettings(TimerSettings(t1=sip.t1, t2=sip.t2, t4=sip.t4))
+
+
+def hep(settings: Settings) -> HepSettings | None:
+    """Return where messages are sent for collection; None: nowhere."""
+    said = settings.sip.hep
+    if said is None:
+        return None
+    return HepSettings(*said.collector, agent=said.agent, node=said.node, key=said.key.reveal() if said.key else "")
 
 
 def listeners(settings: Settings) -> list[Listener]:

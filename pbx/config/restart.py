@@ -26,6 +26,7 @@ RESTART = (
     "sip.digest",
     "sip.tcp",
     "sip.resolver",
+    "sip.hep",
     "media.ports",
     "media.threads",
     "media.dscp",

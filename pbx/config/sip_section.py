@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from pbx.config.hep_section import Hep
 from pbx.config.kinds import (
     Address,
     Duration,
@@ -186,6 +187,7 @@ class Sip(Section):
     tcp: Tcp = Tcp()
     resolver: Resolver = Resolver()
     trace: Trace = Trace()
+    hep: Hep | None = None
 
 
 def _listeners(value: object) -> object:
