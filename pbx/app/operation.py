@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pbx
 from pbx.app.banning import Banning
+from pbx.app.circumstances import configuration_text, explanation
 from pbx.call.commands import Party
 from pbx.call.summary import PASSED_OVER, Summary
 from pbx.dialplan.steps import Target
@@ -252,6 +253,7 @@ class Operation:
             calls=server.registry,
             records=server.store.records,
             trace=_TraceReader(server.trace),
+            circumstances=self._circumstances,
             recordings=server.settings.storage.recordings_directory,
             registrations=self._registrations,
             trunks=self._trunks,
@@ -262,6 +264,13 @@ class Operation:
             metrics=self.metrics.exposition,
             reactor_lag=lambda: self.heartbeat.worst,
         )
+
+    def _circumstances(self, source: str, number: str, at: datetime, caller: str, caller_name: str) -> dict[str, str]:
+        server = self._server
+        return {
+            "decision.txt": explanation(server.dialplan, source, number, at, caller, caller_name),
+            "configuration.yaml": configuration_text(server.settings),
+        }
 
     def _registrations(self) -> list[Registration]:
         now = self._server.driver.now()

@@ -31,7 +31,7 @@ CallId = Annotated[str, typer.Argument(metavar="ID", help="The id of a call, as 
 
 def register(application: typer.Typer) -> None:
     """Add the commands."""
-    for command in (status, calls, records, registrations, trunks, hangup, originate, record):
+    for command in (status, calls, bundle, records, registrations, trunks, hangup, originate, record):
         application.command()(command)
 
 
@@ -70,12 +70,7 @@ def calls(
     if (bodies or pcap) and not trace:
         raise typer.BadParameter("--bodies and --pcap need --trace ID")
     if pcap is not None:
-        data = _request(config, "GET", f"/calls/{quote(trace, safe='')}/trace.pcap").content
-        try:
-            pcap.write_bytes(data)
-        except OSError as error:
-            raise EnvironmentFault(f"{pcap} cannot be written: {error.strerror}") from error
-        print(f"wrote {pcap}, {len(data)} octets")
+        _save(pcap, _request(config, "GET", f"/calls/{quote(trace, safe='')}/trace.pcap").content)
     elif trace:
         path = f"/calls/{quote(trace, safe='')}/trace"
         print(_printable(_request(config, "GET", path, {"bodies": bodies}).text.rstrip("\n"), lines=True))
@@ -85,6 +80,24 @@ def calls(
             _print_json(found)
         else:
             _print_calls(found["calls"])
+
+
+def bundle(
+    call: CallId,
+    file: Annotated[Path | None, typer.Argument(help="Where to; call-ID.zip here if left out.")] = None,
+    config: ConfigurationFile = None,
+) -> None:
+    """Write all that is known of a call into one ZIP file: messages, decisions, media, configuration; no secrets."""
+    data = _request(config, "GET", f"/calls/{quote(call, safe='')}/bundle.zip").content
+    _save(file if file is not None else Path(f"call-{call}.zip"), data)
+
+
+def _save(path: Path, data: bytes) -> None:
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise EnvironmentFault(f"{path} cannot be written: {error.strerror}") from error
+    print(f"wrote {path}, {len(data)} octets")
 
 
 def records(

@@ -14,6 +14,7 @@ from starlette.middleware import Middleware
 from pbx.ops.metrics import CONTENT_TYPE
 from pbx.store.call_records import CallFilter, CallRecord
 from pbx.web import views
+from pbx.web.bundle import bundle
 from pbx.web.page import page_router
 from pbx.web.ports import Ports
 from pbx.web.security import Guard, SecurityHeaders
@@ -71,31 +72,36 @@ def _open_router(ports: Ports, guard: Guard) -> APIRouter:
     return router
 
 
+def _server_status(ports: Ports) -> views.StatusView:
+    """Return the server at a glance."""
+    health, store, now = views.HealthView.of(ports.report()), ports.store(), _now()
+    return views.StatusView(
+        version=ports.version,
+        status=health.status,
+        started=ports.started,
+        uptime=(now - ports.started).total_seconds(),
+        calls=len(ports.calls),
+        registrations=len(ports.registrations()),
+        trunks=len(ports.trunks()),
+        reactor_lag=ports.reactor_lag(),
+        checks=health.checks,
+        store=views.StoreView(
+            state=store.state.value,
+            waiting_rows=store.waiting,
+            spool_bytes=store.spooled_octets,
+            lost_rows=store.lost,
+            error=store.error,
+        ),
+    )
+
+
 def _server_router(ports: Ports) -> APIRouter:
     router = APIRouter(tags=["server"])
 
     @router.get("/status")
     async def status() -> views.StatusView:
         """The server at a glance."""
-        health, store, now = views.HealthView.of(ports.report()), ports.store(), _now()
-        return views.StatusView(
-            version=ports.version,
-            status=health.status,
-            started=ports.started,
-            uptime=(now - ports.started).total_seconds(),
-            calls=len(ports.calls),
-            registrations=len(ports.registrations()),
-            trunks=len(ports.trunks()),
-            reactor_lag=ports.reactor_lag(),
-            checks=health.checks,
-            store=views.StoreView(
-                state=store.state.value,
-                waiting_rows=store.waiting,
-                spool_bytes=store.spooled_octets,
-                lost_rows=store.lost,
-                error=store.error,
-            ),
-        )
+        return _server_status(ports)
 
     @router.get("/registrations")
     async def registrations(aor: str = "") -> views.Registrations:
@@ -200,6 +206,38 @@ def _traces_router(ports: Ports) -> APIRouter:
             data,
             media_type="application/vnd.tcpdump.pcap",
             headers={"Content-Disposition": 'attachment; filename="call.pcap"'},
+        )
+
+    @router.get(
+        "/{call}/bundle.zip",
+        response_class=Response,
+        responses=_UNKNOWN | {200: {"content": {"application/zip": {}}}},
+    )
+    async def bundle_of(call: str) -> Response:
+        """All that is known of a call, running or ended, in one file: messages, decisions, media, configuration."""
+        call_ids = await sip_call_ids(call)
+        summary = ports.calls.get(call)
+        record = None if summary is not None else await run_in_threadpool(ports.records.get, call)
+        if summary is not None:
+            facts = views.Call.of(summary, _now()).model_dump_json(indent=1)
+            at = summary.started_at
+            met = ports.circumstances(summary.source, summary.called, at, summary.caller.number, summary.caller.name)
+        elif record is not None:
+            facts = views.CallRecordView.of(record).model_dump_json(indent=1)
+            met = ports.circumstances(record.source, record.called, record.started, record.caller, record.caller_name)
+        else:
+            raise HTTPException(404, "There is no call of this id.")
+        files: dict[str, str | bytes] = {
+            "call.json": facts,
+            "ladder.txt": ports.trace.ladder(call_ids, True),
+            "trace.pcap": ports.trace.pcap(call_ids),
+            "server.json": _server_status(ports).model_dump_json(indent=1),
+            **met,
+        }
+        return Response(
+            await run_in_threadpool(bundle, call, ports.version, _now(), files),
+            media_type="application/zip",
+            headers={"Content-Disposition": 'attachment; filename="call.zip"'},
         )
 
     return router

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ __all__ = [
     "BanState",
     "Bans",
     "Calls",
+    "Circumstances",
     "Ports",
     "Records",
     "Registration",
@@ -63,6 +64,13 @@ class TraceReader(Protocol):
 
     def pcap(self, call_ids: Iterable[str]) -> bytes:
         """Return the messages of these SIP Call-IDs as a capture file; empty if none is kept."""
+
+
+class Circumstances(Protocol):
+    """What a call met beside its messages (`pbx.app.circumstances`)."""
+
+    def __call__(self, source: str, number: str, at: datetime, caller: str, caller_name: str) -> Mapping[str, str]:
+        """Return texts by the names of files, secrets hidden."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +151,7 @@ class Ports:
     calls: Calls
     records: Records
     trace: TraceReader
+    circumstances: Circumstances
     recordings: Path
     """The folder that recordings are in; nothing outside it is ever served."""
     registrations: Callable[[], list[Registration]]

@@ -133,6 +133,7 @@ def make_server(directory: Path, store: Store, http: Any) -> Any:
             )
         ),
         network=SimpleNamespace(listening=(1, 2)),
+        hep=SimpleNamespace(counts=lambda: {"sent": 8, "failed": 0, "dropped": 1}),
     )
 
 

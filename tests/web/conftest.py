@@ -115,6 +115,7 @@ class Site:
             calls=self.calls,
             records=self.store.records,
             trace=FakeTrace(),
+            circumstances=lambda source, number, at, caller, name: {"decision.txt": f"{source} {number} {caller}"},
             recordings=self.recordings,
             registrations=lambda: [
                 Registration(

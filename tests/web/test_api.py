@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import io
+import json
 import os
+import zipfile
 from typing import Any
 
 import pytest
@@ -89,6 +92,23 @@ def test_traces_of_running_and_of_ended_calls(site: Any) -> None:
     response = site.get("/api/v1/calls/c1/trace.pcap")
     assert response.content == b"\xd4\xc3\xb2\xa1sip-c1-a,sip-c1-b"
     assert response.headers["Content-Type"] == "application/vnd.tcpdump.pcap"
+
+
+def test_all_that_is_known_of_a_call_in_one_file(site: Any) -> None:
+    site.record("kept-not")
+    for call, known in (("c1", True), ("kept-not", False)):
+        response = site.get(f"/api/v1/calls/{call}/bundle.zip")
+        assert response.headers["Content-Type"] == "application/zip"
+        with zipfile.ZipFile(io.BytesIO(response.content)) as archive:
+            files = {name.partition("/")[2]: archive.read(name).decode("latin-1") for name in archive.namelist()}
+            assert {name.partition("/")[0] for name in archive.namelist()} == {f"call-{call}"}
+        assert ("ladder.txt" in files) is known
+        assert json.loads(files["call.json"])["id"] == call
+        assert json.loads(files["server.json"])["version"] == "1.2.3"
+        assert files["decision.txt"] == "extension/101 102 101"
+        assert call in files["README.txt"]
+    assert site.get("/api/v1/calls/never/bundle.zip").status_code == 404
+    assert site.get("/api/v1/calls/c1/bundle.zip", token=None).status_code == 401
 
 
 def test_registrations_and_trunks(site: Any) -> None:

@@ -92,6 +92,14 @@ def test_the_messages_of_a_call(pbx: Run, tmp_path: Path) -> None:
     assert pbx("calls", "--pcap", str(target)).exit_code == 2
 
 
+def test_bundle(pbx: Run, tmp_path: Path) -> None:
+    target = tmp_path / "c1.zip"
+    assert f"wrote {target}" in pbx("bundle", "c1", str(target)).output.replace("\n", "")
+    assert target.read_bytes().startswith(b"PK")
+    assert "no call" in str(pbx("bundle", "none", fails=True).exception)
+    assert "cannot be written" in str(pbx("bundle", "c1", str(tmp_path / "no" / "c1.zip"), fails=True).exception)
+
+
 def test_records(pbx: Run, site: Any) -> None:
     assert pbx("records").output == "no call records\n"
     site.record("old", path="x.wav")
