@@ -208,6 +208,37 @@ class Directory:
         one = self._settings.trunks.get(name) if kind == "trunk" else self._extension(name)
         return Srtp(one.srtp) if one is not None and one.srtp is not None else None
 
+    def redirected(self, target: str, contacts: tuple[str, ...]) -> tuple[Target, ...]:
+        """Return where a call may go that a target redirects."""
+        kind, _, name = target.partition("/")
+        trunk, extension = self._trunk(target), self._extension(name) if kind == "extension" else None
+        if "follow" not in (getattr(trunk, "redirects", ""), getattr(extension, "redirects", "")):
+            return ()
+        found = []
+        for text in contacts:
+            try:
+                uri = Uri.parse(text)
+            except ParseError:
+                continue
+            number = number_in(uri)
+            if not number:
+                continue
+            if extension is not None:
+                found.append(Target("number", number, number))
+            else:
+                found += [Target("trunk", one, number) for one in self._at_host(name, uri)]
+        return tuple(found)
+
+    def _at_host(self, name: str, uri: Uri) -> list[str]:
+        """Return the trunk at the host that a URI names, best with its port too, and `name` itself before others; a tel
+        URI is for the same trunk."""
+        if uri.scheme == "tel":
+            return [name]
+        trunks = self._settings.trunks
+        addresses = {one: Uri.parse(trunk.address) for one, trunk in trunks.items()}
+        there = [one for one in (name, *(o for o in trunks if o != name)) if addresses[one].host == uri.host]
+        return sorted(there, key=lambda one: addresses[one].port != uri.port)[:1]
+
     def shown_to(self, target: str, source: str, caller: Party) -> Party:
         """Return whom `target` is shown as the caller."""
         trunk = self._trunk(target)
@@ -273,6 +304,7 @@ class Directory:
                 local=local,
                 codecs=self.codecs(source),
                 srtp=self.srtp(source),
+                early_offer=trunk.profile.early_offer,
                 header_rules=HeaderRules(
                     frozenset(name.lower() for name in trunk.headers.remove), tuple(trunk.headers.set.items())
                 ),

@@ -106,8 +106,8 @@ class Bridge:
 
     def expect_answer(self, asker: str, asked: str) -> None:
         """Remember that `asker` made an offer which went to `asked`: the late offer of an INVITE without a
-        description."""
-        self._pending = _Pending(asker, asked)
+        description. Empty: it has answered one already, and hears no more of this."""
+        self._pending = _Pending(asker, asked, restoring=not asker)
 
     def take(self, item: Any) -> None:
         """Take an Offered, OfferAnswered, OfferDeclined or Informed of either leg, or that a stream has its ports;

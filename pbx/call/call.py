@@ -89,6 +89,7 @@ class Call:
         "recorded",
         "recording",
         "recording_ends_call",
+        "redirected",
         "redirections",
         "services",
         "session",
@@ -124,6 +125,8 @@ class Call:
         """Of the INVITEs that this call sends."""
         self.redirections: tuple[commands.Redirection, ...] = ()
         """Who has sent the call on before, the last one first."""
+        self.redirected = 0
+        """How many redirections have been followed."""
         self.last_failure: EndCause | None = None
         self.recorded = ""
         """The path of the last RecordStep's file."""

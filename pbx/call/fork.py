@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pbx.call.commands import AcceptOffer, Dial, Party
 from pbx.call.events import Answered, HungUp, OfferAnswered, Progressing, Rejected, Ringing
 from pbx.call.ports import Candidate
+from pbx.call.redirect import follow
 from pbx.call.summary import PASSED_OVER, Attempt
 from pbx.cause import EndCause, cause_named
 from pbx.dialplan.steps import DialStep, Target
@@ -71,6 +72,9 @@ def as_told(target: str, cause: EndCause) -> EndCause:
     SHOULD NOT forward any other requests to this one. A phone that is switched off is no reason for that: like one that
     is not registered, it is temporarily unavailable.
     """
+    if 300 <= cause.sip_status < 400:
+        # Where it would lead is not told to the caller: what was not followed here is not for it to try.
+        return replace(cause, sip_status=480)
     if target.startswith("extension/") and cause.slug in ("unreachable", "callee-overloaded"):
         return replace(cause, sip_status=480)
     return cause
@@ -208,6 +212,9 @@ class Fork:
             offer = None
             if not call.late_offer or not call.answer_is_due:
                 offer = call.session.offer_to(branch.leg, call.caller, decodable_only=self._step.record is not None)
+            elif branch.candidate.early_offer:
+                # The caller makes no offer and this peer wants one: it gets ours, and the caller that of its answer.
+                offer = call.session.local_offer(branch.leg)
         except NegotiationError as error:
             self._lost(branch, cause_named("media-unacceptable", error.reason))
             return
@@ -325,7 +332,8 @@ class Fork:
             call.answer(to_caller)
         call.talk(item.leg, self._step.max_duration)
         if late:
-            call.bridge.expect_answer(asker=item.leg, asked=call.caller)
+            # Where the callee has answered an offer of ours it waits for nothing more.
+            call.bridge.expect_answer(asker=item.leg if item.is_offer else "", asked=call.caller)
         elif item.is_offer:
             # The caller was answered earlier; the callee's offer is met from what the caller can do.
             call.command(AcceptOffer(item.leg, session.answer_to(item.leg, call.caller)))
@@ -342,6 +350,8 @@ class Fork:
             return
         if self._early == item.leg:
             self._early = ""
+        if isinstance(item, Rejected) and item.redirected_to and self._redirected(branch, item):
+            return
         self._failed(branch.candidate.target, item.cause)
         if ends_search(branch.candidate.target, item.cause):
             self._groups.clear()
@@ -350,6 +360,23 @@ class Fork:
                     # RFC 3261 §16.7 step 5: a 6xx response: the client SHOULD cancel all pending client transactions.
                     self._drop(other, replace(item.cause))
         self._next_if_none()
+
+    def _redirected(self, branch: _Branch, item: Rejected) -> bool:
+        """Go where a 3xx leads, if policy lets it; return whether it does."""
+        call = self._call
+        way = follow(call, branch.candidate, item)
+        if way is None:
+            return False
+        if way.target is not None:
+            self._groups.insert(0, (way.target,))
+            self._next_if_none()
+            return True
+        for other in list(self._branches.values()):
+            self._drop(other, cause_named("answered-elsewhere"))
+        call.clear_timer(_TIMER)
+        self._stop_ringback()
+        call.step_failed(item.cause, way.steps)
+        return True
 
     def _next_if_none(self) -> None:
         if not self._branches:

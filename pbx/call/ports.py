@@ -47,6 +47,8 @@ class Candidate:
     """The voice codecs that may pass, best first; empty for those of the server."""
     srtp: Srtp | None = None
     """Whether the audio is encrypted; None as the server has it."""
+    early_offer: bool = False
+    """It wants an offer in every INVITE, also when the caller makes none."""
     headers: tuple[tuple[str, str], ...] = ()
     header_rules: HeaderRules = HeaderRules()
     """What becomes of these and of the route's headers."""
@@ -70,6 +72,10 @@ class Directory(Protocol):
 
     def srtp(self, source: str) -> Srtp | None:
         """Return whether a source's audio is encrypted (see `Candidate.srtp`)."""
+
+    def redirected(self, target: str, contacts: tuple[str, ...]) -> tuple[Target, ...]:
+        """Return where a call may go that a target redirects to `contacts`, best first; of the kind ``number`` where
+        the dialplan decides. Empty: it is not followed."""
 
     def is_down(self, target: Target) -> bool:
         """Return whether a target is known not to take calls now, so that the next one of a list is tried at once."""

@@ -97,5 +97,7 @@ class Profile(Section):
     """Whether session timers are known at all."""
     ringing: Literal[180, 183] = 180
     """What tells it that a phone rings; 183 for a peer that stays silent after 180."""
+    early_offer: bool = False
+    """Whether it gets an offer in every INVITE, made of its own codecs where the caller makes none (a late offer)."""
     early_media: bool = True
     """Whether what it sends before the answer is heard; else the caller hears ringing."""

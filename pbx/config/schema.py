@@ -122,6 +122,9 @@ class Extension(Section):
     """Calls that it may have at once; `null` for no limit."""
     codecs: CodecNames | None = None
     """The codecs let through to and from it, best first; those of `media` if left out."""
+    redirects: Literal["follow", "pass"] = "pass"
+    """What becomes of a call that its phone redirects (3xx, a forward key): `follow` sends it where the extension may
+    dial, `pass` takes it for a failure."""
     allow_from: Networks | None = None
     """Networks that its phones may be in; any if left out. From elsewhere the right password counts as a wrong one."""
     srtp: Literal["off", "accept", "prefer", "require"] | None = None

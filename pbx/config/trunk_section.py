@@ -72,6 +72,9 @@ class Trunk(Section):
     """What becomes of a transfer that it asks for (REFER): `handle` routes it by the dialplan, with what the trunk may
     dial; `pass` asks the other party to do it; `refuse` declines. One that joins two calls of the trunk is carried
     out unless it is refused."""
+    redirects: Literal["follow", "pass"] = "pass"
+    """What becomes of a call that it redirects (3xx): `follow` sends it to the number given, if that is at the host of
+    a trunk; `pass` takes it for a failure, for the dialplan to go on from. Five of one call are followed."""
     latch: bool | None = None
     """Whether its audio may come from another address than it says; that of `media` if left out."""
     codecs: CodecNames | None = None

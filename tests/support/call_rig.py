@@ -90,6 +90,10 @@ class Rig:
     """The codecs of sources and targets."""
     down: set[str] = field(default_factory=set)
     music: tuple[str, ...] = ()
+    redirects: dict[str, tuple[Target, ...]] = field(default_factory=dict)
+    """Where a call may go that a target redirects."""
+    early_offers: set[str] = field(default_factory=set)
+    """Targets that want an offer in every INVITE."""
 
     def __post_init__(self) -> None:
         self.clock = SteppedClock()
@@ -137,6 +141,7 @@ class Rig:
             Destination(Uri.parse(f"sip:{target.number}@192.0.2.20")),
             Party(target.number),
             codecs=self.codecs(str(target)),
+            early_offer=str(target) in self.early_offers,
         )
         return (one,) * self.phones.get(str(target), 0)
 
@@ -151,6 +156,9 @@ class Rig:
 
     def codecs(self, source: str) -> tuple[str, ...]:
         return self.allowed.get(source, ())
+
+    def redirected(self, target: str, contacts: tuple[str, ...]) -> tuple[Target, ...]:
+        return self.redirects.get(target, ())
 
     def is_down(self, target: Target) -> bool:
         return str(target) in self.down

@@ -1,0 +1,126 @@
+"""SIPp on both sides of the server where these differ: T.38, REFER, 3xx, late offer, UDP and TCP."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.peers.support import ports
+from tests.peers.support.server import Server, Site, serving
+from tests.peers.support.sipp import Sipp
+
+pytestmark = pytest.mark.peers
+
+CUSTOMER, CARRIER, SECOND = ports.port(), ports.port(), ports.port()
+
+HANGS_UP = "<?part bye?>"
+IS_HUNG_UP_ON = '<recv request="BYE"/><?part ok?>'
+
+PLAN = {
+    "routes": [
+        {"name": "second", "when": {"from": "trunk/customer", "number": "6XXX"}, "do": [{"dial": "trunk/second"}]},
+        {"name": "rest", "when": {"from": "trunk/customer", "number": "."}, "do": [{"dial": "trunk/carrier"}]},
+    ]
+}
+
+Make = Callable[..., Sipp]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    site = Site(tmp_path_factory.mktemp("server"))
+    trunks: dict[str, dict[str, Any]] = {
+        name: {"address": f"sip:127.0.0.1:{number}", "identify": [f"127.0.0.1:{number}"]}
+        for name, number in (("customer", CUSTOMER), ("carrier", CARRIER), ("second", SECOND))
+    }
+    trunks["customer"]["transfers"] = "handle"
+    trunks["carrier"]["redirects"] = "follow"
+    trunks["second"]["profile"] = {"early_offer": True}
+    listen = [f"udp://127.0.0.1:{site.sip}", f"tcp://127.0.0.1:{site.sip}"]
+    with serving(site, site.settings(trunks=trunks, sip={"listen": listen}), PLAN) as running:
+        yield running
+
+
+@pytest.fixture
+def sipp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Make]:
+    """Make SIPps; those that still run at the end are ended."""
+    made: list[Sipp] = []
+    folder = tmp_path_factory.mktemp("sipp")
+
+    def make(*arguments: Any, **words: Any) -> Sipp:
+        made.append(Sipp(folder, *arguments, **words))
+        return made[-1].start()
+
+    yield make
+    for one in made:
+        one.end()
+
+
+def run(server: Server, caller: Callable[[], Sipp], *callees: Sipp) -> dict[str, Any]:
+    """Let a call go its way; return its record when all are content."""
+    before = len(server.records())
+    one = caller()
+    try:
+        for each in (one, *callees):
+            each.wait()
+    except AssertionError as error:
+        stories = "\n=== another\n".join(each.story() for each in (one, *callees))
+        raise AssertionError(f"{error}\n{stories}\n{server.log_tail(8)}") from None
+    return server.record(before + 1)
+
+
+def test_t38_goes_over_and_back_to_its_end(server: Server, sipp: Make) -> None:
+    callee = sipp("uas-t38", CARRIER, REPLY="<?part fax-agree?>")
+    record = run(server, lambda: sipp("uac-t38", CUSTOMER, server.site.sip, EXPECTED="<?part fax-agreed?>"), callee)
+    assert record["cause"]["slug"] == "answered-caller-hung-up"
+    assert "of-the-caller" not in callee.messages()
+
+
+def test_t38_that_is_refused_leaves_the_audio(server: Server, sipp: Make) -> None:
+    callee = sipp("uas-t38", CARRIER, REPLY="<?part fax-refuse?>")
+    record = run(server, lambda: sipp("uac-t38", CUSTOMER, server.site.sip, EXPECTED="<?part fax-refused?>"), callee)
+    assert record["cause"]["slug"] == "answered-caller-hung-up"
+
+
+def test_a_transfer_that_a_trunk_asks_for(server: Server, sipp: Make) -> None:
+    led, target = sipp("uas-led-elsewhere", CARRIER), sipp("uas-leaves", SECOND)
+    words = {"TO": "6000", "LAST": "200 OK", "AFTER": IS_HUNG_UP_ON}
+    record = run(server, lambda: sipp("uac-refers", CUSTOMER, server.site.sip, **words), led, target)
+    assert [one["outcome"] for one in record["attempts"]] == ["answered", "transferred", "answered"]
+    assert record["destination"] == "trunk/second"
+
+
+def test_a_transfer_that_fails_gives_the_party_back(server: Server, sipp: Make) -> None:
+    stays, target = sipp("uas", CARRIER), sipp("uas-refuses", SECOND, STATUS="486")
+    words = {"TO": "6000", "LAST": "486 Busy Here", "AFTER": HANGS_UP}
+    record = run(server, lambda: sipp("uac-refers", CUSTOMER, server.site.sip, **words), stays, target)
+    assert record["cause"]["slug"] == "answered-caller-hung-up"
+
+
+def test_a_redirection_is_followed_to_another_trunk(server: Server, sipp: Make) -> None:
+    first, then = sipp("uas-redirects", CARRIER, TO=f"6111@127.0.0.1:{SECOND}"), sipp("uas", SECOND)
+    record = run(server, lambda: sipp("uac", CUSTOMER, server.site.sip), first, then)
+    assert [one["outcome"] for one in record["attempts"]] == ["redirected", "answered"]
+    assert record["destination"] == "trunk/second"
+
+
+def test_a_redirection_elsewhere_is_not_followed(server: Server, sipp: Make) -> None:
+    first = sipp("uas-redirects", CARRIER, TO="6111@192.0.2.1")
+    record = run(server, lambda: sipp("uac-refused", CUSTOMER, server.site.sip, STATUS="480"), first)
+    assert [one["outcome"] for one in record["attempts"]] == ["callee-refused"]
+
+
+def test_a_late_offer_becomes_an_early_one(server: Server, sipp: Make) -> None:
+    callee = sipp("uas", SECOND)
+    run(server, lambda: sipp("uac-late", CUSTOMER, server.site.sip, NUMBER="6000"), callee)
+    invite = callee.messages().partition("INVITE sip:")[2].partition("UDP message sent")[0]
+    assert "m=audio" in invite
+
+
+def test_tcp_on_one_side_and_udp_on_the_other(server: Server, sipp: Make) -> None:
+    callee = sipp("uas-reinvited", CARRIER)
+    record = run(server, lambda: sipp("uac-reinvites", CUSTOMER, server.site.sip, transport="t1"), callee)
+    assert record["legs"][0]["remote"].startswith("tcp:")
+    assert record["legs"][1]["remote"].startswith("udp:")
