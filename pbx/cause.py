@@ -58,6 +58,7 @@ _TABLE = (
     EndCause("number-incomplete", 484, 28, Blame.CALLER, "The number is incomplete."),
     EndCause("no-route", 404, 3, Blame.POLICY, "No route of the dialplan takes this number from this source."),
     EndCause("forbidden", 403, 21, Blame.POLICY, "Policy forbids this call."),
+    EndCause("budget-exceeded", 403, 21, Blame.POLICY, "A budget for calls of this kind is spent."),
     EndCause("unauthenticated", 401, 21, Blame.CALLER, "The caller did not prove who it is."),
     EndCause("bad-request", 400, 95, Blame.CALLER, "The caller's request was malformed."),
     EndCause("unsupported", 420, 29, Blame.CALLER, "The caller requires an extension that is not supported."),

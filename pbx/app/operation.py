@@ -23,7 +23,16 @@ from pbx.ops.health import Check, Condition, Health, Phase
 from pbx.ops.heartbeat import Heartbeat
 from pbx.ops.metrics import Metrics
 from pbx.ops.systemd import Notifier
-from pbx.ops.watches import MessageCounter, watch_bans, watch_calls, watch_registrar, watch_sip, watch_store
+from pbx.ops.watches import (
+    MessageCounter,
+    watch_bans,
+    watch_budgets,
+    watch_calls,
+    watch_registrar,
+    watch_sip,
+    watch_store,
+)
+from pbx.security.sources import contains
 from pbx.store.store import Store
 from pbx.store.writer import WriterState
 from pbx.trunks.account import Status as RegistrationStatus
@@ -70,7 +79,7 @@ class Operation:
             if http.token is None:
                 self._made_token = ensure_token(server.settings.storage.directory)
             guard = Guard(self._token, is_loopback(http.listen.address))
-            application = make_api(self._ports(), guard, https=http.certificate is not None)
+            application = make_api(self._ports(), guard, http.certificate is not None, self._allows)
             self.web = WebServer(application, http.listen.address, http.listen.port, http.certificate, http.key)
 
     # -- life
@@ -133,6 +142,15 @@ class Operation:
             )
         metrics.gauge("tandem_sip_dialogs", "Legs that have a SIP dialog.", lambda: len(server.context.dialogs))
         metrics.counter("tandem_leg_events", "What legs did not expect.", lambda: server.leg_counters, "event")
+        metrics.gauge(
+            "tandem_overload_rate",
+            "Calls a second that an overloaded server takes; 0 while it takes all.",
+            lambda: server.shedding.control.rate or 0.0,
+        )
+        metrics.counter(
+            "tandem_overload_refusals", "Calls refused by overload.", lambda: server.shedding.control.refused
+        )
+        watch_budgets(metrics, lambda: server.budgeting.budgets.refused, server.budgeting.all)
         metrics.counter("tandem_faults", "Bugs of ours that ended a call.", lambda: server.observer.faults)
         metrics.gauge("tandem_trunk_calls_active", "Calls now, by trunk.", self._active_by_trunk, "trunk")
         metrics.counter(
@@ -237,6 +255,10 @@ class Operation:
 
     # -- the HTTP API
 
+    def _allows(self, host: str) -> bool:
+        allowed = self._server.settings.http.allow_from
+        return allowed is None or contains(allowed, host)
+
     def _token(self) -> str:
         settings = self._server.settings
         if settings.http.token is not None:
@@ -259,6 +281,7 @@ class Operation:
             trunks=self._trunks,
             originate=self._originate,
             bans=Banning(server.guard),
+            budgets=server.budgeting,
             report=self.health.report,
             store=server.store.status,
             metrics=self.metrics.exposition,

@@ -7,16 +7,20 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
+from ipaddress import ip_network
 from pathlib import Path
 from time import time
 
 import structlog
 
 from pbx.app import translate
+from pbx.app.budgeting import Budgeting, budgets_of
 from pbx.app.directory import Directory, party_of_trunk_call, redirections_of_trunk_call
+from pbx.app.firewall import Firewall
 from pbx.app.lines import Lines, ensure_contact_key
 from pbx.app.observer import CallObserver
 from pbx.app.reload import Loaded
+from pbx.app.shedding import LoadShedding
 from pbx.app.sidecars import SidecarWriter
 from pbx.app.sounds import Sounds, music_in
 from pbx.call.admission import Admission
@@ -50,6 +54,8 @@ from pbx.registrar.location import BindingChange, Location
 from pbx.registrar.service import RegistrarService
 from pbx.security.bans import BanList
 from pbx.security.edge import EdgeGuard
+from pbx.security.overload import OverloadControl
+from pbx.security.sources import show_source, source_of
 from pbx.sip.digest import DigestServer
 from pbx.sip.layer import TransactionLayer
 from pbx.sip.message import Request
@@ -141,7 +147,9 @@ class Server:
         )
         self.network = network
         self._undo.append(network.stop)
-        self.layer = TransactionLayer(self.ids, replace(translate.layer_settings(settings), exempt=self._known))
+        self.layer = TransactionLayer(
+            self.ids, replace(translate.layer_settings(settings), exempt=self._known, takes=self._takes)
+        )
         limits = translate.edge_limits(settings)
         self.bans = BanList(limits.bans, time, self.store.bans)
         self.guard: EdgeGuard[Flow] = EdgeGuard(self._known, limits, self.bans)
@@ -159,6 +167,8 @@ class Server:
             gate=self.guard,
         )
         self._undo.append(self.driver.stop)
+        self.shedding = LoadShedding(OverloadControl(), self.driver.now, self.driver.later, network.backlog)
+        self.shedding.wanted = settings.limits.overload == "refuse"
         interval = settings.sip.keep_alive
         self.location = Location(
             self.store.bindings,
@@ -233,6 +243,17 @@ class Server:
         self.observer = CallObserver(self.store.records.put, sidecars, self.driver.later)
         self._undo.append(self.observer.flush)
         self.sounds = self._load_sounds(settings)
+        self.budgeting = Budgeting(
+            budgets_of(settings),
+            now=self.driver.now,
+            wall=lambda: datetime.now().astimezone(),
+            later=self.driver.later,
+            hang_up=lambda call, cause: self.registry.hang_up(call, cause),
+            classify=lambda number: self.dialplan.numbering.restriction(number, 0),
+            exempt=_is_emergency,
+            keeper=self.store.budgets,
+            observer=self.observer,
+        )
         services = Services(
             now=self.driver.now,
             wall=lambda: datetime.now().astimezone(),
@@ -255,6 +276,7 @@ class Server:
                 self._leg_with_dialog,
                 lambda leg: self.registry.find(leg),
             ),
+            permit=lambda call, source, target: self.budgeting.permit(call, source, target),
         )
         self.location.subscribe(self._binding_changed)
         self.registry = CallRegistry(services, self._open_session, Limits(settings.limits.calls))
@@ -285,6 +307,16 @@ class Server:
     def _leg_with_dialog(self, dialog: tuple[str, str, str]) -> str | None:
         owner = self.context.dialogs.lookup(*dialog)
         return None if owner is None else owner.id
+
+    def _takes(self, flow: Flow, request: Request) -> bool:
+        proven = "Authorization" in request.headers
+        return self.shedding.takes(self._known(flow), proven) or _is_emergency(request.uri.user or "")
+
+    def _shared(self, source: str) -> bool:
+        """Return whether a trunk or a registered phone is at a source."""
+        return self.directory.trunks.overlaps(ip_network(show_source(source))) or any(
+            source_of(binding.flow.remote[0]) == source for binding in self.location
+        )
 
     def _binding_changed(self, event: BindingChange) -> None:
         binding = event.binding
@@ -322,10 +354,21 @@ class Server:
         """Begin to serve."""
         self.store.start()
         restored = self.location.restore(self.store.bindings.load())
+        if self.settings.security.firewall == "nftables":
+            ports = [bound[1] for _, bound in self.network.listening]
+            firewall = Firewall(self.settings.security.firewall_table, ports, self._shared)
+            firewall.start()
+            self._undo.append(firewall.stop)
+            self.bans.told.append(firewall.told)
         banned = self.bans.restore(self.store.bans.load())
         self._loop.add_reader(self.engine.fileno(), self._engine_ready)
         self._undo.append(lambda: self._loop.remove_reader(self.engine.fileno()))
         self.driver.start(self.reception)
+        self.budgeting.budgets.restore(self.store.budgets.load())
+        self.shedding.start()
+        self._undo.append(self.shedding.stop)
+        self.budgeting.start()
+        self._undo.append(self.budgeting.stop)
         self.registrar.start()
         self._undo.append(self.registrar.stop)
         self.directory.watch()
@@ -378,6 +421,8 @@ class Server:
         elif loaded.tls is not None and self.network.tls is not None:
             self.network.tls.take(loaded.tls)
         self.trace.limit(settings.sip.trace.calls, settings.sip.trace.messages)
+        self.shedding.wanted = settings.limits.overload == "refuse"
+        self.budgeting.budgets.reconfigure(budgets_of(settings))
         self.directory.replace(settings)
         self.directory.watch()
         self.context.settings = translate.leg_settings(settings)
@@ -414,6 +459,11 @@ class Server:
     def _unwind(self) -> None:
         while self._undo:
             self._undo.pop()()
+
+
+def _is_emergency(number: str) -> bool:
+    # 3GPP TS 22.101 §10.1.1: these two are emergency numbers everywhere.
+    return number in ("112", "911")
 
 
 def _tell_health(status: TrunkStatus) -> None:

@@ -27,6 +27,7 @@ _TIMER = "ring"
 _WEIGHT = {
     "declined": 100,
     "busy": 90,
+    "budget-exceeded": 80,
     "callee-refused": 70,
     "media-refused": 65,
     "number-incomplete": 60,
@@ -142,6 +143,10 @@ class Fork:
                 if call.services.occupancy.full(str(target)):
                     busy = "busy" if target.kind == "extension" else "too-many-calls"
                     self._failed(str(target), cause_named(busy, f"{target} has as many calls as it may have"))
+                    continue
+                refusal = call.services.permit(call.id, call.summary.source, target)
+                if refusal is not None:
+                    self._failed(str(target), refusal)
                     continue
                 candidates = call.services.directory.candidates(target)
                 if not candidates:

@@ -14,6 +14,7 @@ from pbx.call.events import ReferRequested
 from pbx.call.header_rules import HeaderRules
 from pbx.call.occupancy import Occupancy
 from pbx.call.summary import RecordingSummary, Summary
+from pbx.cause import EndCause
 from pbx.dialplan.decision import Decision, Query
 from pbx.dialplan.steps import Recording, Target
 from pbx.media.commands import Command as MediaCommand
@@ -142,6 +143,10 @@ class CallSettings:
     """How long the end of a call waits for the engine's last counts and files."""
 
 
+def _permit_all(call: str, source: str, target: Target) -> EndCause | None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """Everything that calls share."""
@@ -171,3 +176,5 @@ class Services:
     settings: CallSettings
     transfers: Transfers | None = None
     """Who carries transfers out; None: all are refused."""
+    permit: Callable[[str, str, Target], EndCause | None] = _permit_all
+    """Asked for a call, its source and a target before it is dialled: None, or why it may not be."""

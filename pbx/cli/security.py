@@ -1,4 +1,4 @@
-"""``pbx bans``, ``ban`` and ``unban``: who is kept out of the running server."""
+"""``pbx bans``, ``ban``, ``unban``, ``budgets`` and ``reset-budget``: who is kept out, and what calls have cost."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ Address = Annotated[str, typer.Argument(metavar="ADDRESS", help="An IPv4 or IPv6
 
 def register(application: typer.Typer) -> None:
     """Add the commands."""
-    for command in (bans, ban, unban):
+    for command in (bans, ban, unban, budgets):
         application.command()(command)
+    application.command("reset-budget")(reset_budget)
 
 
 def bans(config: ConfigurationFile = None, as_json: Json = False) -> None:
@@ -64,3 +65,39 @@ def unban(address: Address, config: ConfigurationFile = None) -> None:
     """Lift a ban, and forget that there ever was one."""
     request(config, "DELETE", f"/bans/{quote(address.partition('/')[0], safe='')}")
     print(f"lifted the ban of {printable(address)}")
+
+
+def budgets(config: ConfigurationFile = None, as_json: Json = False) -> None:
+    """List what is spent of the budgets, and by whom."""
+    found = ask(config, "GET", "/budgets")
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        (
+            one["budget"],
+            one["subject"],
+            _of(str(one["calls"]), one["calls_allowed"]),
+            _of(f"{one['seconds'] / 60:.1f}", None if one["seconds_allowed"] is None else one["seconds_allowed"] / 60),
+            "SPENT" if one["exceeded"] else "",
+            moment(one["until"]),
+        )
+        for one in found["budgets"]
+    ]
+    print_table(("budget", "of", "calls", "minutes", "", "until"), rows, "nothing is spent")
+
+
+def _of(spent: str, allowed: float | None) -> str:
+    return spent if allowed is None else f"{spent} of {allowed:g}"
+
+
+def reset_budget(
+    budget: Annotated[str, typer.Argument(metavar="BUDGET", help="Its name in `security.budgets`.")],
+    subject: Annotated[
+        str, typer.Argument(metavar="[OF]", help="Whose, such as extension/101; everybody's if left out.")
+    ] = "",
+    config: ConfigurationFile = None,
+) -> None:
+    """Give a budget back before its hour or day is over."""
+    request(config, "DELETE", f"/budgets/{quote(budget, safe='')}", {"subject": subject})
+    print(f"reset {printable(budget)}")

@@ -101,12 +101,11 @@ def _note(where: str) -> str:
 
 
 def _place_of(where: str, name: str) -> str:
-    return {
-        "trunks": "trunks.NAME",
-        "extensions": "extensions.NUMBER",
-        "listen": f"{where}[…]",
-        "networks": f"{where}[…]",
-    }.get(name, where)
+    if name in ("listen", "networks"):
+        return f"{where}[…]"
+    if name == "budgets":
+        return f"{where}.NAME"
+    return {"trunks": "trunks.NAME", "extensions": "extensions.NUMBER"}.get(name, where)
 
 
 def _documents(section: type[Section]) -> dict[str, str]:

@@ -32,6 +32,8 @@ RESTART = (
     "media.dscp",
     "media.sound_memory",
     "media.rtcp.interval",
+    "security.firewall",
+    "security.firewall_table",
     "storage.directory",
     "storage.database",
     "storage.recordings",

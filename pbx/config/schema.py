@@ -30,12 +30,13 @@ from pbx.config.kinds import (
 from pbx.config.media_section import Media, Rtcp
 from pbx.config.recording_section import Recording
 from pbx.config.secret import Secret
-from pbx.config.security_section import AddressFailures, NetworkRule, Security, UserFailures
+from pbx.config.security_section import AddressFailures, Budget, NetworkRule, Security, UserFailures
 from pbx.config.sip_section import Digest, Listener, Resolver, SessionTimer, Sip, Tcp, Trace
 from pbx.config.trunk_section import Health, Trunk
 
 __all__ = [
     "AddressFailures",
+    "Budget",
     "Digest",
     "Extension",
     "Health",
@@ -153,6 +154,9 @@ class Limits(Section):
     """Calls at once; more are refused with 503. `null` for no limit."""
     max_duration: Positive | None = 14_400.0
     """The longest that a call may last; `null` for no limit."""
+    overload: Literal["refuse", "ignore"] = "refuse"
+    """`refuse`: a server that cannot keep up takes new calls at the rate that it can carry, none of strangers, and
+    refuses the rest with 503 at once, so that calls that are up do not suffer. Emergency calls are always taken."""
     drain_timeout: Duration = 60.0
     """At SIGTERM, how long running calls may go on before they are hung up."""
 
@@ -201,7 +205,7 @@ class Settings(Section):
     extensions: Named[ExtensionNumber, Extension] = Field(default_factory=dict, validate_default=True)
     """By number, as in `extension/NUMBER`."""
     registrar: Registrar = Registrar()
-    security: Security = Security()
+    security: Security = Field(default_factory=dict, validate_default=True)
     limits: Limits = Limits()
     log: Log = Log()
     dialplan: FilePath | None = None

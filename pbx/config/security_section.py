@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
-from pbx.config.kinds import Duration, Kind, Networks, Positive, Section, Words, as_list
+from pbx.config.kinds import Duration, Kind, Named, Networks, Positive, Section, Words, as_list
 
-__all__ = ["AddressFailures", "NetworkRule", "Security", "UserFailures"]
+__all__ = ["AddressFailures", "Budget", "NetworkRule", "Security", "UserFailures"]
 
+
+def _budget_name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", text, re.ASCII):
+        raise ValueError(f"`{text}` cannot be the name of a budget; use letters, digits and _ . -")
+    return text
+
+
+BudgetName = Annotated[str, AfterValidator(_budget_name)]
 Rate = Annotated[float, Field(ge=0, le=1e6), Kind("number", "100")]
 
 
@@ -52,6 +61,25 @@ class NetworkRule(Section):
     """`false`: nobody there is ever banned by the server itself, nor taken for a scanner."""
 
 
+class Budget(Section):
+    """What calls of one kind may cost. It is spent by each caller, or over each trunk, alone."""
+
+    callers: Annotated[Words, Kind("list of sources", "[extension, trunk/customer]")] = ()
+    """Whose calls spend it: `extension` or `trunk` for each one of them, or names such as `extension/101`."""
+    over: Annotated[Words, Kind("list of trunks", "[trunk/carrier]")] = ()
+    """In place of `callers`: calls over these trunks spend it, whoever makes them; `trunk` for each one."""
+    destinations: Annotated[Words, Kind("list of destinations", '[international, "+4490"]')] = ("any",)
+    """Calls where: `any`, `international`, `premium` (see the dialplan's `numbering`), or beginnings of numbers as the
+    trunk gets them."""
+    per: Literal["hour", "day"] = "day"
+    """When it begins anew: at each full hour, or at midnight, on the clock of the machine."""
+    calls: int | None = Field(default=None, ge=0)
+    """Calls that may be made in that time; further ones are refused. `null` for no limit."""
+    minutes: Annotated[float | None, Field(ge=0, le=1e7), Kind("number", "60")] = None
+    """Minutes that may be talked in that time; then running calls end, and further ones are refused. `null` for no
+    limit."""
+
+
 class Security(Section):
     """What keeps strangers out. Trunks and phones whose registration holds are known, and none of the limits here
     concerns them; all but `block` and the `allow_from` of a listener."""
@@ -76,8 +104,16 @@ class Security(Section):
     """How long the first ban of an address lasts; each one after it lasts twice as long."""
     longest_ban: Positive = 86_400.0
     """The longest that a ban lasts. So long after its end it still makes the next one longer."""
+    firewall: Literal["off", "nftables"] = "off"
+    """`nftables`: who is banned is dropped by the kernel, too, at our SIP ports, in the table `firewall_table`; needs
+    `nft` and CAP_NET_ADMIN. An address with a trunk or a registered phone is left to the server, which tells who is
+    who."""
+    firewall_table: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,30}$")] = "tandem"
+    """The table of nftables (family `inet`), which is made at start and removed at the end."""
     block: Networks = ()
     """Networks whose messages and connections are dropped, whoever it is."""
+    budgets: Named[BudgetName, Budget] = Field(default_factory=dict, validate_default=True)
+    """What calls may cost, by a name of your own. Emergency numbers spend no budget, and no budget stops them."""
     networks: Annotated[
         tuple[NetworkRule, ...], BeforeValidator(as_list), Kind("list of networks with other limits", "[]")
     ] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -46,6 +47,7 @@ def check_settings(settings: Settings, path: Path) -> Findings:
         *_timers(settings),
         *_trunks(settings),
         *_extensions(settings),
+        *_budgets(settings),
     ]
     warnings = [*_weak_secrets(settings, path), *_open_http(settings), *_sizes(settings), *_readable_keys(settings)]
     return Findings(tuple(faults), tuple(warnings))
@@ -174,6 +176,31 @@ def _extensions(settings: Settings) -> Iterator[Finding]:
             place = ("extensions", number, "username") if extension.username else ("extensions", number)
             text = f"the phones of {number} and of {owner} have the same user name; give one of them another `username`"
             yield Finding(place, text)
+
+
+def _budgets(settings: Settings) -> Iterator[Finding]:
+    known = {f"extension/{number}" for number in settings.extensions} | {f"trunk/{name}" for name in settings.trunks}
+    for name, budget in settings.security.budgets.items():
+        loc: Loc = ("security", "budgets", name)
+        if bool(budget.callers) == bool(budget.over):
+            yield Finding(
+                loc, f"the budget `{name}` needs `callers`, or else `over`: whose calls, or over which trunks"
+            )
+        if budget.calls is None and budget.minutes is None:
+            yield Finding(loc, f"the budget `{name}` limits nothing; give it `calls`, `minutes` or both")
+        for key, words, kinds in (
+            ("callers", budget.callers, ("extension", "trunk")),
+            ("over", budget.over, ("trunk",)),
+        ):
+            for word in words:
+                if word not in kinds and not (word in known and word.partition("/")[0] in kinds):
+                    shown = " or ".join(kinds)
+                    text = f"the budget `{name}`: there is no `{word}`; write {shown}, or one by name, as trunk/NAME"
+                    yield Finding((*loc, key), text)
+        for word in budget.destinations:
+            if word not in ("any", "international", "premium") and not re.fullmatch(r"[0-9+*#]+", word, re.ASCII):
+                text = f"the budget `{name}`: `{word}` is no destination; write any, international, premium or digits"
+                yield Finding((*loc, "destinations"), text)
 
 
 def _weak_secrets(settings: Settings, path: Path) -> Iterator[Finding]:

@@ -138,6 +138,10 @@ class RealNetwork:
             found += stream.listening
         return tuple(found)
 
+    def backlog(self) -> float:
+        """Return how full the fullest UDP receive buffer is, 0 to 1."""
+        return max((udp.backlog() for udp in self._udp), default=0.0)
+
     def kernel_drops(self) -> int:
         """Return how many datagrams the kernel has dropped because they were not read in time."""
         return sum(udp.kernel_drops() for udp in self._udp)

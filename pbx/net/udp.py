@@ -168,6 +168,17 @@ class UdpTransport:
             return self.local[0]
         return self._book.source_towards(host) or self.local[0]
 
+    def backlog(self) -> float:
+        """Return how full the receive buffer is, 0 to 1: what waits to be read."""
+        try:
+            information = self._socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
+        except OSError:
+            return 0.0
+        if len(information) != _MEMINFO.size:
+            return 0.0
+        waiting, room, *_ = _MEMINFO.unpack(information)
+        return float(waiting / room) if room else 0.0
+
     def kernel_drops(self) -> int:
         """Return how many datagrams the kernel has dropped because the receive buffer was full."""
         try:

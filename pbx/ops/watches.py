@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from pbx.ops.metrics import Metrics
@@ -13,6 +13,7 @@ __all__ = [
     "Registrations",
     "SeenMessage",
     "watch_bans",
+    "watch_budgets",
     "watch_calls",
     "watch_registrar",
     "watch_sip",
@@ -122,6 +123,33 @@ def watch_bans(metrics: Metrics, bans: Bans, connections: Callable[[], Mapping[s
     metrics.gauge("tandem_bans", "Addresses banned now.", lambda: len(bans))
     metrics.counter("tandem_bans_made", "Bans, by reason.", lambda: bans.counts, "reason")
     metrics.counter("tandem_connections_barred", "Connections of banned or blocked addresses.", connections, "outcome")
+
+
+class Budget(Protocol):
+    """What is read of a budget that something is spent of."""
+
+    @property
+    def budget(self) -> str:
+        """Its name."""
+
+    @property
+    def exceeded(self) -> bool:
+        """Whether it is spent."""
+
+
+def watch_budgets(
+    metrics: Metrics, refused: Callable[[], Mapping[str, float]], states: Callable[[], Sequence[Budget]]
+) -> None:
+    """Publish what budgets stop."""
+    metrics.counter("tandem_budget_refusals", "Calls refused or ended by a budget that is spent.", refused, "budget")
+
+    def exceeded() -> dict[str, float]:
+        found: dict[str, float] = {}
+        for state in states():
+            found[state.budget] = found.get(state.budget, 0.0) + state.exceeded
+        return found
+
+    metrics.gauge("tandem_budgets_exceeded", "Callers or trunks that have spent a budget now.", exceeded, "budget")
 
 
 def watch_registrar(

@@ -20,6 +20,7 @@ __all__ = ["EdgeGuard", "EdgeLimits", "NetworkRule"]
 
 _HOSTS = FailureLimits(free=20, ban_after=100, forgive_every=5.0)
 _USERS = FailureLimits()
+_ACCOUNTS = FailureLimits(free=50, ban_after=10**9, forgive_every=5.0)
 _MOST_PROFILES = 50_000
 
 
@@ -59,6 +60,9 @@ class EdgeLimits:
     """Failures of all users at one address: many phones may stand behind it."""
     users: FailureLimits = _USERS
     """Failures of one user name at one address."""
+    accounts: FailureLimits = _ACCOUNTS
+    """Failures of one user name wherever they come from: guesses from a thousand addresses are answered late. No ban
+    follows, or anybody could shut a user out."""
     bans: BanLimits = field(default_factory=BanLimits)
     names: int = 0
     """Names that an address may try without proving one to be its own; 0: any number."""
@@ -128,6 +132,7 @@ class EdgeGuard(Generic[WayT]):
         self._scanners = limits.scanners
         self._hosts: FailureCounter[str] = FailureCounter(limits.hosts)
         self._users: FailureCounter[tuple[str, str]] = FailureCounter(limits.users)
+        self._accounts: FailureCounter[str] = FailureCounter(limits.accounts)
         self._names, self._numbers = Tries(limits.names), Tries(limits.numbers)
         self._profiles: dict[str, _Profile] = {}
 
@@ -191,7 +196,8 @@ class EdgeGuard(Generic[WayT]):
         profile = self._profile(host)
         of_host = self._count(profile, "passwords", now)
         of_user = self._users.failed((profile.source, user), now)
-        return Penalty(max(of_host.delay, of_user.delay), of_host.banned or of_user.banned)
+        of_account = self._accounts.failed(user, now)
+        return Penalty(max(of_host.delay, of_user.delay, of_account.delay), of_host.banned or of_user.banned)
 
     def offended(self, host: str, now: float) -> None:
         """Count bytes that are no message."""

@@ -239,7 +239,9 @@ class TransactionLayer:
                 context.counters["requests_merged"] += 1
                 self._answer(request, reply, 482)
                 return
-            if len(context.servers) >= context.settings.most_servers and not self._exempt(flow):
+            takes = context.settings.takes
+            full = len(context.servers) >= context.settings.most_servers and not self._exempt(flow)
+            if full or (takes is not None and method == "INVITE" and not takes(flow, request)):
                 context.counters["requests_overload"] += 1
                 self._answer(request, reply, 503, headers=(("Retry-After", _OVERLOAD_RETRY),))
                 return

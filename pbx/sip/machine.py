@@ -15,7 +15,7 @@ from pbx.values import dataclass
 if TYPE_CHECKING:
     from pbx.sip.client import ClientTransaction
     from pbx.sip.effects import Effect
-    from pbx.sip.message import Message
+    from pbx.sip.message import Message, Request
     from pbx.sip.server import ServerMachine, ServerTransaction
     from pbx.sip.stack import Flow
 
@@ -55,6 +55,9 @@ class LayerSettings:
     """Answer over UDP to where a request came from even if it asked for another port and no NAT can be seen."""
     most_servers: int = 50_000
     """Server transactions at once, finished ones among them; above it new requests outside dialogs get 503."""
+    takes: Callable[[Flow, Request], bool] | None = None
+    """Asked for each INVITE that begins a dialog: whether it is to be looked at; else it gets 503 at once (RFC 3261
+    §21.5.4)."""
     exempt: Callable[[Flow], bool] | None = None
     """Whether that limit does not hold for what comes over a flow: a flood of strangers must not shut out those who are
     known."""

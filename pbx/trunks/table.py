@@ -131,6 +131,13 @@ class TrunkTable:
             self._remembered[host, port] = names
         return names
 
+    def overlaps(self, network: IPv4Network | IPv6Network) -> bool:
+        """Return whether a trunk may send from an address of a network."""
+        return any(
+            source.network.version == network.version and network.overlaps(source.network)
+            for source, _ in self._sources
+        )
+
     def certified(self, names: Iterable[str]) -> tuple[str, ...]:
         """Return the names of the trunks whose certificate has one of these names."""
         shown = {name.lower() for name in names}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,15 +28,17 @@ _MEDIA_TYPES = {".wav": "audio/wav", ".flac": "audio/flac", ".opus": "audio/ogg"
 _UNKNOWN: dict[int | str, dict[str, Any]] = {404: {"model": views.Problem, "description": "There is none of that id"}}
 
 
-def make_api(ports: Ports, guard: Guard, https: bool = False) -> FastAPI:
-    """Return the ASGI application."""
+def make_api(
+    ports: Ports, guard: Guard, https: bool = False, allows: Callable[[str], bool] = lambda host: True
+) -> FastAPI:
+    """Return the ASGI application; `allows` says from which addresses it may be used."""
     application = FastAPI(
         title="Tandem",
         version=ports.version,
         summary="Calls, registrations, trunks and call records of one PBX.",
         docs_url=None,
         redoc_url=None,
-        middleware=[Middleware(SecurityHeaders, https=https)],
+        middleware=[Middleware(SecurityHeaders, https=https, allows=allows)],
     )
     application.include_router(page_router())
     application.include_router(_open_router(ports, guard))

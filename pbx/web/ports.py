@@ -10,12 +10,14 @@ from typing import Protocol
 
 from pbx.call.summary import Summary
 from pbx.ops.health import Report
+from pbx.security.budgets import BudgetState
 from pbx.store.call_records import CallFilter, CallPage, CallRecord
 from pbx.store.writer import WriterStatus
 
 __all__ = [
     "BanState",
     "Bans",
+    "Budgets",
     "Calls",
     "Circumstances",
     "Ports",
@@ -142,6 +144,16 @@ class Bans(Protocol):
         """Lift a ban; False if there is none."""
 
 
+class Budgets(Protocol):
+    """What calls may cost (`pbx.app.budgeting.Budgeting`)."""
+
+    def all(self) -> list[BudgetState]:
+        """Return what is spent now."""
+
+    def reset(self, budget: str, subject: str) -> bool:
+        """Give a budget back, to one subject or, if that is empty, to all; False if nothing was spent of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """Everything that the web asks for. All but `records` is asked on the reactor's thread and answers at once."""
@@ -162,6 +174,7 @@ class Ports:
     LookupError, in words, if the extension is not there or no new call is taken.
     """
     bans: Bans
+    budgets: Budgets
     report: Callable[[], Report]
     store: Callable[[], WriterStatus]
     metrics: Callable[[], bytes]

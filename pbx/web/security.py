@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import os
 import secrets
+import time
 from collections.abc import Callable
 from ipaddress import ip_address
 from pathlib import Path
@@ -17,11 +18,13 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pbx.errors import EnvironmentFault
+from pbx.security.failures import FailureCounter, FailureLimits
 
 __all__ = ["TOKEN_FILE", "Guard", "SecurityHeaders", "ensure_token", "is_loopback"]
 
 TOKEN_FILE = "api-token"
 _LARGEST_BODY = 64 * 1024
+_WRONG_TOKENS = FailureLimits(free=10, ban_after=20, forgive_every=10.0, ban=60.0, longest_ban=3600.0, most_keys=5000)
 
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -70,21 +73,35 @@ def is_loopback(host: str) -> bool:
 
 
 class Guard:
-    """Lets in who knows the token. `token` is asked each time, so that a reload may change it."""
+    """Lets in who knows the token. `token` is asked each time, so that a reload may change it.
 
-    def __init__(self, token: Callable[[], str], open_metrics: bool) -> None:
+    An address that has given too many wrong ones gets 429 for a minute and longer, with the right one, too: guessing on
+    would never end otherwise.
+    """
+
+    def __init__(self, token: Callable[[], str], open_metrics: bool, now: Callable[[], float] = time.monotonic) -> None:
         """With `open_metrics`, the metrics need no token: for a server that listens on loopback only."""
         self._token = token
         self._open_metrics = open_metrics
+        self._now = now
+        self._failures: FailureCounter[str] = FailureCounter(_WRONG_TOKENS)
 
-    def _right(self, credentials: HTTPAuthorizationCredentials | None) -> bool:
-        token = self._token()
+    def _right(self, host: str, credentials: HTTPAuthorizationCredentials | None) -> bool:
+        now, token = self._now(), self._token()
+        if self._failures.banned(host, now):
+            raise HTTPException(429, "Too many wrong tokens came from this address.", {"Retry-After": "60"})
         given = credentials.credentials if credentials is not None else ""
-        return bool(token) and hmac.compare_digest(given.encode(), token.encode())
+        if bool(token) and hmac.compare_digest(given.encode(), token.encode()):
+            return True
+        if given:
+            self._failures.failed(host, now)
+        return False
 
-    async def api(self, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> None:
+    async def api(
+        self, request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+    ) -> None:
         """Refuse who does not know the token."""
-        if not self._right(credentials):
+        if not self._right(request.client.host if request.client is not None else "", credentials):
             raise HTTPException(
                 401,
                 "The API needs the header: Authorization: Bearer TOKEN",
@@ -99,14 +116,16 @@ class Guard:
         A web page that made its name resolve to 127.0.0.1 would send that name as Host, and is told nothing.
         """
         if not (self._open_metrics and is_loopback(request.url.hostname or "")):
-            await self.api(credentials)
+            await self.api(request, credentials)
 
 
 class SecurityHeaders:
-    """ASGI middleware: adds the headers that harden a browser, and refuses bodies that no endpoint wants."""
+    """ASGI middleware: adds the headers that harden a browser, refuses bodies that no endpoint wants, and whoever is
+    at an address that is not allowed."""
 
-    def __init__(self, app: ASGIApp, https: bool = False) -> None:
+    def __init__(self, app: ASGIApp, https: bool = False, allows: Callable[[str], bool] = lambda host: True) -> None:
         self._app = app
+        self._allows = allows
         self._headers = _HEADERS | ({"Strict-Transport-Security": "max-age=31536000"} if https else {})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -124,7 +143,10 @@ class SecurityHeaders:
 
         headers = Headers(scope=scope)
         length = headers.get("content-length", "0")
-        if "transfer-encoding" in headers:
+        client = scope.get("client")
+        if not self._allows(client[0] if client else ""):
+            await PlainTextResponse("Forbidden", 403)(scope, receive, send_hardened)
+        elif "transfer-encoding" in headers:
             await PlainTextResponse("Length required", 411)(scope, receive, send_hardened)
         elif not length.isdigit() or int(length) > _LARGEST_BODY:
             await PlainTextResponse("Too large", 413)(scope, receive, send_hardened)

@@ -38,6 +38,28 @@ class Bans(BaseModel):
     bans: list[BanView]
 
 
+class BudgetView(BaseModel):
+    """What one caller, or one trunk, has spent of a budget in this hour or day."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    budget: str
+    subject: str
+    calls: int
+    calls_allowed: int | None
+    seconds: float
+    seconds_allowed: float | None
+    until: datetime
+    """When it begins anew."""
+    exceeded: bool
+
+
+class Budgets(BaseModel):
+    """What is spent."""
+
+    budgets: list[BudgetView]
+
+
 def _address(text: str) -> str:
     return str(ip_address(text))
 
@@ -78,5 +100,16 @@ def security_router(ports: Ports) -> APIRouter:
             raise HTTPException(400, "This is no address.") from error
         if not lifted:
             raise HTTPException(404, "This address is not banned.")
+
+    @router.get("/budgets")
+    async def budgets() -> Budgets:
+        """What is spent of each budget, by whom."""
+        return Budgets(budgets=[BudgetView.model_validate(one) for one in ports.budgets.all()])
+
+    @router.delete("/budgets/{budget}", status_code=204, responses={404: {"description": "Nothing is spent of it"}})
+    async def reset_budget(budget: str, subject: str = "") -> None:
+        """Give a budget back, to one `subject` or to all."""
+        if not ports.budgets.reset(budget, subject):
+            raise HTTPException(404, "Nothing is spent of this budget.")
 
     return router

@@ -115,6 +115,8 @@ def make_server(directory: Path, store: Store, http: Any) -> Any:
         guard=SimpleNamespace(
             dropped={"banned": 5, "rate": 6}, connections_refused=0, bans=BanList(BanLimits(), lambda: 0.0)
         ),
+        shedding=SimpleNamespace(control=SimpleNamespace(rate=None, refused=3)),
+        budgeting=SimpleNamespace(budgets=SimpleNamespace(refused={"abroad": 2}), all=list),
         directory=SimpleNamespace(
             lines=SimpleNamespace(of=lambda trunk: REGISTERED),
             trunks=trunks,
@@ -146,7 +148,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 def http(token: str | None = "secret-token", listen: str = "127.0.0.1") -> Any:
     return SimpleNamespace(
-        listen=HostPort(listen, 0), token=Secret(token) if token else None, certificate=None, key=None
+        listen=HostPort(listen, 0), token=Secret(token) if token else None, certificate=None, key=None, allow_from=None
     )
 
 

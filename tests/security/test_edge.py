@@ -155,3 +155,12 @@ def test_new_limits_leave_bans_as_they_are() -> None:
     edge.reconfigure(replace(LIMITS, rate=1.0, burst=1.0))
     assert not edge.admits(STRANGER, "192.0.2.9", 1.0)
     assert [edge.admits(STRANGER, "192.0.2.8", 1.0) for _ in range(2)] == [True, False]
+
+
+def test_guesses_from_many_addresses_are_slowed_down_and_the_user_is_not_shut_out() -> None:
+    edge = guard()
+    waits = [edge.failed(f"198.51.{number // 250}.{number % 250}", "101", 0.0).delay for number in range(500)]
+    assert waits[:50] == [0.0] * 50
+    assert sum(waits[50:]) > 440 * 8 - 30
+    assert not edge.user_banned(STRANGER, "203.0.113.9", "101", 1.0)
+    assert edge.failed("203.0.113.9", "102", 1.0).delay == 0.0

@@ -17,6 +17,7 @@ from pbx.cause import cause_named
 from pbx.media.events import StreamStatistics
 from pbx.ops.health import Check, Condition, Health, Phase
 from pbx.ops.metrics import Metrics
+from pbx.security.budgets import BudgetState
 from pbx.store.call_records import CallRecord, LegRecord, RecordingRecord
 from pbx.store.store import Store
 from pbx.web.api import make_api
@@ -94,6 +95,19 @@ class FakeBans:
         return self.held.pop(address, None) is not None
 
 
+class FakeBudgets:
+    def __init__(self) -> None:
+        self.spent = [BudgetState("abroad", "extension/101", 3, 5, 90.0, None, START, False)]
+
+    def all(self) -> list[BudgetState]:
+        return self.spent
+
+    def reset(self, budget: str, subject: str) -> bool:
+        before = len(self.spent)
+        self.spent = [one for one in self.spent if one.budget != budget or subject not in ("", one.subject)]
+        return len(self.spent) < before
+
+
 class Site:
     """An application over small parts, and a way to ask it."""
 
@@ -109,6 +123,7 @@ class Site:
         self.recordings.mkdir()
         self.token = TOKEN
         self.bans = FakeBans()
+        self.budgets = FakeBudgets()
         self.ports = Ports(
             version="1.2.3",
             started=START,
@@ -136,6 +151,7 @@ class Site:
             ],
             originate=self.originate,
             bans=self.bans,
+            budgets=self.budgets,
             report=self.health.report,
             store=self.store.status,
             metrics=self.metrics.exposition,

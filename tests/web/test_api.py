@@ -215,3 +215,11 @@ def test_bans_are_listed_made_and_lifted(site: Any) -> None:
     assert site.ask("DELETE", "/api/v1/bans/2001:db8::1").status_code == 204
     assert site.ask("DELETE", "/api/v1/bans/2001:db8::1").status_code == 404
     assert site.ask("DELETE", "/api/v1/bans/somebody").status_code == 400
+
+
+def test_budgets_are_listed_and_given_back(site: Any) -> None:
+    (one,) = site.ask("GET", "/api/v1/budgets").json()["budgets"]
+    assert (one["budget"], one["subject"], one["calls"], one["calls_allowed"]) == ("abroad", "extension/101", 3, 5)
+    assert site.ask("DELETE", "/api/v1/budgets/abroad?subject=extension/102").status_code == 404
+    assert site.ask("DELETE", "/api/v1/budgets/abroad?subject=extension/101").status_code == 204
+    assert site.ask("DELETE", "/api/v1/budgets/abroad").status_code == 404

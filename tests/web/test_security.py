@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from pbx.errors import EnvironmentFault
-from pbx.web.security import ensure_token, is_loopback
+from pbx.web.api import make_api
+from pbx.web.security import Guard, ensure_token, is_loopback
 
 
 def api_paths(site: Any) -> list[tuple[str, str]]:
@@ -124,3 +125,25 @@ def test_a_token_is_made_once_and_kept_private(tmp_path: Path) -> None:
 )
 def test_what_loopback_is(host: str, expected: bool) -> None:
     assert is_loopback(host) is expected
+
+
+def test_who_guesses_tokens_is_shut_out_for_a_while(site: Any) -> None:
+    now = [0.0]
+    application = make_api(site.ports, Guard(lambda: site.token, open_metrics=False, now=lambda: now[0]))
+    answers = [
+        site.ask("GET", "/api/v1/status", token=f"guess-{number}", application=application).status_code
+        for number in range(25)
+    ]
+    assert answers[:20] == [401] * 20
+    assert answers[-1] == 429
+    assert site.ask("GET", "/api/v1/status", application=application).status_code == 429, "guessed right, too late"
+    now[0] = 61.0
+    assert site.ask("GET", "/api/v1/status", application=application).status_code == 200
+
+
+def test_addresses_that_are_not_allowed_get_nothing(site: Any) -> None:
+    application = make_api(
+        site.ports, Guard(lambda: site.token, open_metrics=True), allows=lambda host: host != "127.0.0.1"
+    )
+    for path in ("/api/v1/status", "/metrics", "/healthz", "/"):
+        assert site.ask("GET", path, application=application).status_code == 403

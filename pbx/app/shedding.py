@@ -1,0 +1,64 @@
+"""Overload at work: samples how late the reactor is and what waits to be read, and logs when calls are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import structlog
+
+from pbx.security.overload import OverloadControl
+from pbx.sip.stack import Timer
+
+__all__ = ["LoadShedding"]
+
+_INTERVAL = 0.1
+_log = structlog.get_logger("pbx.security")
+
+
+class LoadShedding:
+    """Feeds an `OverloadControl`. `now` and `later` are the stack's, `backlog` says how full receive buffers are."""
+
+    def __init__(
+        self,
+        control: OverloadControl,
+        now: Callable[[], float],
+        later: Callable[[float, Callable[[], None]], Timer],
+        backlog: Callable[[], float],
+    ) -> None:
+        self.control = control
+        self.wanted = True
+        """False: no call is turned away."""
+        self._now = now
+        self._later = later
+        self._backlog = backlog
+        self._timer: Timer | None = None
+        self._due = 0.0
+        self._refused = 0
+
+    def start(self) -> None:
+        """Begin to sample."""
+        self._due = self._now() + _INTERVAL
+        self._timer = self._later(_INTERVAL, self._sample)
+
+    def stop(self) -> None:
+        """End that."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def takes(self, known: bool, proven: bool) -> bool:
+        """Return whether a new call is taken (see `OverloadControl.takes`)."""
+        return not self.wanted or self.control.takes(known, proven)
+
+    def _sample(self) -> None:
+        now, control = self._now(), self.control
+        before = control.active
+        control.sample(max(0.0, now - self._due), self._backlog(), now)
+        if self.wanted and control.active != before:
+            if control.active:
+                self._refused = control.refused
+                _log.warning("overload", calls_a_second=round(control.rate or 0.0, 1))
+            else:
+                _log.warning("overload-over", refused=control.refused - self._refused)
+        self._due = now + _INTERVAL
+        self._timer = self._later(_INTERVAL, self._sample)
