@@ -175,6 +175,12 @@ class Operation:
             "tandem_media_dropped", "What the media engine had to drop, by kind.", self._media_dropped, "kind"
         )
 
+        metrics.counter(
+            "tandem_sounds_failed",
+            "Sounds that could not be played, or not to their end.",
+            lambda: server.engine.counters().sounds_failed,
+        )
+
     def _dropped(self) -> dict[str, float]:
         guard, counters, layer = self._server.guard, self._server.counters, self._server.layer.counters
         return {

@@ -348,6 +348,7 @@ class Call:
         else:
             self.transfer.connected()
             self._bridge.refresh(self.caller)
+        self.recording.resume(self, callee)
 
     # -- transfers
 
@@ -372,6 +373,7 @@ class Call:
     def lead_elsewhere(self, transfer: Transfer, decision: Decision) -> None:
         """Let the party that stays be the caller of what has been decided; see `return_to`."""
         staying = self.bridge.other_than(transfer.leg)
+        self._part()
         self._shown = self.summary.legs[staying].target, self.party_of(staying)
         self.session.disconnect(staying)
         self.caller = staying
@@ -389,10 +391,12 @@ class Call:
         self._bridge = Bridge(self, leg)
         self.state = State.TALKING
         self.session.connect(self.caller, leg)
+        self.recording.resume(self, leg)
 
     def take_over(self, leaving: str, other: Call, coming: str) -> None:
         """Connect the party that `leaving` talks to with a party of another call, which moves here."""
         staying = self.bridge.other_than(leaving)
+        self._part()
         moving = other.give_away(coming, self)
         self.session.disconnect(staying)
         self.session.close(leaving)
@@ -401,10 +405,16 @@ class Call:
         self.caller = staying
         self._bridge = Bridge(self, coming)
         self._bridge.join()
+        self.recording.resume(self, coming)
         self.summary.destination = moving.summary.target
+
+    def _part(self) -> None:
+        self.recording.interrupt(self)
+        self.music.stop(self)
 
     def give_away(self, leg: str, to: Call) -> Moved:
         """Let a leg go into another call, which hears from it from now on; this one is to be ended."""
+        self._part()
         handle, summary = self.legs.release(leg)
         self._moved[leg] = to
         self._on_moved(leg, to)

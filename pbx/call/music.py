@@ -42,6 +42,13 @@ class Music:
             elif not held and leg in self._plays:
                 session.stop_playing(leg, self._plays.pop(leg))
 
+    def stop(self, call: Call) -> None:
+        """End all of it: who hears it is connected anew."""
+        for leg, play in self._plays.items():
+            if call.session.ready(leg):
+                call.session.stop_playing(leg, play)
+        self._plays.clear()
+
     def take(self, item: media.PlayEnded) -> None:
         """Take the end of a play: music ends by itself only if nothing of it can be played."""
         for leg, play in list(self._plays.items()):

@@ -24,7 +24,7 @@ _TIMER = "recording-beep"
 class CallRecording:
     """What becomes of the recording of a call while its two legs are connected."""
 
-    __slots__ = ("_announcing", "_callee", "_recording", "paused", "policy")
+    __slots__ = ("_announcing", "_callee", "_interrupted", "_recording", "paused", "policy")
 
     def __init__(self, policy: Recording) -> None:
         self._callee = ""
@@ -34,9 +34,27 @@ class CallRecording:
         self._recording = ""
         """The id of the one that runs."""
         self.paused = False
+        self._interrupted = False
+        """It ran when one side was transferred, and goes on when the other is connected again."""
+
+    def interrupt(self, call: Call) -> None:
+        """End the recording because one side leaves the call; `resume` begins another with whom comes in its place."""
+        if self._recording or self._announcing:
+            self._interrupted = True
+            self._announcing.clear()
+            if self._recording:
+                self._stop(call)
+
+    def resume(self, call: Call, callee: str) -> None:
+        """Record anew if `interrupt` ended it; whoever is new hears the announcement."""
+        if self._interrupted:
+            self._interrupted = False
+            self.begin(call, callee, self.policy)
 
     def begin(self, call: Call, callee: str, policy: Recording) -> None:
-        """Record from now on, after the announcement if there is one."""
+        """Record from now on, after the announcement if there is one; nothing if that is so already."""
+        if self._recording or self._announcing:
+            return
         self._callee, self.policy = callee, policy.over(call.services.settings.recording)
         if not self.policy.announce:
             self._record(call)

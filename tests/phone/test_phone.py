@@ -141,7 +141,7 @@ def test_a_call() -> None:
     assert len(desk.stack.acks) == 1
     assert desk.last(c.SetRemote).address == "198.51.100.7"
     # Nothing to say: silence, again and again.
-    assert (desk.last(c.Play).path, desk.last(c.Play).loop) == ("silence-1.0", True)
+    assert (desk.last(c.Play).sounds[0], desk.last(c.Play).loop) == ("silence-1.0", True)
     desk.stack.clock.advance(5)
     assert desk.open("BYE")
     ended = desk.one(n.HungUp)
@@ -166,12 +166,12 @@ def test_early_media_is_heard_and_answered_with_silence() -> None:
     desk.names()
     desk.answer("INVITE", 183, ANSWER)
     assert desk.one(n.EarlyMedia) == n.EarlyMedia("PCMU", "198.51.100.7:4000")
-    assert desk.last(c.Play).path == "silence-1.0"
+    assert desk.last(c.Play).sounds[0] == "silence-1.0"
     assert desk.last(c.Record).path == "/r.wav.scratch"
     assert desk.last(c.Record).right == ""
     desk.answer("INVITE", 200, ANSWER)
     assert desk.names() == ["Answered"]
-    assert desk.last(c.Play).path == "/p.wav"
+    assert desk.last(c.Play).sounds[0] == "/p.wav"
     assert len(desk.commands(c.Record)) == 1
 
 
@@ -341,10 +341,10 @@ def test_play_then_silence() -> None:
     desk = PhoneDesk(Plan(target="600", play="/p.wav"))
     desk.call()
     play = desk.last(c.Play)
-    assert (play.path, play.loop) == ("/p.wav", False)
+    assert (play.sounds[0], play.loop) == ("/p.wav", False)
     desk.tell(e.PlayEnded(play.stream, play.play, "", 1500))
     assert desk.one(n.PlayEnded) == n.PlayEnded("/p.wav", 1.5)
-    assert desk.last(c.Play).path == "silence-1.0"
+    assert desk.last(c.Play).sounds[0] == "silence-1.0"
 
 
 def test_a_sound_that_cannot_be_played_fails_the_call() -> None:
@@ -365,7 +365,7 @@ def test_an_echo_begins_with_a_little_silence() -> None:
     desk.call()
     echo, play = desk.last(c.Connect), desk.last(c.Play)
     assert echo.left == echo.right
-    assert (play.path, play.loop) == ("silence-0.2", False)
+    assert (play.sounds[0], play.loop) == ("silence-0.2", False)
     plays = len(desk.commands(c.Play))
     desk.tell(e.PlayEnded(play.stream, play.play, "", 200))
     assert len(desk.commands(c.Play)) == plays
