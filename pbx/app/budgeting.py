@@ -66,6 +66,8 @@ class Budgeting:
         self._later = later
         self._hang_up = hang_up
         self._timer: Timer | None = None
+        self._payers: dict[str, str] = {}
+        """Who answers for each call that is dialled out: it may be another than its caller."""
         observer.on_answered.append(self._answered)
         observer.on_ended.append(self._ended)
 
@@ -83,6 +85,7 @@ class Budgeting:
         """Return why a call may not be dialled at a target; None if it may, and then it is counted."""
         if target.kind == "extension":
             return None
+        self._payers[call] = source
         spent = self.budgets.refusal(call, source, str(target), target.number)
         return cause_named("budget-exceeded", spent) if spent else None
 
@@ -99,11 +102,13 @@ class Budgeting:
 
     def _answered(self, summary: Summary) -> None:
         if not summary.destination.startswith("extension/"):
+            payer = self._payers.get(summary.call, summary.source)
             self.budgets.answered(
-                summary.call, summary.source, summary.destination, summary.number, summary.answered or self._now()
+                summary.call, payer, summary.destination, summary.number, summary.answered or self._now()
             )
 
     def _ended(self, summary: Summary) -> None:
+        self._payers.pop(summary.call, None)
         self.budgets.ended(summary.call, summary.ended or self._now())
 
     def _tick(self) -> None:

@@ -86,6 +86,7 @@ class Call:
         "legs",
         "max_forwards",
         "music",
+        "payer",
         "recorded",
         "recording",
         "recording_ends_call",
@@ -125,6 +126,8 @@ class Call:
         """Of the INVITEs that this call sends."""
         self.redirections: tuple[commands.Redirection, ...] = ()
         """Who has sent the call on before, the last one first."""
+        self.payer = summary.source
+        """Who answers for what is dialled: the caller, or whoever sent the call on (a forward, a transfer)."""
         self.redirected = 0
         """How many redirections have been followed."""
         self.last_failure: EndCause | None = None
@@ -382,6 +385,7 @@ class Call:
         self._bridge = None
         self.state = State.SERVING
         self._steps = list(decision.steps)
+        self.payer = decision.query.source
         self._next_step()
 
     def return_to(self, leg: str) -> None:

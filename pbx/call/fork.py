@@ -144,7 +144,7 @@ class Fork:
                     busy = "busy" if target.kind == "extension" else "too-many-calls"
                     self._failed(str(target), cause_named(busy, f"{target} has as many calls as it may have"))
                     continue
-                refusal = call.services.permit(call.id, call.summary.source, target)
+                refusal = call.services.permit(call.id, call.payer, target)
                 if refusal is not None:
                     self._failed(str(target), refusal)
                     continue

@@ -177,4 +177,4 @@ class Services:
     transfers: Transfers | None = None
     """Who carries transfers out; None: all are refused."""
     permit: Callable[[str, str, Target], EndCause | None] = _permit_all
-    """Asked for a call, its source and a target before it is dialled: None, or why it may not be."""
+    """Asked for a call, whoever answers for it and a target before it is dialled: None, or why it may not be."""

@@ -53,6 +53,7 @@ def follow(call: Call, candidate: Candidate, item: Rejected) -> Way | None:
             if decision.route is None:
                 continue
             way = Way(steps=decision.steps)
+            call.payer = target
         else:
             way = Way(goal)
         call.redirected += 1

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pbx.cli.options import ConfigurationFile, configuration_file
-from pbx.cli.proof import print_proof, proof_data
+from pbx.cli.proof import print_forwarders, print_proof, proof_data
 
 if TYPE_CHECKING:
     from pbx.loading import Examination
@@ -60,6 +60,7 @@ def _print(path: Path, examination: Examination) -> None:
     print(f"{path}: good. {_summary(examination)}; {warned}.")
     if examination.proof is not None and examination.settings is not None and examination.settings.trunks:
         print_proof(examination.proof)
+        print_forwarders(examination.settings)
 
 
 def _summary(examination: Examination) -> str:

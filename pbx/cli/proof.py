@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 from pbx.cli.asking import print_table
 
 if TYPE_CHECKING:
+    from pbx.config.schema import Settings
     from pbx.dialplan.proof import Proof, Reach
 
-__all__ = ["print_proof", "proof_data"]
+__all__ = ["print_forwarders", "print_proof", "proof_data"]
 
 _KINDS = {"": "usual", "international": "international", "premium": "premium"}
 
@@ -28,6 +29,16 @@ def print_proof(proof: Proof) -> None:
         rows += [(who, *way) for way in shared] or [(who, "nothing", "", "", "")]
     print("Who reaches what costs money, proven for every number:")
     print_table(("from", "numbers", "over", "by the route", "for example"), rows)
+
+
+def print_forwarders(settings: Settings) -> None:
+    """Print who may send calls on, so that a caller gets where he may not call himself: as far as they may."""
+    extensions = [f"extension/{name}" for name, one in settings.extensions.items() if one.redirects == "follow"]
+    if extensions:
+        print(f"Calls to {', '.join(extensions)} go where their phones send them on (3xx), as far as they may call.")
+    trunks = [f"trunk/{name}" for name, one in settings.trunks.items() if one.redirects == "follow"]
+    if trunks:
+        print(f"Calls over {', '.join(trunks)} go to any number behind any trunk where it sends them on (3xx).")
 
 
 def _way(reach: Reach) -> tuple[str, ...]:

@@ -66,6 +66,7 @@ class Authenticator:
         user, host = verdict.username, client[0]
         if user and self._guard.user_banned(transaction.flow, host, user, now):
             self.counts["banned"] += 1
+            self._guard.persisted(host, now)
             self._answer(transaction, make_response(request, 403, to_tag=self._ids.tag()))
         elif verdict.ok and self._permits(user, host):
             self.counts["proven"] += 1

@@ -199,6 +199,10 @@ class EdgeGuard(Generic[WayT]):
         of_account = self._accounts.failed(user, now)
         return Penalty(max(of_host.delay, of_user.delay, of_account.delay), of_host.banned or of_user.banned)
 
+    def persisted(self, host: str, now: float) -> None:
+        """Count an attempt of a user who is banned at this address: whoever goes on so is banned altogether."""
+        self._count(self._profile(host), "passwords", now)
+
     def offended(self, host: str, now: float) -> None:
         """Count bytes that are no message."""
         self._count(self._profile(host), "garbage", now)

@@ -61,6 +61,25 @@ def test_a_budget_stops_calls_of_its_kind_and_no_others(serve: Serve, phone: Con
     assert town.busy("00444") == 486
 
 
+def test_who_sends_a_call_on_pays_for_it(serve: Serve, phone: Connect) -> None:
+    forwarding = "security: {budgets: {abroad: {callers: extension, destinations: international, calls: 1}}}"
+    town = Town(serve, phone, forwarding)
+    text = town.text.replace("password: looking-glass", "password: looking-glass, redirects: follow")
+    assert town.pbx.reload(text, PLAN)
+    bob = phone(town.pbx, "102", "looking-glass", host="127.0.66.5")
+    assert bob.register().status == 200
+    for status in (486, 403):
+        sent = town.alice.dial("102")
+        bob.answer(bob.request("INVITE"), 302, headers=[("Contact", "<sip:00441234@127.0.0.1>")])
+        if status == 486:
+            town.carrier.answer(town.carrier.request("INVITE"), 486)
+        final = town.alice.final(sent)
+        town.alice.acknowledge(sent, final)
+        assert final.status == status
+        assert bob.request("ACK").method == "ACK"
+    assert [state.subject for state in town.pbx.server.budgeting.all()] == ["extension/102"]
+
+
 def test_a_budget_of_minutes_ends_a_call(serve: Serve, phone: Connect, world: World) -> None:
     town = Town(serve, phone, "security: {budgets: {carrier: {over: trunk, minutes: 0.005}}}")
     sent = town.alice.dial("030123")

@@ -164,3 +164,13 @@ def test_guesses_from_many_addresses_are_slowed_down_and_the_user_is_not_shut_ou
     assert sum(waits[50:]) > 440 * 8 - 30
     assert not edge.user_banned(STRANGER, "203.0.113.9", "101", 1.0)
     assert edge.failed("203.0.113.9", "102", 1.0).delay == 0.0
+
+
+def test_who_goes_on_guessing_for_a_banned_user_is_banned_altogether() -> None:
+    edge = guard()
+    for _ in range(5):
+        edge.failed("192.0.2.1", "101", 0.0)
+    assert edge.admits(STRANGER, "192.0.2.1", 0.0)
+    for _ in range(4):
+        edge.persisted("192.0.2.1", 0.0)
+    assert not edge.admits(STRANGER, "192.0.2.1", 0.0)
