@@ -1,7 +1,10 @@
 """The media engine alone, for what the rest of the server adds to it: reads lines of two ports, where the two ends of a
 call hear; prints a line of two ports each, where they send to; relays until it is ended.
 
-    python -m bench.engine FIRST_PORT LAST_PORT [FOLDER]      with a folder: records each call into it
+    python -m bench.engine FIRST_PORT LAST_PORT [FOLDER [CODEC CODEC]]
+
+With a folder it records each call into it, unless that is empty; the codecs are those of the two sides, PCMU if left
+out.
 """
 
 from __future__ import annotations
@@ -16,17 +19,23 @@ from pbx.media.engine import Engine
 from pbx.media.events import Opened
 
 _PATIENCE = 20.0
-_CODECS = (Codec(0, "PCMU", 8000),)
+CODECS = {
+    "PCMU": Codec(0, "PCMU", 8000),
+    "PCMA": Codec(8, "PCMA", 8000),
+    "G722": Codec(9, "G722", 8000),
+    "opus": Codec(96, "opus", 48000, 2, "useinbandfec=1"),
+}
 
 
-def main(first: int, last: int, folder: str) -> None:
+def main(first: int, last: int, folder: str = "", *codecs: str) -> None:
     """Relay."""
+    sides = [(CODECS[name],) for name in codecs] or [(CODECS["PCMU"],)] * 2
     engine = Engine(first, last)
     calls = [tuple(int(port) for port in line.split()) for line in sys.stdin]
     for number, ports in enumerate(calls):
         for side, port in enumerate(ports):
             engine.submit(Open(f"{number}.{side}", f"{number}", LOOPBACK))
-            remote = SetRemote(f"{number}.{side}", LOOPBACK, port, LOOPBACK, port + 1, False, _CODECS)
+            remote = SetRemote(f"{number}.{side}", LOOPBACK, port, LOOPBACK, port + 1, False, sides[side])
             engine.submit(remote)
         engine.submit(Connect(f"{number}.0", f"{number}.1"))
         if folder:
@@ -45,4 +54,4 @@ def main(first: int, last: int, folder: str) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3] if len(sys.argv) > 3 else "")
+    main(int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:])

@@ -12,21 +12,23 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.processes import LOOPBACK, free_ports, free_range, lines_of, running, wait_for
+from pbx.media.commands import Codec
 
 __all__ = ["PROGRAM", "rtpengine"]
 
 PROGRAM = shutil.which("rtpengine")
 _AUDIO = re.compile(rb"m=audio (\d+) ")
+_PCMU = Codec(0, "PCMU", 8000)
 _cookies = itertools.count(1)
 _Value = str | Mapping[str, "_Value"] | Sequence["_Value"]
 
 
 @contextmanager
 def rtpengine(
-    folder: Path, media: Sequence[tuple[int, int]], *, record: bool = False
+    folder: Path, media: Sequence[tuple[int, int]], *, record: bool = False, codecs: Sequence[Codec] = (_PCMU, _PCMU)
 ) -> Iterator[tuple[int, list[tuple[int, int]]]]:
     """Run it with a call for each pair of ports where caller and callee hear; yield its process id, and for each call
-    the ports that caller and callee send to."""
+    the ports that caller and callee send to. `codecs` are those of caller and callee."""
     (control,), (first, last) = free_ports(1), free_range(len(media) * 4 + 400)
     log = folder / "rtpengine.log"
     command = [str(PROGRAM), "--config-file=none", "--foreground", "--log-stderr", "--log-level=4", "--table=-1"]
@@ -39,7 +41,7 @@ def rtpengine(
         sock.connect((LOOPBACK, control))
         wait_for(lambda: _answers(sock), 20, "rtpengine's start", process)
         try:
-            calls = [_call(sock, number, ports, record) for number, ports in enumerate(media)]
+            calls = [_call(sock, number, ports, record, codecs) for number, ports in enumerate(media)]
         except (OSError, RuntimeError) as error:
             raise RuntimeError(f"rtpengine: {error}\n{lines_of(log)}") from error
         yield process.pid, calls
@@ -52,12 +54,19 @@ def _answers(sock: socket.socket) -> bool:
         return False
 
 
-def _call(sock: socket.socket, number: int, ports: tuple[int, int], record: bool) -> tuple[int, int]:
+def _call(
+    sock: socket.socket, number: int, ports: tuple[int, int], record: bool, codecs: Sequence[Codec]
+) -> tuple[int, int]:
     usual: dict[str, _Value] = {"call-id": f"bench{number}", "from-tag": "a", "ICE": "remove"}
     if record:
         usual["record call"] = "yes"
-    towards_callee = _port(_ask(sock, {**usual, "command": "offer", "sdp": _description(ports[0])}))
-    answer: dict[str, _Value] = {**usual, "command": "answer", "to-tag": "b", "sdp": _description(ports[1])}
+    caller, callee = codecs
+    if caller != callee:
+        usual["codec"] = {"transcode": [f"{callee.name}/{callee.rate}/{callee.channels}"]}
+    offer: dict[str, _Value] = {**usual, "command": "offer", "sdp": _description(ports[0], caller)}
+    towards_callee = _port(_ask(sock, offer))
+    usual.pop("codec", None)
+    answer: dict[str, _Value] = {**usual, "command": "answer", "to-tag": "b", "sdp": _description(ports[1], callee)}
     return _port(_ask(sock, answer)), towards_callee
 
 
@@ -85,8 +94,10 @@ def _bencode(value: _Value) -> bytes:
     return b"l" + b"".join(_bencode(item) for item in value) + b"e"
 
 
-def _description(port: int) -> str:
+def _description(port: int, codec: Codec) -> str:
+    channels = f"/{codec.channels}" if codec.channels > 1 else ""
     return (
         f"v=0\r\no=bench 1 1 IN IP4 {LOOPBACK}\r\ns=-\r\nc=IN IP4 {LOOPBACK}\r\nt=0 0\r\n"
-        f"m=audio {port} RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n"
+        f"m=audio {port} RTP/AVP {codec.payload_type}\r\n"
+        f"a=rtpmap:{codec.payload_type} {codec.name}/{codec.rate}{channels}\r\n"
     )

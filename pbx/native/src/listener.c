@@ -323,13 +323,13 @@ static enum heard play(struct listener *l, int64_t now) {
     }
     l->counts.packets++;
     l->made_up = 0;
-    size_t left = skip >= (int64_t)count ? 0 : count - (size_t)skip, room = l->room - l->ready;
-    if (left > 0 && excess > (int64_t)left && is_quiet(samples + skip, left)) {
+    size_t from = skip < (int64_t)count ? (size_t)skip : count, left = count - from, room = l->room - l->ready;
+    if (left > 0 && excess > (int64_t)left && is_quiet(samples + from, left)) {
         l->counts.left_out += left;
         left = 0;
     }
     left = left < room ? left : room;
-    memcpy(end_of_sound(l), samples + skip, left * sizeof *samples);
+    memcpy(end_of_sound(l), samples + from, left * sizeof *samples);
     if (l->concealment.made > 0)
         conceal_end(&l->concealment, l->rate, end_of_sound(l), left);
     l->ready += left;
