@@ -86,7 +86,9 @@ def _engine(folder: Path, media: Ports, other: str) -> Iterator[tuple[int, Ports
 def rows(folder: Path, calls: int, seconds: float) -> list[Line]:
     """Measure and return the lines of the table."""
     if not _SPEECHES:
-        raise RuntimeError("the prompts of asterisk-core-sounds-en-wav are missing; `make setup` installs them where it may")
+        raise RuntimeError(
+            "the prompts of asterisk-core-sounds-en-wav are missing; `make setup` installs them where it may"
+        )
     load = folder / "codec_load"
     subprocess.run(["cc", "-O2", "-D_GNU_SOURCE", "-o", str(load), str(_SOURCES / "codec_load.c")], check=True)
     ports = free_ports(2 * _SOCKETS)

@@ -48,6 +48,7 @@ net_interface {interface}
 module_path {modules}
 module g711.so
 module g722.so
+module opus.so
 module aubridge.so
 module aufile.so
 module srtp.so
@@ -96,7 +97,7 @@ class Baresip:
         self.sip = ports.block(2)
         self._control = ports.port()
         media = ports.block(40)
-        rate = self._rate = 16_000 if "G722" in codecs else 8000
+        rate = self._rate = 48_000 if "opus" in codecs else 16_000 if "G722" in codecs else 8000
         tone = tone_file(folder / "speaks.wav", hertz, rate=rate)
         (folder / "config").write_text(
             _CONFIG.format(

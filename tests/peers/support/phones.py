@@ -45,13 +45,19 @@ class Line:
     hertz: int
     encryption: str = ""
     """As the phone's own settings have it; empty for plain RTP."""
+    codecs: str = "PCMU"
+    """As baresip's account has it; linphone speaks PCMU."""
 
     @property
     def password(self) -> str:
         return f"secret-of-{self.number}"
 
     def __str__(self) -> str:
-        return "-".join(filter(None, (self.kind, self.transport, self.encryption)))
+        return "-".join(filter(None, (self.kind, self.transport, self.encryption, *self._codecs)))
+
+    @property
+    def _codecs(self) -> list[str]:
+        return [] if self.codecs == "PCMU" else [self.codecs.partition("/")[0]]
 
 
 class Fleet:
@@ -91,6 +97,7 @@ class Fleet:
         self._started += 1
         site = self._server.site
         make: Any = Baresip if line.kind == "baresip" else Linphone
+        more = {"codecs": line.codecs} if line.kind == "baresip" else {}
         phone: Phone = make(
             self._folder / f"{self._started}-{line}",
             line.number,
@@ -99,6 +106,7 @@ class Fleet:
             hertz=line.hertz,
             transport=line.transport,
             encryption=line.encryption,
+            **more,
         )
         self._running[line] = phone
         phone.start()
