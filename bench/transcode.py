@@ -54,7 +54,7 @@ def _frames(folder: Path, codec: Codec) -> Path:
         port = ear.getsockname()[1]
         engine.submit(Open("s", "g", LOOPBACK))
         engine.submit(SetRemote("s", LOOPBACK, port, LOOPBACK, port, True, (codec,)))
-        engine.submit(Play("s", "p", str(_SPEECHES[0]), loop=True))
+        engine.submit(Play("s", "p", (str(_SPEECHES[0]),), loop=True))
         written = 0
         while written < _FRAMES:
             data = ear.recv(4096)
