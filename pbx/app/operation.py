@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pbx
 from pbx.app.banning import Banning
 from pbx.app.circumstances import configuration_text, explanation
+from pbx.app.conferences import ConferenceDesk, supervise
 from pbx.call.commands import Party
 from pbx.call.summary import PASSED_OVER, Summary
 from pbx.dialplan.steps import Target
@@ -286,6 +287,8 @@ class Operation:
             registrations=self._registrations,
             trunks=self._trunks,
             originate=self._originate,
+            conferences=ConferenceDesk(server.conferences, server.driver.now),
+            supervise=lambda *wanted: supervise(server.registry, *wanted),
             bans=Banning(server.guard),
             budgets=server.budgeting,
             report=self.health.report,

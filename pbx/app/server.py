@@ -32,6 +32,8 @@ from pbx.call.reception import Reception
 from pbx.call.registry import CallRegistry, Limits
 from pbx.config.restart import hold_back
 from pbx.config.schema import Settings
+from pbx.features.conference import Conferences
+from pbx.features.conference_step import ConferenceRunner
 from pbx.features.transfer import Transfers
 from pbx.ids import Ids
 from pbx.loading import Configured, load_configured
@@ -281,6 +283,8 @@ class Server:
         self.location.subscribe(self._binding_changed)
         self.registry = CallRegistry(services, self._open_session, Limits(settings.limits.calls))
         self.hep = self._export_messages()
+        self.conferences = Conferences(self.registry.rooms, self.driver.now)
+        services.features["conference"] = lambda call, step: ConferenceRunner(call, step, self.conferences)
         self.admission = Admission(self.directory, self._authenticate, self._trunk_party, self._trunk_redirections)
         self.reception = Reception(self.context, self.admission, self.registry, self.registrar.on_register)
 

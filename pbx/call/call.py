@@ -24,7 +24,7 @@ from pbx.call.events import (
     ReferRequested,
     Rejected,
 )
-from pbx.call.items import HangUpWanted, Item, Start, TimerDue, classify
+from pbx.call.items import HangUpWanted, Item, Start, TimerDue, Wish, classify
 from pbx.call.legs import Legs
 from pbx.call.music import Music
 from pbx.call.ports import Candidate, LegHandle, Services
@@ -33,6 +33,7 @@ from pbx.call.recording_log import RecordingLog
 from pbx.call.silence import Silence
 from pbx.call.steps import Runner, runner_of
 from pbx.call.summary import LegSummary, RecordingSummary, Summary
+from pbx.call.supervision import Supervision
 from pbx.call.table import TABLE, Action, State
 from pbx.call.timers import Timers
 from pbx.call.transfer import Transfer
@@ -64,6 +65,7 @@ class Call:
     """One call, from the caller's INVITE to the last closed stream."""
 
     __slots__ = (
+        "_at_end",
         "_bridge",
         "_draining",
         "_inbox",
@@ -75,6 +77,7 @@ class Call:
         "_shown",
         "_silence",
         "_steps",
+        "_supervision",
         "_timers",
         "_waiting_media",
         "answer_is_due",
@@ -150,6 +153,8 @@ class Call:
         self._shown: tuple[str, Party] | None = None
         self._moved: dict[str, Call] = {}
         self._on_moved = on_moved
+        self._supervision: Supervision | None = None
+        self._at_end: list[Callable[[], None]] = []
         self._on_ended = on_ended
 
     # -- the inbox
@@ -413,6 +418,7 @@ class Call:
         self.summary.destination = moving.summary.target
 
     def _part(self) -> None:
+        self._end_supervision()
         self.recording.interrupt(self)
         self.music.stop(self)
 
@@ -424,9 +430,22 @@ class Call:
         self._on_moved(leg, to)
         return Moved(handle, summary, self.session.release(leg))
 
+    def _end_supervision(self) -> None:
+        """Send supervisors away: who is transferred is no longer the call that they were to hear."""
+        if self._supervision is not None:
+            self._supervision.end()
+            self._supervision = None
+
     def pass_refer(self, item: ReferRequested) -> None:
         """Ask the other party to go where this one wants it, itself."""
         self.bridge.pass_refer(item)
+
+    @property
+    def supervision(self) -> Supervision:
+        """Those who listen in, made when it is first asked for."""
+        if self._supervision is None:
+            self._supervision = Supervision(self)
+        return self._supervision
 
     @property
     def bridge(self) -> Bridge:
@@ -521,8 +540,17 @@ class Call:
         if self._runner is not None:
             self._runner.take(item)
 
+    def at_end(self, tell: Callable[[], None]) -> None:
+        """Have it told when the end of the call is decided, while its legs and streams are still there."""
+        self._at_end.append(tell)
+
+    def _perform(self, item: Item) -> None:
+        assert isinstance(item, Wish)
+        item.perform()
+
     def _relay(self, item: Item) -> None:
-        self.bridge.take(item)
+        if self._supervision is None or not self._supervision.take(item):
+            self.bridge.take(item)
 
     def _answer_offer(self, item: Item) -> None:
         assert isinstance(item, Offered)
@@ -578,7 +606,8 @@ class Call:
         elif isinstance(item, HangUpWanted):
             self.end(item.cause)
         elif isinstance(item, media.Closed):
-            self.end(cause_named("media-failed", item.reason))
+            if self._supervision is None or not self._supervision.take(item):
+                self.end(cause_named("media-failed", item.reason))
         else:
             raise TypeError(f"{type(item).__name__} does not end a call")
 
@@ -586,6 +615,8 @@ class Call:
         assert isinstance(item, (HungUp, Rejected))
         talking = self._bridge is not None and item.leg == self._bridge.callee
         self.legs.strike(item)
+        if self._supervision is not None:
+            self._supervision.gone(item.leg)
         if talking:
             self.end(item.cause)
 
@@ -648,6 +679,9 @@ class Call:
         if self.state in (State.ENDING, State.ENDED):
             return
         self.state = State.ENDING
+        told, self._at_end = self._at_end, []
+        for tell in told:
+            tell()
         summary = self.summary
         summary.state = State.ENDING.value
         summary.cause = cause
@@ -655,7 +689,7 @@ class Call:
         summary.ended_at = self.services.wall()
         self._steps.clear()
         self._runner = None
-        self._bridge = None
+        self._bridge = self._supervision = None
         self._timers.clear_all()
         for recording in self.files.running:
             self.files.pause(recording, False, summary.ended_at)
@@ -724,6 +758,7 @@ _ACTIONS: dict[Action, Callable[[Call, Item], None]] = {
     Action.SILENCE: Call._silence_told,
     Action.TAPE: Call._tape,
     Action.AWAIT: Call._await,
+    Action.PERFORM: Call._perform,
 }
 
 

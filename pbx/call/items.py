@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pbx.call.events import (
     Answered,
     Delivered,
@@ -23,7 +25,7 @@ from pbx.cause import EndCause
 from pbx.media import events as media
 from pbx.values import dataclass
 
-__all__ = ["HangUpWanted", "Item", "RecordingWanted", "Start", "TimerDue", "classify"]
+__all__ = ["HangUpWanted", "Item", "RecordingWanted", "Start", "TimerDue", "Wish", "classify"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,15 @@ class HangUpWanted:
     cause: EndCause
 
 
-Item = LegEvent | media.Event | TimerDue | HangUpWanted | RecordingWanted | Start
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Something that an operator, or another call, wants done to this one: performed in its turn, or never if the call
+    has ended by then."""
+
+    perform: Callable[[], None]
+
+
+Item = LegEvent | media.Event | TimerDue | HangUpWanted | RecordingWanted | Start | Wish
 
 _LEG_INPUTS: dict[type, tuple[Input, Input]] = {
     # event: (of the caller, of a callee)
@@ -87,6 +97,7 @@ _CONTROL_INPUTS: dict[type, Input] = {
     HangUpWanted: Input.HANG_UP,
     RecordingWanted: Input.RECORDING_WANTED,
     Start: Input.START,
+    Wish: Input.WISH,
 }
 
 

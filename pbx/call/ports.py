@@ -4,8 +4,9 @@ ones."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import field
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pbx.call import commands
 from pbx.call.commands import Party
@@ -24,6 +25,7 @@ from pbx.values import dataclass
 
 if TYPE_CHECKING:
     from pbx.call.call import Call
+    from pbx.call.steps import Runner
 
 __all__ = ["CallSettings", "Candidate", "Directory", "LegHandle", "Observer", "Services", "Transfers"]
 
@@ -178,3 +180,5 @@ class Services:
     """Who carries transfers out; None: all are refused."""
     permit: Callable[[str, str, Target], EndCause | None] = _permit_all
     """Asked for a call, whoever answers for it and a target before it is dialled: None, or why it may not be."""
+    features: dict[str, Callable[[Call, Any], Runner]] = field(default_factory=dict, hash=False)
+    """What performs the steps of a feature, by its word in the dialplan."""

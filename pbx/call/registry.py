@@ -9,11 +9,13 @@ from pbx.call.call import Call
 from pbx.call.commands import Party
 from pbx.call.events import Event as LegEvent
 from pbx.call.events import Incoming
-from pbx.call.items import HangUpWanted, RecordingWanted
+from pbx.call.items import HangUpWanted, RecordingWanted, Wish
 from pbx.call.legs import call_of as call_of_leg
 from pbx.call.ports import CallSettings, LegHandle, Services
+from pbx.call.rooms import Rooms
 from pbx.call.serve import DialCallerRunner
 from pbx.call.summary import Summary
+from pbx.call.supervision import Mode
 from pbx.cause import EndCause, cause_named
 from pbx.dialplan.decision import Query
 from pbx.dialplan.steps import Target
@@ -49,6 +51,7 @@ class CallRegistry:
         self._services = services
         self._open_session = open_session
         self.limits = limits
+        self.rooms = Rooms(services)
         self._calls: dict[str, Call] = {}
         self._moved: dict[str, Call] = {}
         """Where the legs are that an attended transfer has moved out of the call whose id they have."""
@@ -183,11 +186,12 @@ class CallRegistry:
     def on_media(self, events: Iterable[media.Event]) -> None:
         """Give each event of the engine to the call that it belongs to."""
         for event in events:
-            call = self._calls.get(call_of(_name_in(event)))
-            if call is None:
-                self.stray_media_events += 1
-            else:
+            owner = call_of(_name_in(event))
+            call = self._calls.get(owner)
+            if call is not None:
                 call.post(event)
+            elif not self.rooms.take(owner, event):
+                self.stray_media_events += 1
 
     # -- calls as operators see them
 
@@ -221,6 +225,35 @@ class CallRegistry:
             call.post(RecordingWanted(action))
         return refusal
 
+    def supervise(self, call_id: str, target: Target, mode: Mode, whisper_to: str = "") -> None:
+        """Let `target` listen to a call, whisper or barge in: it is dialled, or has its mode changed if it is there.
+
+        `whisper_to` is ``caller`` or ``callee``; left out it is whichever of them is an extension, the callee if both
+        are. LookupError, in words, if that cannot be.
+        """
+        call = self._calls.get(call_id)
+        if call is None:
+            raise LookupError("there is no running call of this id")
+        against = call.supervision.reason_against()
+        if against:
+            raise LookupError(against)
+        confidant = self._confidant(call, whisper_to)
+        if call.supervision.change(str(target), mode, confidant):
+            call.post(Wish(lambda: None))  # which submits what the change asks of the engine
+            return
+        candidates = self._services.directory.candidates(target)
+        if not candidates:
+            raise LookupError(f"{target} has no phone registered")
+        call.post(Wish(lambda: call.supervision.begin(candidates[0], mode, confidant)))
+
+    def _confidant(self, call: Call, whisper_to: str) -> str:
+        caller, callee = call.caller, call.bridge.callee
+        if whisper_to:
+            return caller if whisper_to == "caller" else callee
+        legs = call.summary.legs
+        inside = [leg for leg in (callee, caller) if legs[leg].target.startswith("extension/")]
+        return inside[0] if inside else callee
+
     def drain(self, seconds: float, done: Callable[[], None]) -> None:
         """Take no new calls, let the running ones finish for `seconds`, then end them; `done` is called when none is
         left."""
@@ -248,4 +281,6 @@ _OF_RECORDINGS = (media.RecordingEnded, media.RecordingFailed, media.RecordingBe
 def _name_in(event: media.Event) -> str:
     if isinstance(event, _OF_RECORDINGS):
         return event.recording
+    if isinstance(event, media.ActiveSpeaker):
+        return event.mix
     return event.stream

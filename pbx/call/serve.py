@@ -23,6 +23,7 @@ __all__ = [
     "PlayRunner",
     "RecordRunner",
     "WaitRunner",
+    "WithStream",
     "not_available",
 ]
 
@@ -55,7 +56,7 @@ class EndRunner:
         """Take nothing: the call is over."""
 
 
-class _WithStream:
+class WithStream:
     """A step that needs the caller's own stream, which may still be on its way when the step begins."""
 
     __slots__ = ("_begun", "_call")
@@ -92,7 +93,7 @@ class _WithStream:
         """Take an event after `begin`."""
 
 
-class AnswerRunner(_WithStream):
+class AnswerRunner(WithStream):
     """AnswerStep."""
 
     __slots__ = ()
@@ -103,7 +104,7 @@ class AnswerRunner(_WithStream):
         return False
 
 
-class EchoRunner(_WithStream):
+class EchoRunner(WithStream):
     """EchoStep."""
 
     __slots__ = ("_step",)
@@ -129,7 +130,7 @@ class EchoRunner(_WithStream):
             self._call.step_done()
 
 
-class PlayRunner(_WithStream):
+class PlayRunner(WithStream):
     """PlayStep."""
 
     __slots__ = ("_play", "_rounds", "_step")
@@ -188,7 +189,7 @@ class PlayRunner(_WithStream):
                 call.step_done()
 
 
-class RecordRunner(_WithStream):
+class RecordRunner(WithStream):
     """RecordStep."""
 
     __slots__ = ("_beep", "_recording", "_step")

@@ -44,6 +44,11 @@ def runner_of(step: steps.Step, call: Call) -> Runner:
         return serve.EndRunner(call, cause_named(step.before_answer if call.answer_is_due else step.cause))
     if isinstance(step, steps.VoicemailStep):
         return serve.EndRunner(call, serve.not_available(call, f"voicemail of {step.mailbox}"))
+    if isinstance(step, steps.ConferenceStep):
+        feature = call.services.features.get("conference")
+        if feature is not None:
+            return feature(call, step)
+        return serve.EndRunner(call, serve.not_available(call, f"conference {step.name}"))
     if isinstance(step, steps.FeatureStep):
         return serve.EndRunner(call, serve.not_available(call, f"{step.feature} {step.name}"))
     raise TypeError(f"no runner for {type(step).__name__}")

@@ -58,6 +58,8 @@ class Input(Enum):
     NO_MEDIA = "no media"
     TIMER = "timer"
     HANG_UP = "hang up"
+    WISH = "wish"
+    """Of an operator, or of another call."""
 
 
 class Action(Enum):
@@ -66,7 +68,7 @@ class Action(Enum):
     START = "run the first step"
     STEP = "hand it to the running step"
     TAKE_ANSWER = "take the caller's answer to our offer, and tell the running step"
-    BRIDGE = "relay it to the other leg"
+    BRIDGE = "relay it to the other leg; what is of a supervisor's leg belongs to the supervision"
     ANSWER_OURSELVES = "answer the offer ourselves"
     DECLINE = "decline the offer for now (491)"
     TRANSFER = "transfer the other party, as policy says"
@@ -82,6 +84,7 @@ class Action(Enum):
     TAPE = "hand it to the recording"
     AWAIT = "wait on for what is still to come"
     SILENCE = "end the call if policy says so"
+    PERFORM = "do what is wanted"
     IGNORE = "nothing: it came too late to matter"
 
 
@@ -97,6 +100,7 @@ _SHARED = {
     Input.RECORDING_FINISHING: Action.IGNORE,
     Input.RECORDING_WANTED: Action.IGNORE,
     Input.TIMER: Action.STEP,
+    Input.WISH: Action.PERFORM,
 }
 
 _STEPPING = {
@@ -139,7 +143,7 @@ TABLE: dict[State, dict[Input, Action]] = {
         Input.CALLER_ANSWERED: Action.IGNORE,
         Input.CALLEE_RINGING: Action.IGNORE,
         Input.CALLEE_PROGRESSING: Action.IGNORE,
-        Input.CALLEE_ANSWERED: Action.IGNORE,
+        Input.CALLEE_ANSWERED: Action.BRIDGE,
         Input.CALLEE_GONE: Action.LEG_GONE,
         Input.CALLER_OFFERED: Action.BRIDGE,
         Input.CALLEE_OFFERED: Action.BRIDGE,

@@ -15,6 +15,7 @@ from pbx.dialplan.decision import Query
 from pbx.dialplan.numbering import Numbering
 from pbx.dialplan.steps import (
     CallerOverride,
+    ConferenceStep,
     DialStep,
     FeatureStep,
     PlayStep,
@@ -30,6 +31,7 @@ from pbx.values import dataclass
 __all__ = [
     "RESTRICTIONS",
     "Action",
+    "Conference",
     "Context",
     "Dial",
     "DialTarget",
@@ -300,6 +302,18 @@ class RecordCaller:
     def perform(self, context: Context, steps: list[Step]) -> None:
         """Add the step."""
         steps.append(replace(self.step, name=self.name.fill(context.values, for_path)))
+
+
+@dataclass(frozen=True, slots=True)
+class Conference:
+    """A ``conference`` step."""
+
+    name: Template
+    step: ConferenceStep
+
+    def perform(self, context: Context, steps: list[Step]) -> None:
+        """Add the step."""
+        steps.append(replace(self.step, name=self.name.fill(context.values)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from dataclasses import fields, is_dataclass
 from pbx.dialplan.decision import Decision
 from pbx.dialplan.selftest import word_of
 from pbx.dialplan.steps import (
+    ConferenceStep,
     DialStep,
     EchoStep,
     FeatureStep,
@@ -61,10 +62,27 @@ def _sentence(step: Step) -> str:
             return f"hang up: {step.cause}"
         case VoicemailStep():
             return f"voicemail of {step.mailbox}"
+        case ConferenceStep():
+            return _conference(step)
         case FeatureStep():
             return f"{step.feature} {step.name}"
         case _:
             return word_of(step)
+
+
+def _conference(step: ConferenceStep) -> str:
+    text = f"conference {step.name}"
+    if step.pin or step.moderator_pin:
+        text += ", asking for a PIN"
+    words = {
+        "as a moderator": step.moderator,
+        "muted at first": step.mute,
+        f"with at most {step.max_members} members": bool(step.max_members),
+        "recorded": step.record,
+        "silent until a moderator comes": step.wait_for_moderator,
+        "until the last moderator goes": step.end_with_moderator,
+    }
+    return ", ".join([text, *(word for word, holds in words.items() if holds)])
 
 
 def _dial(step: DialStep) -> str:

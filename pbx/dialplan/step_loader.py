@@ -17,6 +17,7 @@ from pbx.dialplan.actions import (
     SetNumber,
     Several,
 )
+from pbx.dialplan.conference_loader import CONFERENCE_OPTIONS, load_conference
 from pbx.dialplan.dial_loader import load_dial
 from pbx.dialplan.reader import Reader
 from pbx.dialplan.scope import Scope, header_name
@@ -35,7 +36,7 @@ from pbx.units import suggestion
 
 __all__ = ["FEATURES", "StepLoader"]
 
-FEATURES = ("voicemail", "queue", "menu", "conference", "park", "pickup", "group")
+FEATURES = ("voicemail", "queue", "menu", "park", "pickup", "group")
 """Words of steps that hand the caller to a feature, with a name."""
 
 _OPTIONS: dict[str, tuple[str, ...]] = {
@@ -49,6 +50,7 @@ _OPTIONS: dict[str, tuple[str, ...]] = {
     "reject": ("status",),
     "hangup": (),
     "goto": (),
+    "conference": tuple(CONFERENCE_OPTIONS),
     **dict.fromkeys(FEATURES, ()),
 }
 _LAST = ("reject", "hangup", "goto")
@@ -88,7 +90,7 @@ class StepLoader:
         if entries is None:
             return "", None
         words = [entry for entry in entries if entry.key in _OPTIONS]
-        if entries.get("dial") is not None:  # where `record` is an option
+        if entries.get("dial") is not None or entries.get("conference") is not None:  # where `record` is an option
             words = [entry for entry in words if entry.key != "record"]
         if len(words) != 1:
             self._no_word(entries, words)
@@ -125,6 +127,7 @@ class StepLoader:
             "hangup": self._hang_up,
             "goto": self._go_to,
             "answer": self._answer,
+            "conference": self._conference,
         }[word]
         return read(node, entries)
 
@@ -144,6 +147,9 @@ class StepLoader:
         name = self.scope.template(self.reader, entry.value, f"`{word}`")
         self.scope.feature(word, name.text if name else "", entry.position)
         return Named(word, name) if name is not None else None
+
+    def _conference(self, node: Node, entries: MappingNode) -> Action | None:
+        return load_conference(self.reader, self.scope, node, entries)
 
     def _go_to(self, node: Node, _: MappingNode) -> Action | None:
         name = self.reader.text(node, "`goto`")

@@ -24,6 +24,7 @@ __all__ = [
     "RECORDED",
     "AnswerStep",
     "CallerOverride",
+    "ConferenceStep",
     "DialStep",
     "EchoStep",
     "FeatureStep",
@@ -226,8 +227,33 @@ class VoicemailStep:
 
 
 @dataclass(frozen=True, slots=True)
+class ConferenceStep:
+    """Answer, and let the caller take part in a conference until it hangs up or the conference ends."""
+
+    name: str
+    pin: str = ""
+    """What the caller must key in first; empty for nothing."""
+    moderator_pin: str = ""
+    """What makes the caller a moderator, keyed in instead of `pin`."""
+    moderator: bool = False
+    """Whoever comes by this step is a moderator."""
+    mute: bool = False
+    """Nobody hears the caller at first; a moderator is never muted."""
+    announce: bool = True
+    """All hear a tone when somebody comes or goes, and whoever comes first is told that nobody else is there."""
+    max_members: int = 0
+    """How many the conference may have, this caller included; 0 for no limit."""
+    record: bool = False
+    """From this caller's coming on."""
+    wait_for_moderator: bool = False
+    """The caller hears nobody and is not heard until a moderator is there."""
+    end_with_moderator: bool = False
+    """When the last moderator goes, this caller goes too."""
+
+
+@dataclass(frozen=True, slots=True)
 class FeatureStep:
-    """Hand the caller to a feature, by its word in the dialplan (``queue``, ``menu``, ``conference`` …) and a name.
+    """Hand the caller to a feature, by its word in the dialplan (``queue``, ``menu`` …) and a name.
 
     A feature that this server does not have ends the call with ``not-available``.
     """
@@ -246,5 +272,6 @@ Step = (
     | RejectStep
     | HangUpStep
     | VoicemailStep
+    | ConferenceStep
     | FeatureStep
 )

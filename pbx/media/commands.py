@@ -234,7 +234,7 @@ class Record:
     Answered by RecordingEnded or RecordingFailed. While it runs the file is `path` + ".part", a WAV in any case and
     playable at any moment; in the end it is converted if its format is another one.
 
-    With the name of a mix as `stream`, all its members hear it, beside each other; it can then be stopped and no more.
+    With the name of a mix as `left`, and no `right`: what all its members may hear.
     """
 
     recording: str

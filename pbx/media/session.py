@@ -17,6 +17,8 @@ from pbx.media.commands import (
     Command,
     Connect,
     Disconnect,
+    Join,
+    Leave,
     Mute,
     Open,
     PausePlaying,
@@ -27,6 +29,7 @@ from pbx.media.commands import (
     SeekPlaying,
     SendDigits,
     SetRemote,
+    SetRole,
     SetVolume,
     StopPlaying,
     StopRecording,
@@ -79,6 +82,7 @@ class MediaSession:
         "_counter",
         "_ids",
         "_legs",
+        "_mixed",
         "_others",
         "_recordings",
         "_settings",
@@ -99,6 +103,7 @@ class MediaSession:
         self._by_id: dict[str, Stream] = {}
         self._connected: dict[str, str] = {}
         self._recordings: set[str] = set()
+        self._mixed: set[str] = set()
 
     # -- the engine
 
@@ -412,7 +417,7 @@ class MediaSession:
         self, leg: str, source: str, codecs: tuple[PayloadFormat, ...], decodable_only: bool = False
     ) -> tuple[PayloadFormat, ...]:
         """Return what of `codecs`, which `source` can do, may pass to it and to `leg`, in the order of `leg`'s list."""
-        settings, decodable = self._settings, decodable_only or bool(self._recordings)
+        settings, decodable = self._settings, decodable_only or bool(self._recordings or self._mixed)
         passed = settings.permitted(codecs, decodable, self._streams[source].codecs)
         names = self._streams[leg].codecs
         return settings.permitted(passed, decodable, names) if names != self._streams[source].codecs else passed
@@ -442,7 +447,7 @@ class MediaSession:
                 self._connect(stream.id, counterpart.id)
 
     def _connect(self, one: str, other: str) -> None:
-        if self._connected.get(one) == other:
+        if self._connected.get(one) == other or one in self._mixed:  # those who are in a mix hear each other there
             return
         self._unlink(one)
         self._unlink(other)
@@ -464,6 +469,43 @@ class MediaSession:
         other = self._connected.pop(stream, None)
         if other is not None:
             self._connected.pop(other, None)
+
+    def join(
+        self,
+        leg: str,
+        mix: str,
+        *,
+        rate: int = 16000,
+        mute: bool = False,
+        deaf: bool = False,
+        hearers: tuple[str, ...] = (),
+    ) -> None:
+        """Take a leg into a mix, out of its connection; see `pbx.media.commands.Join`. `hearers` are legs of this call.
+
+        From now on only codecs that the engine can decode are agreed to.
+        """
+        stream = self.stream_of(leg)
+        self._unlink(stream)
+        self._mixed.add(stream)
+        streams = tuple([self.stream_of(hearer) for hearer in hearers])
+        self._commands.append(Join(stream, mix, rate, mute, deaf, streams))
+
+    def set_role(self, leg: str, *, mute: bool = False, deaf: bool = False, hearers: tuple[str, ...] = ()) -> None:
+        """Say whom a leg hears in its mix and which legs of this call alone hear it; all if `hearers` is empty."""
+        streams = tuple([self.stream_of(hearer) for hearer in hearers])
+        self._commands.append(SetRole(self.stream_of(leg), mute, deaf, streams))
+
+    def leave(self, leg: str) -> None:
+        """Take a leg out of its mix; harmless if it is in none."""
+        stream = self.stream_of(leg)
+        if stream in self._mixed:
+            self._mixed.discard(stream)
+            self._commands.append(Leave(stream))
+
+    def decodable(self, leg: str) -> bool:
+        """Return whether the engine can decode what a leg has agreed to, and so mix it."""
+        voice = self._voice(leg)
+        return voice is not None and bool(self._settings.permitted((voice,), decodable_only=True, names=()))
 
     def play(
         self,

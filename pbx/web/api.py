@@ -16,6 +16,7 @@ from pbx.ops.metrics import CONTENT_TYPE
 from pbx.store.call_records import CallFilter, CallRecord
 from pbx.web import views
 from pbx.web.bundle import bundle
+from pbx.web.conferences_api import conferences_router
 from pbx.web.page import page_router
 from pbx.web.ports import Ports
 from pbx.web.security import Guard, SecurityHeaders
@@ -43,7 +44,7 @@ def make_api(
     application.include_router(page_router())
     application.include_router(_open_router(ports, guard))
     routers = (_server_router(ports), _calls_router(ports), _traces_router(ports), _records_router(ports))
-    for router in (*routers, security_router(ports)):
+    for router in (*routers, conferences_router(ports), security_router(ports)):
         application.include_router(router, prefix="/api/v1", dependencies=[Depends(guard.api)], responses=_REFUSED)
     return application
 

@@ -20,6 +20,9 @@ __all__ = [
     "Budgets",
     "Calls",
     "Circumstances",
+    "ConferenceDesk",
+    "ConferenceState",
+    "MemberState",
     "Ports",
     "Records",
     "Registration",
@@ -155,6 +158,50 @@ class Budgets(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class MemberState:
+    """One call in a conference."""
+
+    id: str
+    source: str
+    number: str
+    name: str
+    seconds: float
+    moderator: bool
+    muted: bool
+    waiting: bool
+    speaking: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ConferenceState:
+    """One conference."""
+
+    name: str
+    seconds: float
+    recording: bool
+    members: list[MemberState]
+
+
+class ConferenceDesk(Protocol):
+    """The conferences. What acts on one returns False if it, or the member, is not there."""
+
+    def all(self) -> list[ConferenceState]:
+        """Return every conference, the longest one first."""
+
+    def mute(self, name: str, member: str, muted: bool, /) -> bool:
+        """Mute a member of a conference, or let it be heard again."""
+
+    def kick(self, name: str, member: str, /) -> bool:
+        """Hang a member up."""
+
+    def end(self, name: str, /) -> bool:
+        """Hang all members up."""
+
+    def record(self, name: str, on: bool, /) -> bool:
+        """Begin to record, or stop."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ports:
     """Everything that the web asks for. All but `records` is asked on the reactor's thread and answers at once."""
 
@@ -173,6 +220,10 @@ class Ports:
 
     LookupError, in words, if the extension is not there or no new call is taken.
     """
+    conferences: ConferenceDesk
+    supervise: Callable[[str, str, str, str], None]
+    """Lets an extension (``extension/100``) supervise a call: ``listen``, ``whisper`` (to ``caller``, ``callee`` or
+    whom fits) or ``barge``. LookupError, in words, if that cannot be."""
     bans: Bans
     budgets: Budgets
     report: Callable[[], Report]

@@ -5,10 +5,12 @@ from datetime import UTC, datetime
 import pytest
 
 from pbx.dialplan.decision import Query
+from pbx.dialplan.explain import decision_lines
 from pbx.dialplan.steps import (
     RECORDED,
     AnswerStep,
     CallerOverride,
+    ConferenceStep,
     DialStep,
     EchoStep,
     FeatureStep,
@@ -221,6 +223,36 @@ def test_goto_goes_on_with_the_other_routes_steps() -> None:
     """
     assert decide(text, "17").steps == (PlayStep(("x-5-7",)), EchoStep())
     assert decide(text, "17").route == "a"
+
+
+def test_a_conference_and_its_rules() -> None:
+    text = """
+        routes:
+          - name: rooms
+            when: {number: "8XX"}
+            do:
+              - conference: "room-{number}"
+                pin: "0123"
+                moderator_pin: 99
+                mute: true
+                announce: false
+                max_members: 20
+                record: true
+                wait_for_moderator: true
+                end_with_moderator: true
+          - {name: bare, when: {number: "9"}, do: [{conference: lobby, moderator: true}]}
+    """
+    (step,) = decide(text, "801").steps
+    assert step == ConferenceStep(
+        "room-801", "0123", "99", False, True, False, 20, True, wait_for_moderator=True, end_with_moderator=True
+    )
+    assert decide(text, "9").steps == (ConferenceStep("lobby", moderator=True),)
+    (line,) = decision_lines(decide(text, "801"))
+    assert line == (
+        0,
+        "conference room-801, asking for a PIN, muted at first, with at most 20 members, recorded, "
+        "silent until a moderator comes, until the last moderator goes",
+    )
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from pbx.security.budgets import BudgetState
 from pbx.store.call_records import CallRecord, LegRecord, RecordingRecord
 from pbx.store.store import Store
 from pbx.web.api import make_api
-from pbx.web.ports import BanState, Ports, Registration, TrunkState
+from pbx.web.ports import BanState, ConferenceState, MemberState, Ports, Registration, TrunkState
 from pbx.web.security import Guard
 
 TOKEN = "the-api-token"
@@ -108,6 +108,33 @@ class FakeBudgets:
         return len(self.spent) < before
 
 
+class FakeConferences:
+    """One conference with one member."""
+
+    def __init__(self) -> None:
+        self.wanted: list[tuple[object, ...]] = []
+
+    def all(self) -> list[ConferenceState]:
+        member = MemberState("c1", "extension/101", "101", "Alice", 7.0, True, False, False, True)
+        return [ConferenceState("sales", 7.5, True, [member])]
+
+    def _note(self, *wanted: object) -> bool:
+        self.wanted.append(wanted)
+        return wanted[1] == "sales" and (len(wanted) < 3 or wanted[2] in ("c1", True, False))
+
+    def mute(self, name: str, member: str, muted: bool) -> bool:
+        return self._note("mute", name, member, muted)
+
+    def kick(self, name: str, member: str) -> bool:
+        return self._note("kick", name, member)
+
+    def end(self, name: str) -> bool:
+        return self._note("end", name)
+
+    def record(self, name: str, on: bool) -> bool:
+        return self._note("record", name, on)
+
+
 class Site:
     """An application over small parts, and a way to ask it."""
 
@@ -124,6 +151,8 @@ class Site:
         self.token = TOKEN
         self.bans = FakeBans()
         self.budgets = FakeBudgets()
+        self.conferences = FakeConferences()
+        self.supervised: list[tuple[str, str, str, str]] = []
         self.ports = Ports(
             version="1.2.3",
             started=START,
@@ -150,6 +179,8 @@ class Site:
                 TrunkState("carrier", "sip:192.0.2.9", 1, 2, 3, 4, None, "down", 200.0, None, "no reply within 5 s")
             ],
             originate=self.originate,
+            conferences=self.conferences,
+            supervise=self.supervise,
             bans=self.bans,
             budgets=self.budgets,
             report=self.health.report,
@@ -157,6 +188,11 @@ class Site:
             metrics=self.metrics.exposition,
             reactor_lag=lambda: 0.25,
         )
+
+    def supervise(self, call: str, supervisor: str, mode: str, whisper_to: str) -> None:
+        if call == "c9":
+            raise LookupError("there is no running call of this id")
+        self.supervised.append((call, supervisor, mode, whisper_to))
 
     def originate(self, source: str, number: str) -> str:
         if source == "extension/999":

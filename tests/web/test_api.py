@@ -223,3 +223,47 @@ def test_budgets_are_listed_and_given_back(site: Any) -> None:
     assert site.ask("DELETE", "/api/v1/budgets/abroad?subject=extension/102").status_code == 404
     assert site.ask("DELETE", "/api/v1/budgets/abroad?subject=extension/101").status_code == 204
     assert site.ask("DELETE", "/api/v1/budgets/abroad").status_code == 404
+
+
+def test_conferences_are_listed_and_changed(site: Any) -> None:
+    assert site.ask("GET", "/api/v1/conferences", token=None).status_code == 401
+    (conference,) = site.ask("GET", "/api/v1/conferences").json()["conferences"]
+    assert (conference["name"], conference["recording"]) == ("sales", True)
+    assert conference["members"][0] == {
+        "id": "c1",
+        "source": "extension/101",
+        "number": "101",
+        "name": "Alice",
+        "seconds": 7.0,
+        "moderator": True,
+        "muted": False,
+        "waiting": False,
+        "speaking": True,
+    }
+    path = "/api/v1/conferences/sales"
+    assert site.ask("PATCH", f"{path}/members/c1", json={"muted": True}).status_code == 204
+    assert site.ask("DELETE", f"{path}/members/c1").status_code == 204
+    assert site.ask("PATCH", path, json={"recording": False}).status_code == 204
+    assert site.ask("DELETE", path).status_code == 204
+    assert site.conferences.wanted == [
+        ("mute", "sales", "c1", True),
+        ("kick", "sales", "c1"),
+        ("record", "sales", False),
+        ("end", "sales"),
+    ]
+    for method, wrong in (("PATCH", "/sales/members/c2"), ("DELETE", "/other/members/c1"), ("DELETE", "/other")):
+        body = {"json": {"muted": True}} if method == "PATCH" else {}
+        assert site.ask(method, f"/api/v1/conferences{wrong}", **body).status_code == 404
+    assert site.ask("PATCH", path, json={"muted": True}).status_code == 422
+
+
+def test_supervising(site: Any) -> None:
+    path = "/api/v1/calls/c1/supervisors"
+    assert site.ask("POST", path, json={"supervisor": "extension/100"}).status_code == 204
+    whisper = {"supervisor": "extension/100", "mode": "whisper", "whisper_to": "caller"}
+    assert site.ask("POST", path, json=whisper).status_code == 204
+    assert site.supervised == [("c1", "extension/100", "listen", ""), ("c1", "extension/100", "whisper", "caller")]
+    refused = site.ask("POST", "/api/v1/calls/c9/supervisors", json=whisper)
+    assert (refused.status_code, refused.json()["detail"]) == (409, "there is no running call of this id")
+    for wrong in ({"supervisor": "trunk/a"}, {"supervisor": "extension/1", "mode": "shout"}, {}):
+        assert site.ask("POST", path, json=wrong).status_code == 422

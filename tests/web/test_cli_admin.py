@@ -11,7 +11,7 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from pbx.cli import admin
+from pbx.cli import admin, conference
 from pbx.errors import EnvironmentFault
 from pbx.web.server import WebServer
 
@@ -52,6 +52,7 @@ def pbx(site: Any, address: tuple[str, int], tmp_path: Path) -> Run:
 def runner(config: Path) -> Run:
     application = typer.Typer()
     admin.register(application)
+    conference.register(application)
 
     def run(*arguments: str, fails: bool = False) -> Result:
         result = CliRunner().invoke(application, [*arguments, "-c", str(config)])
@@ -137,3 +138,23 @@ def test_what_keeps_the_commands_from_working_is_said(site: Any, address: tuple[
     (tmp_path / "api-token").write_text(site.token + "\n")
     config = write_config(tmp_path, f"{{listen: '0.0.0.0:{address[1]}'}}")
     assert "ready" in runner(config)("status").output
+
+
+def test_conferences_and_supervision(site: Any, pbx: Run) -> None:
+    listed = pbx("conferences").output
+    assert "sales (recorded)" in listed
+    assert "moderator speaking" in listed
+    assert json.loads(pbx("conferences", "--json").output)["conferences"][0]["name"] == "sales"
+    pbx("mute", "sales", "c1")
+    pbx("unmute", "sales", "c1")
+    pbx("kick", "sales", "c1")
+    assert [wanted[0] for wanted in site.conferences.wanted] == ["mute", "mute", "kick"]
+    pbx("kick", "sales", "c2", fails=True)
+    pbx("listen", "c1", "--as", "100")
+    pbx("whisper", "c1", "--as", "extension/100", "--to", "callee")
+    pbx("barge", "c1", "--as", "100")
+    assert site.supervised == [
+        ("c1", "extension/100", "listen", ""),
+        ("c1", "extension/100", "whisper", "callee"),
+        ("c1", "extension/100", "barge", ""),
+    ]
