@@ -113,7 +113,8 @@ def _examine_plan(
     faults += tree.faults
     if tree.root is None:
         return None
-    loaded = load_dialplan(tree.root)
+    folder = reading.dialplan.parent
+    loaded = load_dialplan(tree.root, lambda name: _read(folder / name))
     faults += loaded.faults
     known = Known(reading.extensions, reading.trunks, features)
     if loaded.plan is None or tree.faults:
@@ -123,6 +124,10 @@ def _examine_plan(
     faults += findings.faults + run_tests(loaded.plan)
     warnings += findings.warnings
     return loaded.plan
+
+
+def _read(path: Path) -> tuple[str, str]:
+    return str(path), path.read_text("utf-8")
 
 
 def _missing_sounds(plan: Dialplan, folders: Sequence[Path]) -> Iterator[Fault]:

@@ -18,6 +18,7 @@ from pbx.call.ports import Candidate
 from pbx.config.schema import Extension, Settings, Trunk
 from pbx.dialplan.steps import Target
 from pbx.errors import ParseError
+from pbx.failover import EXTENSION, TRUNK, NextOn
 from pbx.net.whereabouts import Whereabouts
 from pbx.registrar.location import Location
 from pbx.sdp.sdes import Srtp
@@ -34,6 +35,7 @@ from pbx.trunks.table import Trunk as Line
 
 __all__ = ["Directory", "party_of_trunk_call", "redirections_of_trunk_call"]
 
+_LONGEST_REST = 600
 _ON_THE_INTERNET = "192.0.2.1"
 """An address of nobody (RFC 5737)."""
 
@@ -54,6 +56,7 @@ class Directory:
         lines: Lines,
         certificate_names: Callable[[Flow], tuple[str, ...]],
         whereabouts: Whereabouts,
+        now: Callable[[], float],
     ) -> None:
         """Ask `aor_of` where an extension's bindings are, `local_towards` (a transport, a numeric host) from which of
         our addresses somebody is reached, `certificate_names` whom the verified certificate at the other end names,
@@ -63,6 +66,9 @@ class Directory:
         self._local_towards = local_towards
         self._certificate_names = certificate_names
         self._whereabouts = whereabouts
+        self._now = now
+        self._resting: dict[str, float] = {}
+        """Until when trunks want no calls."""
         self.health = health
         self.lines = lines
         self.occupancy = Occupancy(self._limit)
@@ -336,7 +342,33 @@ class Directory:
     def is_down(self, target: Target) -> bool:
         """Return whether a target is known not to take calls now: a trunk that does not answer OPTIONS, or that we
         cannot register with."""
-        return target.kind == "trunk" and (self.health.is_down(target.name) or self.lines.is_down(target.name))
+        return target.kind == "trunk" and bool(self.why_down(target.name))
+
+    def why_down(self, trunk: str) -> str:
+        """Return why a trunk takes no calls now; empty if it does, as far as is known."""
+        if self.health.is_down(trunk):
+            return "it does not answer"
+        if self.lines.is_down(trunk):
+            return "we are not registered with it"
+        left = self._resting.get(f"trunk/{trunk}", 0.0) - self._now()
+        return f"it wants no calls for {left:.0f} s" if left > 0 else ""
+
+    def next_on(self, target: str) -> NextOn:
+        """Return which failures of a target go on to the next one."""
+        trunk = self._trunk(target)
+        if trunk is not None and trunk.next_on is not None:
+            return trunk.next_on
+        return TRUNK if trunk is not None else EXTENSION
+
+    def patience(self, target: str) -> float | None:
+        """Return how long each host of a trunk may say nothing of a call, if that is configured."""
+        trunk = self._trunk(target)
+        return trunk.try_timeout if trunk is not None else None
+
+    def overloaded(self, target: str, seconds: int) -> None:
+        """Take that a target wants no calls for some seconds; at most ten minutes of that are believed."""
+        if self._trunk(target) is not None:
+            self._resting[target] = self._now() + min(seconds, _LONGEST_REST)
 
     def _limit(self, target: str) -> int | None:
         kind, _, name = target.partition("/")

@@ -228,6 +228,7 @@ class Server:
             self.lines,
             self.driver.peer_names,
             whereabouts,
+            self.driver.now,
         )
 
     def _build_calls(self) -> None:
@@ -261,6 +262,7 @@ class Server:
             wall=lambda: datetime.now().astimezone(),
             later=self.driver.later,
             token=lambda: self.ids.token(6),
+            chance=lambda: self.ids.number(24) / (1 << 24),
             decide=lambda query: self.dialplan.decide(query),
             directory=self.directory,
             submit=self.engine.submit,

@@ -69,6 +69,8 @@ class Dial:
     """Headers that the other leg's policy lets through."""
     redirections: tuple[Redirection, ...] = ()
     """Who has sent the call on before, the last one first; told to peers that want to know."""
+    gives_up_silent: bool = False
+    """End the leg when nobody has said anything within `destination.patience`; else SIP's own timeout does."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from pbx.media import events as media
 if TYPE_CHECKING:
     from pbx.call.call import Call
 
-__all__ = ["Fork", "as_told", "ends_search", "worse"]
+__all__ = ["Fork", "as_told", "drawn", "worse"]
 
 _TIMER = "ring"
 
@@ -49,23 +50,6 @@ def worse(one: EndCause | None, other: EndCause) -> EndCause:
     return one
 
 
-def ends_search(target: str, cause: EndCause) -> bool:
-    """Return whether a failure of `target` makes it pointless or rude to try the next one.
-
-    A trunk that says busy, declined or no such number has reached the callee; another trunk would say the same. An
-    extension that is busy has not: the next one in the list is another person.
-    """
-    if cause.slug == "declined":
-        return True
-    return target.startswith("trunk/") and cause.slug in (
-        "busy",
-        "number-unknown",
-        "number-gone",
-        "number-incomplete",
-        "media-refused",
-    )
-
-
 def as_told(target: str, cause: EndCause) -> EndCause:
     """Return a failure of `target` as the caller is told of it.
 
@@ -79,6 +63,21 @@ def as_told(target: str, cause: EndCause) -> EndCause:
     if target.startswith("extension/") and cause.slug in ("unreachable", "callee-overloaded"):
         return replace(cause, sip_status=480)
     return cause
+
+
+def drawn(step: DialStep, chance: Callable[[], float]) -> list[Target]:
+    """Return the targets of a weighted step in an order drawn for one call: each is the next one with a chance that is
+    its share of the weights left (as RFC 2782 has it for SRV). Those of weight 0 come last."""
+    left = [(target, weight) for target, weight in zip(step.targets, step.weights, strict=True) if weight]
+    order = []
+    while left:
+        point = chance() * sum(weight for _, weight in left)
+        place = 0
+        while place < len(left) - 1 and point >= left[place][1]:
+            point -= left[place][1]
+            place += 1
+        order.append(left.pop(place)[0])
+    return order + [target for target, weight in zip(step.targets, step.weights, strict=True) if not weight]
 
 
 @dataclass(slots=True)
@@ -101,7 +100,9 @@ class Fork:
         self._step = step
         # What rings together: all targets at once, or one target after the other.
         self._groups: list[tuple[Target, ...]] = (
-            [step.targets] if step.strategy == "all" else [(target,) for target in step.targets]
+            [step.targets]
+            if step.strategy == "all"
+            else [(target,) for target in (drawn(step, call.services.chance) if step.weights else step.targets)]
         )
         self._branches: dict[str, _Branch] = {}
         self._cause: EndCause | None = None
@@ -142,7 +143,10 @@ class Fork:
             for target in self._not_down(self._groups.pop(0)):
                 if call.services.occupancy.full(str(target)):
                     busy = "busy" if target.kind == "extension" else "too-many-calls"
-                    self._failed(str(target), cause_named(busy, f"{target} has as many calls as it may have"))
+                    cause = cause_named(busy, f"{target} has as many calls as it may have")
+                    self._failed(str(target), cause)
+                    if target.kind != "extension" and not self._goes_on(str(target), cause, 0):
+                        self._groups.clear()
                     continue
                 refusal = call.services.permit(call.id, call.payer, target)
                 if refusal is not None:
@@ -175,11 +179,18 @@ class Fork:
         self._cause = worse(self._cause, as_told(target, cause))
         self._call.summary.attempts.append(Attempt(target, cause.slug, cause.detail))
 
+    def _goes_on(self, target: str, cause: EndCause, status: int) -> bool:
+        """Return whether after this failure the next target is tried."""
+        policy = self._step.next_on or self._call.services.directory.next_on(target)
+        return policy.holds(cause.slug, status)
+
     def _timed_out(self) -> None:
         cause = cause_named("no-answer")
         for branch in list(self._branches.values()):
             self._drop(branch, cause)
             self._failed(branch.candidate.target, cause)
+            if not self._goes_on(branch.candidate.target, cause, 0):
+                self._groups.clear()
         self._next_group()
 
     def _drop(self, branch: _Branch, cause: EndCause) -> None:
@@ -225,10 +236,16 @@ class Fork:
             return
         branch.dialled = True
         candidate = branch.candidate
+        patience = call.services.directory.patience(candidate.target)
+        # A phone may have to wake up first; and its others ring meanwhile.
+        another = bool(self._groups) and not candidate.target.startswith("extension/")
+        destination = candidate.destination
+        if patience is not None or another:
+            destination = replace(destination, patience=patience or call.services.settings.patience)
         call.command(
             Dial(
                 branch.leg,
-                candidate.destination,
+                destination,
                 caller=self._caller(candidate.target),
                 called=candidate.called,
                 offer=offer,
@@ -236,6 +253,7 @@ class Fork:
                 credentials=candidate.credentials,
                 headers=self._headers(candidate),
                 redirections=call.redirections,
+                gives_up_silent=patience is not None or another,
             )
         )
 
@@ -357,8 +375,11 @@ class Fork:
             self._early = ""
         if isinstance(item, Rejected) and item.redirected_to and self._redirected(branch, item):
             return
-        self._failed(branch.candidate.target, item.cause)
-        if ends_search(branch.candidate.target, item.cause):
+        target, status = branch.candidate.target, item.status if isinstance(item, Rejected) else 0
+        self._failed(target, item.cause)
+        if isinstance(item, Rejected) and status == 503 and item.retry_after:
+            call.services.directory.overloaded(target, item.retry_after)
+        if not self._goes_on(target, item.cause, status):
             self._groups.clear()
             for other in list(self._branches.values()):
                 if item.cause.slug == "declined" and isinstance(item, Rejected) and item.status >= 600:

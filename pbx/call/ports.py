@@ -18,6 +18,7 @@ from pbx.call.summary import RecordingSummary, Summary
 from pbx.cause import EndCause
 from pbx.dialplan.decision import Decision, Query
 from pbx.dialplan.steps import Recording, Target
+from pbx.failover import NextOn
 from pbx.media.commands import Command as MediaCommand
 from pbx.sdp.sdes import Srtp
 from pbx.sip.stack import Destination, Timer
@@ -83,6 +84,16 @@ class Directory(Protocol):
     def is_down(self, target: Target) -> bool:
         """Return whether a target is known not to take calls now, so that the next one of a list is tried at once."""
 
+    def next_on(self, target: str) -> NextOn:
+        """Return which failures of a target go on to the next one, where the route does not say."""
+
+    def patience(self, target: str) -> float | None:
+        """Return how long a target may say nothing at all of a call; None for a few seconds where there is another one,
+        and as long as SIP waits otherwise."""
+
+    def overloaded(self, target: str, seconds: int) -> None:
+        """Take that a target wants no calls for some seconds (503 with Retry-After, RFC 3261 §21.5.4)."""
+
 
 class LegHandle(Protocol):
     """A leg, as a call sees it."""
@@ -141,6 +152,8 @@ class CallSettings:
     """How calls are recorded where their route does not say."""
     max_forwards: int = 70
     """Of calls that begin here (RFC 3261 §8.1.1.6)."""
+    patience: float = 4.0
+    """How long a target may say nothing at all of a call before the next one is tried."""
     media_grace: float = 5.0
     """How long the end of a call waits for the engine's last counts and files."""
 
@@ -160,6 +173,8 @@ class Services:
     later: Callable[[float, Callable[[], None]], Timer]
     token: Callable[[], str]
     """A short random text for ids."""
+    chance: Callable[[], float]
+    """A random number from 0 to 1, 1 excluded."""
     decide: Callable[[Query], Decision]
     directory: Directory
     submit: Callable[[MediaCommand], None]

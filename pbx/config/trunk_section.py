@@ -18,6 +18,7 @@ from pbx.config.kinds import (
     Section,
     SipUriText,
 )
+from pbx.config.limit_kinds import NextOnWords
 from pbx.config.profile_section import HeaderRules, Profile
 from pbx.config.registration_section import Match, OptionalRegister
 
@@ -81,6 +82,12 @@ class Trunk(Section):
     """The codecs let through to and from it, best first; those of `media` if left out."""
     srtp: Literal["off", "accept", "prefer", "require"] | None = None
     """Encryption of its audio; that of `media` if left out."""
+    try_timeout: Positive | None = None
+    """How long each of its hosts may say nothing at all of a call before the next host or target is tried. Left out,
+    4 s where there is a next one, and SIP's own 32 s for the last."""
+    next_on: NextOnWords | None = None
+    """Which of its failures go on to the next target of a list: `[5xx, 408, timeout, network]`, `all`, `none`. Left
+    out, all but busy, declined, and numbers that do not exist. A `next_on` in the dialplan comes first."""
     verify: bool = True
     """Whether its TLS certificate is checked."""
     max_calls: int | None = Field(default=None, ge=0)

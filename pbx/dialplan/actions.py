@@ -13,6 +13,7 @@ from typing import Protocol
 
 from pbx.dialplan.decision import Query
 from pbx.dialplan.numbering import Numbering
+from pbx.dialplan.rates import RateTable
 from pbx.dialplan.steps import (
     CallerOverride,
     ConferenceStep,
@@ -26,6 +27,7 @@ from pbx.dialplan.steps import (
     VoicemailStep,
 )
 from pbx.dialplan.template import Template, for_header, for_path, for_sip_user, plain
+from pbx.failover import NextOn
 from pbx.values import dataclass
 
 __all__ = [
@@ -50,6 +52,7 @@ __all__ = [
 RESTRICTIONS = {
     "international": "{number}, to be sent, is international and the route does not say `international: true`",
     "premium": "{number}, to be sent, is a premium number and the route does not say `premium: true`",
+    "unrated": "the table of rates has no line for {number}",
     "unauthenticated": "the caller has not proven who it is, and nobody unknown may dial out",
 }
 """Why a route that would dial out does not take a call."""
@@ -239,9 +242,15 @@ class Dial:
     """Which of ``international`` and ``premium`` the route allows."""
     leaves: bool = False
     """True if a target is a trunk or a URI: the call leaves the house."""
+    weights: tuple[int, ...] = ()
+    rates: RateTable | None = None
+    """What chooses and orders the trunks, in place of `targets`."""
+    next_on: NextOn | None = None
+    queue: float = 0.0
 
     def perform(self, context: Context, steps: list[Step]) -> None:
         """Add the step, with the steps of its handlers."""
+        filled, prices = self._filled(context)
         if self.leaves and context.kind != "trunk":
             self._guard(context)
         handlers: Mapping[str, tuple[Step, ...]] = _NO_HANDLERS
@@ -253,7 +262,7 @@ class Dial:
             headers += tuple(header for header in context.query.headers if header[0].lower() in passed)
         steps.append(
             DialStep(
-                tuple([target.fill(context) for target in self.targets]),
+                filled,
                 context.number,
                 self.timeout,
                 self.strategy,
@@ -262,18 +271,33 @@ class Dial:
                 context.caller,
                 headers,
                 self.ringback,
+                self.weights,
+                prices,
+                self.next_on,
+                self.queue,
                 handlers,
             )
+        )
+
+    def _filled(self, context: Context) -> tuple[tuple[Target, ...], tuple[str, ...]]:
+        if self.rates is None:
+            return tuple([target.fill(context) for target in self.targets]), ()
+        rates = self.rates.find(context.number)
+        if not rates:
+            raise Refused("unrated", context.number)
+        return (
+            tuple([Target("trunk", rate.trunk, context.number) for rate in rates]),
+            tuple([str(rate) for rate in rates]),
         )
 
     def _guard(self, context: Context) -> None:
         if context.kind != "extension":
             raise Refused("unauthenticated", context.number)
-        for target in self.targets:
-            if target.kind == "extension":
-                continue
-            number = target.fill(context).number
-            restriction = context.numbering.restriction(number, target.fixed(context))
+        numbers = [(context.number, context.fixed)] if self.rates is not None else []
+        outside = [target for target in self.targets if target.kind != "extension"]
+        numbers += [(target.fill(context).number, target.fixed(context)) for target in outside]
+        for number, fixed in numbers:
+            restriction = context.numbering.restriction(number, fixed)
             if restriction and restriction not in self.allowed:
                 raise Refused(restriction, number)
 

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from pbx.dialplan.actions import Action, Dial, DialTarget
+from pbx.dialplan.rates import RateTable, read_rates
 from pbx.dialplan.reader import Reader
 from pbx.dialplan.scope import Scope, header_name
 from pbx.dialplan.steps import OUTCOMES, Recording
 from pbx.dialplan.template import Template
+from pbx.failover import NextOn, parse_next_on
 from pbx.positions import Entry, MappingNode, Node, ScalarNode
 from pbx.units import suggestion
 
@@ -32,30 +34,40 @@ ReadSteps = Callable[[Node, str], tuple[Action, ...]]
 def load_dial(reader: Reader, scope: Scope, entry: Entry, entries: MappingNode, read_steps: ReadSteps) -> Dial | None:
     """Return the dial step that `entry` and its options describe; None if a fault left it without a target."""
     options = {each.key: each.value for each in entries if each is not entry}
-    nodes = reader.items(entry.value, "`dial`")
-    targets = [target for node in nodes if (target := _target(reader, scope, node)) is not None]
-    if not nodes and not isinstance(entry.value, ScalarNode):
-        reader.fault(entry.value.position, "`dial` has no target; name an extension or a trunk")
-    if len(nodes) > MAXIMUM_TARGETS:
-        reader.fault(entry.value.position, f"`dial` has {len(nodes)} targets; {MAXIMUM_TARGETS} are the most")
-    leaves = any(target.kind != "extension" for target in targets)
+    targets: list[DialTarget] = []
+    rates: RateTable | None = None
+    weights: tuple[int, ...] = ()
+    if isinstance(entry.value, MappingNode) and entry.value.get("least_cost") is not None:
+        rates = _rates(reader, scope, entry.value)
+    elif isinstance(entry.value, MappingNode):
+        targets, weights = _weighted(reader, scope, entry.value)
+    else:
+        targets = _listed(reader, scope, entry)
+    leaves = rates is not None or any(target.kind != "extension" for target in targets)
     if leaves and scope.dials_out is None:
         scope.dials_out = entry.position
     timeout = reader.duration(options["timeout"], "`timeout`") if "timeout" in options else None
     longest = reader.duration(options["max_duration"], "`max_duration`") if "max_duration" in options else None
     strategy = None
     if "strategy" in options:
-        strategy = reader.choice(options["strategy"], "`strategy`", ("sequence", "all"))
+        strategy = reader.choice(options["strategy"], "`strategy`", ("sequence", "all", "weighted"))
+        if strategy == "weighted" and not weights:
+            reader.fault(
+                options["strategy"].position,
+                "`strategy: weighted` needs a weight for each target: `dial: {trunk/a: 70, trunk/b: 30}`",
+            )
     record = _recording(reader, scope, options["record"]) if "record" in options else None
     ringback = _sound(reader, scope, options["ringback"], "`ringback`") if "ringback" in options else ""
     passed = _passed(reader, options["pass_headers"]) if "pass_headers" in options else frozenset()
     handlers = _handlers(reader, options["on"], read_steps) if "on" in options else ()
-    if not targets:
+    queue = reader.duration(options["queue"], "`queue`") if "queue" in options else None
+    next_on = _next_on(reader, options["next_on"]) if "next_on" in options else None
+    if not targets and rates is None:
         return None
     return Dial(
         tuple(targets),
         timeout or DEFAULT_TIMEOUT,
-        strategy or "sequence",
+        strategy or ("weighted" if weights else "sequence"),
         record,
         longest,
         ringback,
@@ -63,7 +75,70 @@ def load_dial(reader: Reader, scope: Scope, entry: Entry, entries: MappingNode, 
         handlers,
         scope.allowed,
         leaves,
+        weights,
+        rates,
+        next_on,
+        queue or 0.0,
     )
+
+
+def _listed(reader: Reader, scope: Scope, entry: Entry) -> list[DialTarget]:
+    nodes = reader.items(entry.value, "`dial`")
+    targets = [target for node in nodes if (target := _target(reader, scope, node)) is not None]
+    if not nodes and not isinstance(entry.value, ScalarNode):
+        reader.fault(entry.value.position, "`dial` has no target; name an extension or a trunk")
+    if len(nodes) > MAXIMUM_TARGETS:
+        reader.fault(entry.value.position, f"`dial` has {len(nodes)} targets; {MAXIMUM_TARGETS} are the most")
+    return targets
+
+
+def _weighted(reader: Reader, scope: Scope, node: MappingNode) -> tuple[list[DialTarget], tuple[int, ...]]:
+    """Read ``{trunk/a: 70, trunk/b: 30}``."""
+    targets, weights = [], []
+    for entry in node:
+        target = _target(reader, scope, ScalarNode(entry.position, entry.key))
+        weight = reader.integer(entry.value, f"the weight of `{entry.key}`", 0, 10_000)
+        if target is not None and weight is not None:
+            targets.append(target)
+            weights.append(weight)
+    if not node.entries:
+        reader.fault(node.position, "`dial` has no target; name an extension or a trunk")
+    if len(node.entries) > MAXIMUM_TARGETS:
+        reader.fault(node.position, f"`dial` has {len(node.entries)} targets; {MAXIMUM_TARGETS} are the most")
+    return targets, tuple(weights)
+
+
+def _rates(reader: Reader, scope: Scope, node: MappingNode) -> RateTable | None:
+    """Read ``{least_cost: rates.csv}``."""
+    entries = reader.mapping(node, "`dial`", ("least_cost",))
+    entry = entries.get("least_cost") if entries is not None else None
+    name = reader.text(entry.value, "`least_cost`") if entry is not None else None
+    if entry is None or name is None:
+        return None
+    try:
+        file, text = scope.read_file(name)
+    except OSError as error:
+        why = error.strerror or "it cannot be read"
+        reader.fault(
+            entry.value.position,
+            f"`least_cost`: {name}: {why}; correct the path, which begins at the folder of this file",
+        )
+        return None
+    except UnicodeDecodeError:
+        reader.fault(entry.value.position, f"`least_cost`: {name} is not UTF-8 text; save it as CSV in UTF-8")
+        return None
+    table, named = read_rates(reader, file, text.splitlines(keepends=True))
+    for trunk, position in named.items():
+        scope.refer("trunk", trunk, position)
+    return table
+
+
+def _next_on(reader: Reader, node: Node) -> NextOn | None:
+    try:
+        return parse_next_on(text for text, _ in reader.texts(node, "`next_on`"))
+    except ValueError as error:
+        reader.fault(node.position, f"`next_on`: {error}")
+        return None
 
 
 def _target(reader: Reader, scope: Scope, node: Node) -> DialTarget | None:

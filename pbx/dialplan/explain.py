@@ -87,8 +87,8 @@ def _conference(step: ConferenceStep) -> str:
 
 def _dial(step: DialStep) -> str:
     together = ", all at once," if step.strategy == "all" and len(step.targets) > 1 else ""
-    joint = " and " if together else ", then "
-    text = f"dial {joint.join(_target(target) for target in step.targets)}{together}"
+    joint = " and " if together else " or " if step.strategy == "weighted" else ", then "
+    text = f"dial {joint.join(_targets(step))}{together}"
     text += f" for {duration_text(step.timeout)}" + (" each" if len(step.targets) > 1 and not together else "")
     if step.caller is not None:
         shown = "nobody" if step.caller.anonymous else " ".join(filter(None, (step.caller.name, step.caller.number)))
@@ -97,9 +97,25 @@ def _dial(step: DialStep) -> str:
         text += ", recorded"
     if step.max_duration is not None:
         text += f", at most {duration_text(step.max_duration)}"
+    if step.next_on is not None:
+        listed = ", ".join(sorted(step.next_on.named))
+        only = f"only on {listed}" if listed else "never"
+        text += f", the next one {'on any failure' if step.next_on.others else only}"
+    if step.queue:
+        text += f", waiting up to {duration_text(step.queue)} for a free line"
     if step.headers:
         text += ", with " + ", ".join(f"{name}: {value}" for name, value in step.headers)
     return text
+
+
+def _targets(step: DialStep) -> list[str]:
+    names = [_target(target) for target in step.targets]
+    if step.weights:
+        total = sum(step.weights) or 1
+        return [f"{name} ({weight * 100 // total} %)" for name, weight in zip(names, step.weights, strict=True)]
+    if step.prices:
+        return [f"{name} ({price})" for name, price in zip(names, step.prices, strict=True)]
+    return names
 
 
 def _target(target: Target) -> str:

@@ -12,7 +12,7 @@ from pbx.dialplan.model import Dialplan, Reference, Route
 from pbx.dialplan.numbering import Numbering
 from pbx.dialplan.paid_loader import load_paid
 from pbx.dialplan.reader import Reader
-from pbx.dialplan.scope import VALUES, Scope
+from pbx.dialplan.scope import VALUES, ReadFile, Scope, no_files
 from pbx.dialplan.selftest import read_tests
 from pbx.dialplan.step_loader import StepLoader
 from pbx.dialplan.when_loader import load_when
@@ -48,14 +48,16 @@ class _Draft:
     gotos: list[tuple[GoTo, Position]]
 
 
-def load_dialplan(root: Node) -> Loaded:
-    """Read a plan from its tree. References out of the plan (trunks, extensions) are for `pbx.dialplan.checks`."""
-    return _Loader().load(root)
+def load_dialplan(root: Node, read_file: ReadFile = no_files) -> Loaded:
+    """Read a plan from its tree, and what it names by `read_file`. References out of the plan (trunks, extensions) are
+    for `pbx.dialplan.checks`."""
+    return _Loader(read_file).load(root)
 
 
 class _Loader:
-    def __init__(self) -> None:
+    def __init__(self, read_file: ReadFile) -> None:
         self.reader = Reader()
+        self.read_file = read_file
         self.zone: ZoneInfo | None = None
         self.hours: dict[str, tuple[Window, ...]] = {}
         self.numbering = Numbering()
@@ -153,7 +155,7 @@ class _Loader:
                 allowed.add(key)
         when_entry = entries.get("when")
         when = load_when(reader, when_entry, self.hours, self.zone)
-        scope = Scope(VALUES + _common_groups(when.number), frozenset(allowed), self.hosts)
+        scope = Scope(VALUES + _common_groups(when.number), frozenset(allowed), self.hosts, self.read_file)
         for source, position in when.named_sources:
             scope.refer(source.kind, source.name, position)
         paid_entry = entries.get("paid")

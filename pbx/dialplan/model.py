@@ -111,7 +111,7 @@ class Dialplan:
                 continue
             if isinstance(outcome, Decision):
                 return outcome
-            forbidden = True
+            forbidden = forbidden or outcome.restriction != "unrated"
         return Decision(query, None, number, (), "forbidden" if forbidden else "no-route", self)
 
     def consider(self, query: Query) -> tuple[Considered, ...]:

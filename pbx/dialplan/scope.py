@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from pbx.dialplan.model import Reference
@@ -11,7 +12,7 @@ from pbx.dialplan.steps import RECORDED
 from pbx.dialplan.template import Template, parse_template
 from pbx.positions import Node, Position
 
-__all__ = ["VALUES", "Scope", "header_name"]
+__all__ = ["VALUES", "ReadFile", "Scope", "header_name", "no_files"]
 
 VALUES = ("number", "dialled", "caller", "caller_name", "source")
 """The placeholders that every route has."""
@@ -32,6 +33,14 @@ _OURS = frozenset((
 """Headers that the stack writes itself, and those that say who calls, which only configuration may."""
 
 
+ReadFile = Callable[[str], tuple[str, str]]
+
+
+def no_files(name: str) -> tuple[str, str]:
+    """Read no file, where a plan is read that has none."""
+    raise FileNotFoundError(2, "there is no file")
+
+
 @dataclass(slots=True)
 class Scope:
     """One route while it is being read."""
@@ -42,6 +51,8 @@ class Scope:
     """Which of ``international`` and ``premium`` it allows."""
     hosts: tuple[str, ...]
     """Hosts that the plan lets URIs lead to, in lower case."""
+    read_file: ReadFile = no_files
+    """Gives the full name and the text of a file that the plan names; OSError or UnicodeDecodeError if it cannot."""
     references: list[Reference] = field(default_factory=list)
     features: list[Reference] = field(default_factory=list)
     groups_used: set[str] = field(default_factory=set)

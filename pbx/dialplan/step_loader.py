@@ -40,7 +40,7 @@ FEATURES = ("voicemail", "queue", "menu", "park", "pickup", "group")
 """Words of steps that hand the caller to a feature, with a name."""
 
 _OPTIONS: dict[str, tuple[str, ...]] = {
-    "dial": ("timeout", "strategy", "record", "on", "max_duration", "ringback", "pass_headers"),
+    "dial": ("timeout", "strategy", "record", "on", "max_duration", "ringback", "pass_headers", "next_on", "queue"),
     "set": (),
     "answer": (),
     "play": ("early", "repeat", "stop_on", "volume", "limit"),

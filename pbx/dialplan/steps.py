@@ -17,6 +17,7 @@ from dataclasses import field
 from types import MappingProxyType
 
 from pbx.cause import EndCause
+from pbx.failover import NextOn
 from pbx.values import dataclass
 
 __all__ = [
@@ -125,7 +126,8 @@ class DialStep:
     timeout: float = 60.0
     """Seconds to wait for an answer: of each target in ``sequence``, of all together with ``all``."""
     strategy: str = "sequence"
-    """``sequence``: one after the other, the next one on failure. ``all``: at once, the first to answer wins."""
+    """``sequence``: one after the other, the next one on failure. ``all``: at once, the first to answer wins.
+    ``weighted``: as a sequence whose order is drawn by `weights` for each call."""
     record: Recording | None = None
     """None: not recorded."""
     max_duration: float | None = None
@@ -135,6 +137,14 @@ class DialStep:
     """Headers to add on the outbound legs; values hold no control characters."""
     ringback: str = ""
     """A sound file that the caller hears until somebody answers; empty for what the far end sends."""
+    weights: tuple[int, ...] = ()
+    """With ``weighted``, one a target."""
+    prices: tuple[str, ...] = ()
+    """Why the targets stand in this order, one text a target, where a table of rates ordered them."""
+    next_on: NextOn | None = None
+    """Which failures go on to the next target; None for what each target says."""
+    queue: float = 0.0
+    """Seconds that a call waits while every target has as many calls as it may have; 0 does not wait."""
     on: Mapping[str, tuple[Step, ...]] = field(default_factory=lambda: MappingProxyType({}), hash=False)
     """What to do next by outcome (`OUTCOMES`); see `after`."""
 

@@ -187,6 +187,10 @@ class Driver:
         self._carry_out(effects)
         return transaction
 
+    def cancel_abandoned(self, transaction: LayerClientTransaction) -> None:
+        """Cancel an INVITE whose target is given up: as soon as it says anything."""
+        self._carry_out(self.layer.cancel(transaction, (), self.now()))
+
     def send_ack_over(self, request: Request, flow: Flow, sent_by: str) -> str:
         """Send an ACK; return an empty text, or why it cannot be sent."""
         for effect in self.layer.ack(request, flow, sent_by):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from pbx.errors import ParseError
 from pbx.net.addresses import may_send_to
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pbx.net.transport import Network
     from pbx.sip.client import ClientTransaction as LayerTransaction
     from pbx.sip.message import Request, Response
-    from pbx.sip.stack import Destination, Flow, Timer, TransactionUser
+    from pbx.sip.stack import Destination, Flow, ImpatientUser, Timer, TransactionUser
     from pbx.sip.targets import DeadTargets
     from pbx.sip.uri import Uri
 
@@ -67,6 +67,9 @@ class Carrier(Protocol):
 
     def begin(self, outgoing: OutgoingRequest, flow: Flow, sent_by: str) -> LayerTransaction:
         """Give the request to the transaction layer, and carry out what it asks for."""
+
+    def cancel_abandoned(self, transaction: LayerTransaction) -> None:
+        """Cancel an INVITE whose target is given up: as soon as it says anything."""
 
     def send_ack_over(self, request: Request, flow: Flow, sent_by: str) -> str:
         """Send an ACK; return an empty text, or why it cannot be sent."""
@@ -227,7 +230,7 @@ class _Attempt:
 class OutgoingRequest(Outgoing):
     """A request, with a transaction for each target that it is tried at (`pbx.sip.stack.ClientTransaction`)."""
 
-    __slots__ = ("_cancelled", "_fell_back", "_over_by", "_transaction", "_user")
+    __slots__ = ("_abandoned", "_cancelled", "_fell_back", "_over_by", "_patience", "_transaction", "_user")
 
     def __init__(self, carrier: Carrier, request: Request, destination: Destination, user: TransactionUser) -> None:
         super().__init__(carrier, request, destination)
@@ -236,6 +239,9 @@ class OutgoingRequest(Outgoing):
         self._over_by = ""
         self._cancelled = False
         self._fell_back = False
+        self._abandoned: tuple[LayerTransaction, ...] = ()
+        """INVITEs to targets that said nothing in time; they are cancelled as soon as that is allowed."""
+        self._patience: Timer | None = None
 
     @property
     def user(self) -> TransactionUser | None:
@@ -245,6 +251,7 @@ class OutgoingRequest(Outgoing):
     def cancel(self) -> LayerTransaction | None:
         """Stop looking for targets; return the transaction that has to be cancelled, None if nothing was sent."""
         self._cancelled = True
+        self._hurry_no_more()
         if self._failover is not None:
             self._failover.settle()
         transaction = self._transaction
@@ -258,8 +265,10 @@ class OutgoingRequest(Outgoing):
     def responded(self, transaction: LayerTransaction, response: Response) -> TransactionUser | None:
         """Take a response; return whom to tell, None if the request goes on to the next target."""
         if transaction is not self._transaction:
-            # A target that was given up speaks after all; whoever is asked now decides.
-            return None
+            # A target that was given up speaks after all; whoever is asked now decides, but a call that it answers
+            # must be acknowledged, and is one.
+            return self._answered_late(transaction) if 200 <= response.status < 300 else None
+        self._hurry_no_more()
         failover = self._failover
         if failover is not None and not failover.settled:
             status = response.status
@@ -270,11 +279,49 @@ class OutgoingRequest(Outgoing):
                 return None
         return self._user
 
+    def _answered_late(self, transaction: LayerTransaction) -> TransactionUser | None:
+        if transaction not in self._abandoned:
+            return None
+        pending = self._transaction
+        if pending is not None and pending is not transaction:
+            # RFC 3261 §16.7 step 10: after a 2xx, the pending client transactions are cancelled.
+            self._abandon(pending)
+            self._transaction = transaction
+        if self._failover is not None:
+            self._failover.settle()
+        return self._user
+
+    def _abandon(self, transaction: LayerTransaction) -> None:
+        self._abandoned = (*self._abandoned, transaction)
+        # Its CANCEL is made from its request as it was sent.
+        self.request = self.request.copy()
+        self._carrier.cancel_abandoned(transaction)
+
+    def _hurry_no_more(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    def _silent(self) -> None:
+        self._patience = None
+        transaction, user = self._transaction, self._user
+        if transaction is None or user is None or self._cancelled:
+            return
+        failover = self._failover
+        following = None if failover is None else failover.silence(self._carrier.now())
+        if following is None:
+            cast("ImpatientUser", user).on_silence(self)
+            return
+        self._transaction = None
+        self._abandon(transaction)
+        self._try(following)
+
     def broke(self, transaction: LayerTransaction, failure: TransactionFailure) -> None:
         """Take that the transaction failed."""
         if transaction is not self._transaction:
             return
         self._transaction = None
+        self._hurry_no_more()
         failover = self._failover
         if failure.kind == "transport" and not self._cancelled:
             if self._upgraded and failover is not None and not failover.settled and failover.current is not None:
@@ -302,11 +349,15 @@ class OutgoingRequest(Outgoing):
 
     def _send(self, flow: Flow, sent_by: str) -> None:
         self._transaction = self._carrier.begin(self, flow, sent_by)
+        if self._destination.patience and self._user is not None and not self._cancelled:
+            self._hurry_no_more()
+            self._patience = self._carrier.later(self._destination.patience, self._silent)
 
     def _give_up(self, kind: str, detail: str) -> None:
         if self._over_by:
             return
         self._over_by = kind
+        self._hurry_no_more()
         if kind in ("resolve", "transport"):
             self._carrier.counters["request_unroutable"] += 1
         user, failure = self._user, TransactionFailure(kind, detail)

@@ -20,6 +20,7 @@ __all__ = [
     "ClientTransaction",
     "Destination",
     "Flow",
+    "ImpatientUser",
     "RequestHandler",
     "ServerTransaction",
     "Stack",
@@ -69,6 +70,9 @@ class Destination:
     next_hop: Uri | None = None
     """Resolved in place of the top route or `uri`: a strict router, which is the Request-URI while all routes lie
     behind it (RFC 3261 §12.2.1.1). `pbx.sip.dialog` sets it."""
+    patience: float = 0.0
+    """For an INVITE: the seconds that each target has for its first response before the next one is tried; 0 for SIP's
+    own timeout. Whoever asks for it is an `ImpatientUser`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +132,14 @@ class TransactionUser(Protocol):
 
     def on_failure(self, transaction: ClientTransaction, failure: TransactionFailure) -> None:
         """Take that there will be no final response. Comes at most once and nothing follows."""
+
+
+class ImpatientUser(TransactionUser, Protocol):
+    """Who sent an INVITE with `Destination.patience`."""
+
+    def on_silence(self, transaction: ClientTransaction) -> None:
+        """Take that nobody has said anything in time, and that there is no further target. The transaction goes on; it
+        may be cancelled. A target that was given up and answers 2xx all the same is told by `on_response`."""
 
 
 class RequestHandler(Protocol):

@@ -137,6 +137,14 @@ class Failover:
         self._dead.mark(current, now)
         return self._next(now)
 
+    def silence(self, now: float) -> Target | None:
+        """Take that the target has said nothing for longer than somebody wants to wait; return the next one, or None if
+        there is none, or it has spoken: then all stays as it is."""
+        if self._settled or self._heard or self.current is None or not self._rest:
+            return None
+        self._dead.mark(self.current, now)
+        return self._next(now)
+
     def _next(self, now: float) -> Target | None:
         self._heard = False
         if not self._rest:

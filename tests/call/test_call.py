@@ -22,6 +22,7 @@ from pbx.dialplan.steps import (
     VoicemailStep,
     WaitStep,
 )
+from pbx.failover import parse_next_on
 from pbx.media import commands as engine
 from pbx.media import events as media
 from pbx.sdp.model import Direction
@@ -699,3 +700,121 @@ def test_originate_dials_the_caller_first() -> None:
 
 def test_settings_have_sane_defaults() -> None:
     assert CallSettings().trunk_timeout == 180.0
+
+
+# Choice among trunks
+
+
+def carriers(*names: str, **dial: object) -> Rig:
+    step = DialStep(targets(*(f"trunk/{name}" for name in names)), "102", **dial)  # type: ignore[arg-type]
+    return Rig(plan=(step,), phones={f"trunk/{name}": 1 for name in names})
+
+
+def refuse(rig: Rig, number: int, status: int, retry_after: int = 0) -> None:
+    leg = rig.leg(number)
+    rig.tell(leg, events.Rejected(leg.id, cause_of_status(status), status, (), retry_after))
+
+
+def tried(rig: Rig) -> list[str]:
+    return [f"{attempt.target.removeprefix('trunk/')} {attempt.outcome}" for attempt in rig.ended[0].attempts]
+
+
+@pytest.mark.parametrize(
+    ("chances", "order"),
+    [
+        ([0.0, 0.0], ["a", "b", "c"]),
+        ([0.69, 0.0], ["a", "b", "c"]),
+        ([0.7, 0.0], ["b", "a", "c"]),
+        ([0.99, 0.5], ["b", "a", "c"]),
+    ],
+)
+def test_weights_draw_the_order(chances: list[float], order: list[str]) -> None:
+    rig = carriers("a", "b", "c", strategy="weighted", weights=(70, 30, 0))
+    rig.chances = chances
+    rig.incoming()
+    for number in (1, 2, 3):
+        refuse(rig, number, 503)
+    assert tried(rig) == [f"{name} callee-overloaded" for name in order]
+    rig.assert_nothing_left()
+
+
+def test_each_of_many_calls_is_drawn_anew() -> None:
+    rig = carriers("a", "b", strategy="weighted", weights=(3, 1))
+    for number in range(100):
+        rig.chances = [number / 100, 0.0]
+        caller = rig.incoming()
+        rig.tell(caller, events.HungUp(caller.id, cause_named("cancelled")))
+    shares = [attempt.legs[f"{attempt.call}-1"].target for attempt in rig.ended]
+    assert (shares.count("trunk/a"), shares.count("trunk/b")) == (75, 25)
+    rig.assert_nothing_left()
+
+
+@pytest.mark.parametrize(
+    ("status", "goes_on"),
+    [(500, True), (503, True), (408, True), (403, True), (486, False), (603, False), (404, False)],
+)
+def test_which_failures_go_on_to_the_next_trunk(status: int, goes_on: bool) -> None:
+    rig = carriers("a", "b")
+    caller = rig.incoming()
+    refuse(rig, 1, status)
+    assert "trunk/b" in {leg.target for leg in rig.registry.all()[0].legs.values()} if goes_on else bool(rig.ended)
+    if goes_on:
+        rig.tell(caller, events.HungUp(caller.id, cause_named("cancelled")))
+    rig.assert_nothing_left()
+
+
+def test_a_trunk_and_a_route_may_say_otherwise() -> None:
+    for of_trunk, of_route, expected in (
+        (["486"], None, ["a busy", "b busy"]),
+        (["486"], ["5xx"], ["a busy"]),
+        (["none"], ["busy"], ["a busy", "b busy"]),
+    ):
+        rig = carriers("a", "b", next_on=parse_next_on(of_route) if of_route else None)
+        rig.nexts = {"trunk/a": parse_next_on(of_trunk)}
+        rig.incoming()
+        refuse(rig, 1, 486)
+        if len(expected) == 2:
+            refuse(rig, 2, 486)
+        assert tried(rig) == expected
+        rig.assert_nothing_left()
+
+
+def test_a_trunk_at_its_limit_ends_the_search_if_that_is_said() -> None:
+    rig = carriers("a", "b", next_on=parse_next_on(["5xx"]))
+    rig.most_calls["trunk/a"] = 0
+    rig.incoming()
+    assert tried(rig) == ["a too-many-calls"]
+    rig.assert_nothing_left()
+
+
+def test_who_says_nothing_is_given_up_sooner_if_there_is_another() -> None:
+    rig = carriers("a", "b")
+    caller = rig.incoming()
+    first = rig.leg(1).last(Dial)
+    assert (first.destination.patience, first.gives_up_silent) == (4.0, True)
+    leg = rig.leg(1)
+    rig.tell(leg, events.Rejected(leg.id, cause_named("callee-timeout", "no response within 4 s")))
+    second = rig.leg(2).last(Dial)
+    assert (second.destination.patience, second.gives_up_silent) == (0.0, False)
+    rig.tell(caller, events.HungUp(caller.id, cause_named("cancelled")))
+    assert rig.ended[0].attempts[0].detail == "no response within 4 s"
+    rig.assert_nothing_left()
+
+
+def test_a_trunk_says_how_long_it_may_be_silent() -> None:
+    rig = carriers("a")
+    rig.patiences = {"trunk/a": 1.5}
+    caller = rig.incoming()
+    dial = rig.leg(1).last(Dial)
+    assert (dial.destination.patience, dial.gives_up_silent) == (1.5, True)
+    rig.tell(caller, events.HungUp(caller.id, cause_named("cancelled")))
+    rig.assert_nothing_left()
+
+
+def test_retry_after_of_a_503_is_heeded() -> None:
+    rig = carriers("a", "b")
+    rig.incoming()
+    refuse(rig, 1, 503, 30)
+    refuse(rig, 2, 500, 30)
+    assert rig.resting == {"trunk/a": 30}
+    rig.assert_nothing_left()

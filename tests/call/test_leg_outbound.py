@@ -16,6 +16,7 @@ from pbx.sip.stack import Destination, Flow
 from pbx.sip.uri import Uri
 from tests.support.legs import Bench, body, reply, sdp
 
+PATIENT = Destination(Uri.parse("sip:bob@198.51.100.7:5062"), patience=2.0)
 DONE = cause_named("completed")
 CHALLENGE = 'Digest realm="carrier", nonce="{}", qop="auth", algorithm=MD5'
 
@@ -27,6 +28,37 @@ def hang_up(peer, slug="completed"):
 @pytest.fixture
 def bench():
     return Bench()
+
+
+class TestSilence:
+    """Who says nothing in time is given up where another one is to be tried, and its late answer is not a call."""
+
+    def test_is_told_and_the_invite_cancelled_as_soon_as_it_may_be(self, bench):
+        peer = bench.outbound(destination=PATIENT, gives_up_silent=True)
+        peer.leg.on_silence(peer.client)
+        (event,) = bench.events
+        assert (event.cause.slug, event.cause.detail, event.status) == ("callee-timeout", "no response within 2 s", 0)
+        assert peer.leg.state is State.CANCELLING
+        peer.respond(180)
+        peer.respond(487)
+        assert peer.leg.finished
+
+    def test_a_late_answer_is_acknowledged_and_hung_up(self, bench):
+        peer = bench.outbound(destination=PATIENT, gives_up_silent=True)
+        peer.leg.on_silence(peer.client)
+        peer.respond(200, body())
+        assert len(bench.stack.acks) == 1
+        assert [client.request.method for client in bench.stack.requests] == ["INVITE", "BYE"]
+        reply(bench.stack.requests[-1], 200)
+        assert peer.leg.finished
+        assert len(bench.events) == 1
+
+    def test_changes_nothing_where_nobody_else_is_to_be_tried(self, bench):
+        peer = bench.outbound(destination=PATIENT)
+        peer.leg.on_silence(peer.client)
+        assert bench.events == []
+        assert peer.leg.state is State.CALLING
+        hang_up(peer)
 
 
 class TestInvite:

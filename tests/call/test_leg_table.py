@@ -175,6 +175,8 @@ def give(bench, peer, given):
             invite.fail("timeout")
         else:
             leg.perform(given, TransactionFailure("timeout"))
+    elif given is Input.SILENCE:
+        leg.perform(given, getattr(peer, "client", None))
     elif given is Input.PROTOCOL_FAULT:
         leg.perform(given, "test")
     else:

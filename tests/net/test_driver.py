@@ -248,6 +248,73 @@ def test_silent_targets_are_left_for_the_next(wire: Wire) -> None:
     ends_clean(alice, carol)
 
 
+class Pair:
+    """A name with two hosts, the first of which says nothing until it is told to."""
+
+    def __init__(self, wire: Wire) -> None:
+        self.alice, self.bob, self.carol = Host(wire, udp(ALICE)), Host(wire, udp(BOB)), Host(wire, udp(CAROL))
+        self.alice.resolver.table["carrier.example"] = [Target("udp", BOB, 5060), Target("udp", CAROL, 5060)]
+        self.bob.answer = lambda transaction, request: None
+        self.carol.answer = lambda transaction, request: self.carol.say(transaction, 180)
+        # A host that is up sends 100 by itself, after 200 ms: that is kept from arriving.
+        speaks = wire.drop_if(lambda datagram: datagram.source[0] == BOB)
+        self.caller, self.transaction = self.alice.send("INVITE", "sip:1@carrier.example", patience=2.0)
+        self.alice.clock.advance(1.9)
+        assert self.carol.requests == []
+        self.alice.clock.advance(0.2)
+        assert self.caller.statuses == [180]
+        speaks()
+
+    def over(self) -> None:
+        ends_clean(self.alice, self.bob, self.carol)
+
+
+def test_an_invite_to_a_silent_host_is_cancelled_when_it_speaks_at_last(wire: Wire) -> None:
+    pair = Pair(wire)
+    pair.bob.say(pair.bob.requests[0][0], 180)
+    pair.alice.clock.advance(0.1)
+    assert len(pair.bob.cancels) == 1
+    pair.carol.say(pair.carol.requests[0][0], 200)
+    pair.alice.clock.advance(0.1)
+    assert pair.caller.statuses == [180, 200]
+    assert pair.carol.cancels == []
+    pair.over()
+
+
+def test_a_silent_host_that_answers_first_after_all_has_the_call(wire: Wire) -> None:
+    """The call is not answered twice: the other host's INVITE is cancelled, and a second answer would be told too."""
+    pair = Pair(wire)
+    pair.bob.say(pair.bob.requests[0][0], 200)
+    pair.alice.clock.advance(0.1)
+    assert pair.caller.statuses == [180, 200]
+    assert len(pair.carol.cancels) == 1
+    pair.over()
+
+
+def test_both_answers_of_hosts_that_were_tried_are_told(wire: Wire) -> None:
+    pair = Pair(wire)
+    pair.carol.say(pair.carol.requests[0][0], 200)
+    pair.alice.clock.advance(0.1)
+    pair.bob.say(pair.bob.requests[0][0], 200)
+    pair.alice.clock.advance(0.1)
+    assert pair.caller.statuses == [180, 200, 200]
+    pair.over()
+
+
+def test_the_silence_of_the_last_host_is_told_and_its_transaction_goes_on(wire: Wire) -> None:
+    alice, bob = Host(wire, udp(ALICE)), Host(wire, udp(BOB))
+    bob.answer = lambda transaction, request: None
+    speaks = wire.drop_if(lambda datagram: datagram.source[0] == BOB)
+    caller, _ = alice.send("INVITE", f"sip:1@{BOB}", patience=2.0)
+    alice.clock.advance(2.1)
+    assert (caller.silences, caller.failures) == (1, [])
+    speaks()
+    bob.say(bob.requests[0][0], 486)
+    alice.clock.advance(0.1)
+    assert caller.statuses == [486]
+    ends_clean(alice, bob)
+
+
 def test_an_unknown_name_fails_as_unresolved(wire: Wire) -> None:
     alice = Host(wire, udp(ALICE))
     caller, _ = alice.send("OPTIONS", "sip:1@nowhere.example")

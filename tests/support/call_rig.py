@@ -16,6 +16,7 @@ from pbx.call.registry import CallRegistry, Limits
 from pbx.call.summary import RecordingSummary, Summary
 from pbx.dialplan.decision import Decision, Query
 from pbx.dialplan.steps import Step, Target
+from pbx.failover import EXTENSION, TRUNK, NextOn
 from pbx.ids import Ids
 from pbx.media import commands as media_commands
 from pbx.media import events as media
@@ -94,6 +95,9 @@ class Rig:
     """Where a call may go that a target redirects."""
     early_offers: set[str] = field(default_factory=set)
     """Targets that want an offer in every INVITE."""
+    chances: list[float] = field(default_factory=list)
+    patiences: dict[str, float] = field(default_factory=dict)
+    nexts: dict[str, NextOn] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.clock = SteppedClock()
@@ -107,6 +111,7 @@ class Rig:
         self.recorded: list[str] = []
         self.faults: list[BaseException] = []
         self.refusal = ""
+        self.resting: dict[str, int] = {}
         self._ports = itertools.count(20000, 2)
         ids = Ids(_counting_entropy())
         self.services = Services(
@@ -114,6 +119,7 @@ class Rig:
             wall=lambda: datetime(2026, 11, 20, 12, tzinfo=UTC),
             later=self.clock.later,
             token=lambda: f"call{len(self.legs)}",
+            chance=lambda: self.chances.pop(0),
             decide=self._decide,
             directory=self,
             submit=self._submit,
@@ -162,6 +168,15 @@ class Rig:
 
     def is_down(self, target: Target) -> bool:
         return str(target) in self.down
+
+    def next_on(self, target: str) -> NextOn:
+        return self.nexts.get(target, TRUNK if target.startswith("trunk/") else EXTENSION)
+
+    def patience(self, target: str) -> float | None:
+        return self.patiences.get(target)
+
+    def overloaded(self, target: str, seconds: int) -> None:
+        self.resting[target] = seconds
 
     def _open_leg(self, leg: str, candidate: Candidate, emit: Callable[[events.Event], None]) -> FakeLeg:
         self.legs[leg] = FakeLeg(leg, emit, inbound=False)

@@ -57,6 +57,7 @@ class Caller:
 
     responses: list[Response] = field(default_factory=list)
     failures: list[TransactionFailure] = field(default_factory=list)
+    silences: int = 0
     act: Callable[[ClientTransaction, Response], None] = lambda transaction, response: None
 
     @property
@@ -69,6 +70,9 @@ class Caller:
 
     def on_failure(self, transaction: ClientTransaction, failure: TransactionFailure) -> None:
         self.failures.append(failure)
+
+    def on_silence(self, transaction: ClientTransaction) -> None:
+        self.silences += 1
 
 
 class Host:
@@ -125,10 +129,11 @@ class Host:
         fallback: bool = False,
         body: bytes = b"",
         headers: tuple[tuple[str, str], ...] = (),
+        patience: float = 0.0,
     ) -> tuple[Caller, ClientTransaction]:
         caller = Caller()
         request = compose(method, to, body, headers)
-        destination = Destination(Uri.parse(to), route, flow, fallback)
+        destination = Destination(Uri.parse(to), route, flow, fallback, patience=patience)
         return caller, self.driver.send_request(request, destination, caller)
 
     # -- pbx.sip.stack.RequestHandler

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pbx.call import commands
-from pbx.call.events import HungUp, Offered, Progressing, Ringing
+from pbx.call.events import HungUp, Offered, Progressing, Rejected, Ringing
 from pbx.call.leg.base import Leg
 from pbx.call.leg.bodies import description_of
 from pbx.call.leg.headers import invite_headers
@@ -145,10 +145,26 @@ class CallingLeg(Leg):
         """Take that the INVITE has no final response."""
         self.perform(Input.NO_RESPONSE, failure)
 
+    def on_silence(self, transaction: ClientTransaction) -> None:
+        """Take that nobody has said anything within the destination's patience."""
+        self.perform(Input.SILENCE, transaction)
+
     def _invite_done(self) -> None:
         if self._invite_open:
             self._invite_open = False
             self.closed()
+
+    def take_silence(self, transaction: ClientTransaction) -> None:
+        """Give up on who has said nothing in time, if somebody else is to be tried. An answer that comes all the same
+        is acknowledged and hung up."""
+        if not self._dial.gives_up_silent:
+            return
+        cause = cause_named("callee-timeout", f"no response within {self._dial.destination.patience:g} s")
+        self.tell_end(Rejected(self.id, cause))
+        self._given_up = cause
+        self.become(State.CANCELLING)
+        self.close()
+        self.context.stack.cancel(transaction, (("Reason", reason_of(cause)),))
 
     # -- provisional responses
 

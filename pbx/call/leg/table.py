@@ -71,6 +71,8 @@ class Input(StrEnum):
     SUCCESS = "2xx"
     FAILURE = "3xx to 6xx"
     NO_RESPONSE = "no response"
+    SILENCE = "silence"
+    """Nobody has said anything for longer than the call wants to wait."""
     # Faults that the leg finds out by itself.
     INVITE_EXPIRED = "invitation expired"
     NO_ACK = "no ACK"
@@ -133,6 +135,7 @@ class Action(StrEnum):
     TAKE_FAILURE = "take_failure"
     TAKE_CANCELLED = "take_cancelled"
     TAKE_NO_RESPONSE = "take_no_response"
+    TAKE_SILENCE = "take_silence"
 
     TAKE_INVITE_EXPIRY = "take_invite_expiry"
     TAKE_NO_ACK = "take_no_ack"
@@ -293,7 +296,7 @@ _OUTBOUND_CALLING = {
 
 OUTBOUND: Table = {
     State.NEW: {**_OTHERWISE, Input.DIAL: Action.DIAL, Input.HANG_UP: Action.CANCEL},
-    State.CALLING: _OUTBOUND_CALLING,
+    State.CALLING: {**_OUTBOUND_CALLING, Input.SILENCE: Action.TAKE_SILENCE},
     State.EARLY: {
         **_OUTBOUND_CALLING,
         **_IN_DIALOG,
