@@ -17,7 +17,7 @@
 #include "engine_private.h"
 #include "packet.h"
 
-enum { HEAR_PORT = 4002, SECONDS = 4, MOST_RATE = 48000, MOST = MOST_RATE * (SECONDS + 1), STRETCH_MILLISECONDS = 200 };
+enum { HEAR_PORT = 4002, SECONDS = 4, MOST_RATE = 48000, MOST = MOST_RATE * (SECONDS + 1), STRETCH_MILLISECONDS = 200, COMFORT_TYPE = 13 };
 
 static struct engine engine;
 static struct worker worker;
@@ -85,6 +85,8 @@ static size_t heard_count;
 static struct decoder *ear;
 static const struct codec *expected;
 static uint32_t expected_step, packets, gaps, wrong;
+static uint32_t comfort, markers;    /* packets of comfort noise, and of sound that begins anew */
+static int comfort_level;
 static uint16_t last_sequence;
 static uint32_t last_timestamp;
 
@@ -97,16 +99,25 @@ ssize_t __wrap_sendto(int fd, const void *data, size_t length, int flags, const 
     memcpy(copy, data, length);
     if (ntohs(address->sin_port) != HEAR_PORT || protocol_of(copy, length) != PROTOCOL_RTP || !rtp_parse(&packet, copy, length))
         return (ssize_t)length;
-    if (packet.type != expected->offer.payload_type)
+    if (packet.type == COMFORT_TYPE) {
+        comfort++;
+        comfort_level = packet.payload[0];
+        wrong += packet.length != 1;
+    } else if (packet.type != expected->offer.payload_type) {
         wrong++;
+    } else {
+        markers += packet.marker;
+    }
     if (packets++ > 0) {
         if ((uint16_t)(packet.sequence - last_sequence) != 1)
             gaps++;
-        if (packet.timestamp - last_timestamp != expected_step)
+        if (packet.timestamp - last_timestamp != expected_step && comfort == 0)
             wrong++;
     }
     last_sequence = packet.sequence;
     last_timestamp = packet.timestamp;
+    if (packet.type == COMFORT_TYPE)
+        return (ssize_t)length;
     int16_t samples[CODEC_SAMPLES];
     size_t count = decoder_run(ear, packet.payload, packet.length, samples);
     for (size_t i = 0; i < count && heard_count < MOST; i++)
@@ -330,13 +341,63 @@ static void bad_networks(void) {
     result = call(&codecs[0], &codecs[2], 20, 20, &(struct network){.lose = 20});
     show("5% lost", &codecs[0], &codecs[2], result, 8000);
     assert(result.gaps == 0 && result.ratio > 8);
-    double without = result.ratio;
     result = call(&codecs[4], &codecs[3], 20, 20, &(struct network){.lose = 20});
     show("5% lost", &codecs[4], &codecs[3], result, 16000);
+    assert(result.gaps == 0 && result.whole > 0.9);
     result = call(&codecs[0], &codecs[3], 20, 20, &(struct network){.jitter = 40});
     show("jitter", &codecs[0], &codecs[3], result, 8000);
     assert(result.gaps == 0);
-    (void)without;
+}
+
+static void tell(struct stream *stream, const struct codec *codec, int port, bool with_comfort) {
+    struct remote remote = {.send = true, .receive = true, .packet_time = 20, .codec_count = with_comfort ? 2 : 1,
+                            .codecs = {codec->offer, {.payload_type = COMFORT_TYPE, .format = {CODEC_COMFORT, 1, 8000}, .name = "CN"}}};
+    address_parse(&remote.rtp, "127.0.0.1", port);
+    stream_set_remote(stream, &remote);
+}
+
+/* A phone that speaks, says that it is silent, and speaks again; to one that understands comfort noise, and to one that
+   does not. */
+static void pause_of_voice(bool understood) {
+    const struct codec *from = &codecs[0], *to = &codecs[2];
+    struct stream *left = open_stream(from, 4000, 20), *right = open_stream(to, HEAR_PORT, 20);
+    tell(left, from, 4000, true);
+    tell(right, to, HEAR_PORT, understood);
+    expected = to;
+    expected_step = 160;
+    ear = decoder_new(&to->offer.format, 8000);
+    heard_count = packets = gaps = wrong = comfort = markers = 0;
+    stream_connect(left, right);
+    uint64_t start = worker.now;
+    struct address address;
+    address_parse(&address, "127.0.0.1", 4000);
+    uint16_t sequence = 100;
+    for (int i = 0; i < 200; i++) {
+        uint8_t data[RTP_HEADER + 160];
+        run_until(start + (uint64_t)(i + 1) * 20 * MILLISECOND);
+        if (i > 50 && i < 150)
+            continue;
+        memset(data, i & 1 ? 0x10 : 0x90, sizeof data);
+        bool silent = i == 50;
+        data[RTP_HEADER] = silent ? 50 : data[RTP_HEADER];
+        rtp_write(data + RTP_HEADER, silent ? COMFORT_TYPE : 0, i == 0 || i == 150, sequence++, (uint32_t)i * 160, 9);
+        datagram_received(&worker, &left->rtp, data, silent ? RTP_HEADER + 1 : sizeof data, &address);
+    }
+    struct engine_counts counts;
+    stream_counts(left, &counts);
+    printf("a pause, %s: %u packets, %u of comfort noise at -%d dBov, %u beginnings, %u gaps, %u wrong, %d ms concealed\n",
+           understood ? "understood" : "not understood", packets, comfort, comfort_level, markers, gaps, wrong, (int)counts.concealed);
+    assert(gaps == 0 && wrong == 0 && counts.concealed == 0);
+    if (understood)
+        assert(comfort >= 3 && comfort <= 8 && abs(comfort_level - 50) <= 3 && markers == 2 && packets < 120);
+    else
+        assert(comfort == 0 && markers == 1 && packets >= 195);
+    stream_close(left, "");
+    stream_close(right, "");
+    decoder_free(ear);
+    struct engine_event events[16];
+    while (outlet_drain(&engine.outlet, events, 16) > 0)
+        continue;
 }
 
 int main(int count, char **arguments) {
@@ -346,6 +407,9 @@ int main(int count, char **arguments) {
     setvbuf(stdout, NULL, _IOLBF, 0);
     bool good = ports_init(&engine.ports, 32400, 32499, 0) && outlet_init(&engine.outlet) && worker_prepare(&worker, &engine);
     assert(good);
+    pause_of_voice(true);
+    pause_of_voice(false);
+    comfort = 0;
     make_tone();
     source = made[0], source_rate = 8000;
     every_pair("tone", 0.9, false);
