@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Fork", "as_told", "drawn", "worse"]
 
 _TIMER = "ring"
+_RINGING = "tone:ringback"
 
 # The cause that a caller is told when several phones failed differently: the one that says most. RFC 3261 §16.7 step 6
 # has a proxy choose likewise (6xx first, then the lowest class), and leaves the choice inside a class to taste.
@@ -289,14 +290,16 @@ class Fork:
     def _ring(self) -> None:
         call = self._call
         call.ring()
-        if self._step.ringback and not self._early and not self._ringback and not call.late_offer:
+        # Who is being transferred has no phone that makes a ring-back tone any more: it has been answered.
+        ringback = self._step.ringback or (_RINGING if call.transfer is not None else "")
+        if ringback and not self._early and not self._ringback and not (call.late_offer and call.answer_is_due):
             try:
                 sdp = call.session.local_answer(call.caller) if call.answer_is_due else None
             except NegotiationError:
                 return  # the caller's own ring-back tone has to do
             if sdp is not None:
                 call.progress(sdp)
-            self._ringback = call.session.play(call.caller, *call.services.sounds(self._step.ringback), loop=True)
+            self._ringback = call.session.play(call.caller, *call.services.sounds(ringback), loop=True)
 
     def _stop_ringback(self) -> None:
         if self._ringback:

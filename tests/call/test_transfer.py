@@ -116,7 +116,11 @@ class TestBlind:
         # The new phone sees whom it will talk to, not who has gone.
         assert dial.caller.number == ("102" if asker == "caller" else "101")
         office.tell(target, events.Ringing(target.id))
+        # Who stays hears that it rings: its own phone has been answered and makes no tone of its own.
+        (play,) = office.asked(engine.Play)
+        assert isinstance(play, engine.Play)
         office.answer(target, phone_sdp(7000, "0 101"))
+        assert [stop.play for stop in office.asked(engine.StopPlaying)] == [play.play]
         assert office.reports(transferor) == [180, 200]
         assert transferor.last(ReportRefer).then == cause_named("transferred")
         assert office.connected() == (staying.id, target.id)
