@@ -18,9 +18,8 @@ from tests.support.sound import tone, write_wav
 
 @pytest.fixture
 def recorded(tmp_path: Path) -> tuple[Path, Sidecar]:
-    path = write_wav(
-        tmp_path / "2026" / "143005-c5.wav" if (tmp_path / "2026").mkdir() is None else tmp_path, [tone(1000, 0.5)] * 2
-    )
+    (tmp_path / "2026").mkdir()
+    path = write_wav(tmp_path / "2026" / "143005-c5.wav", [tone(1000, 0.5)] * 2)
     sidecar = Sidecar(
         "c5",
         "c5/1",

@@ -57,6 +57,7 @@ def summary(call: str) -> Summary:
 class FakeCalls:
     running: dict[str, Summary] = field(default_factory=dict)
     hung_up: list[str] = field(default_factory=list)
+    recorded: list[tuple[str, str]] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.running)
@@ -66,6 +67,12 @@ class FakeCalls:
 
     def all(self) -> list[Summary]:
         return list(self.running.values())
+
+    def record(self, call_id: str, action: str) -> str:
+        if call_id not in self.running:
+            raise LookupError(call_id)
+        self.recorded.append((call_id, action))
+        return "it is not being recorded" if action == "stop" else ""
 
     def hang_up(self, call_id: str) -> bool:
         self.hung_up.append(call_id)

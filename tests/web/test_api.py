@@ -54,6 +54,18 @@ def test_hanging_up(site: Any) -> None:
     assert site.calls.hung_up == ["c1", "c1"]
 
 
+def test_recording_in_mid_call(site: Any) -> None:
+    def ask(call: str, action: str) -> tuple[int, str]:
+        response = site.ask("POST", f"/api/v1/calls/{call}/recording", json={"action": action})
+        return response.status_code, response.json()["detail"] if response.content else ""
+
+    assert ask("c1", "start") == (204, "")
+    assert ask("c1", "stop") == (409, "It is not being recorded.")
+    assert ask("nobody", "start")[0] == 404
+    assert ask("c1", "rewind")[0] == 422
+    assert site.calls.recorded == [("c1", "start"), ("c1", "stop")]
+
+
 def test_originating(site: Any) -> None:
     response = site.ask("POST", "/api/v1/calls", json={"source": "extension/101", "number": "0301234567"})
     assert response.status_code == 201

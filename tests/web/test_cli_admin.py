@@ -127,6 +127,12 @@ def test_hangup_and_originate(pbx: Run, site: Any) -> None:
     assert "source:" in str(pbx("originate", "trunk/x", "1", fails=True).exception)
 
 
+def test_record(pbx: Run, site: Any) -> None:
+    assert pbx("record", "c1", "pause").output == "paused the recording of c1\n"
+    assert "not being recorded" in str(pbx("record", "c1", "stop", fails=True).exception)
+    assert site.calls.recorded == [("c1", "pause"), ("c1", "stop")]
+
+
 def test_what_keeps_the_commands_from_working_is_said(site: Any, address: tuple[str, int], tmp_path: Path) -> None:
     def failure(http: str) -> str:
         return str(runner(write_config(tmp_path, http))("status", fails=True).exception)
