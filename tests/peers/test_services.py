@@ -16,7 +16,8 @@ from tests.support.sound import correlation, level
 
 pytestmark = pytest.mark.peers
 
-SOUNDS = Path("/usr/share/asterisk/sounds/en")
+_PLACES = (Path("/usr/share/asterisk/sounds/en"), Path("/usr/share/asterisk/sounds/en_US_f_Allison"))
+SOUNDS = next((place for place in _PLACES if place.is_dir()), _PLACES[0])
 PLAN = (ROOT / "dialplans" / "default.yaml").read_text()
 """As it is shipped."""
 SPEAKS = 2.0
