@@ -61,6 +61,10 @@ class RealNetwork:
         self._book = book or AddressBook(clock.seconds)
         self._options = options or SocketOptions()
         self._udp: list[UdpTransport] = []
+        self._udp_listening: list[tuple[Listener, Address]] = []
+        self._udp_families: dict[int, list[UdpTransport]] = {}
+        self._udp_at: dict[Address, UdpTransport] = {}
+        """By our address in the flows that go by it, remembered when first asked for: every message asks."""
         self._keep_alives = KeepAlives(clock, self._ping)
         self._new_stream = partial(StreamTransport, reactor, clock, counters, limits, options=self._options)
         self._streams: dict[str, StreamTransport] = {}
@@ -92,7 +96,10 @@ class RealNetwork:
 
     def _bind(self, listener: Listener) -> None:
         if listener.transport == "udp":
-            self._udp.append(UdpTransport(listener, self._book, self._counters, self._options))
+            udp = UdpTransport(listener, self._book, self._counters, self._options)
+            self._udp.append(udp)
+            self._udp_listening.append((listener, udp.local))
+            self._udp_families.setdefault(family_of(udp.local[0]), []).append(udp)
             return
         stream = self._streams.get(listener.transport)
         if stream is None:
@@ -119,6 +126,9 @@ class RealNetwork:
         for udp in self._udp:
             udp.stop()
         self._udp.clear()
+        self._udp_listening.clear()
+        self._udp_families.clear()
+        self._udp_at.clear()
         for _, sock in self._bound:
             sock.close()
         self._bound.clear()
@@ -133,7 +143,7 @@ class RealNetwork:
     @property
     def listening(self) -> tuple[tuple[Listener, Address], ...]:
         """The listeners, and the addresses that they are bound to with the real ports."""
-        found = [(udp.listener, udp.local) for udp in self._udp]
+        found = list(self._udp_listening)
         for stream in self._streams.values():
             found += stream.listening
         return tuple(found)
@@ -157,6 +167,8 @@ class RealNetwork:
     def listens(self, transport: str, host: str) -> bool:
         """Return whether a peer at the numeric `host` can reach us over `transport` of its own accord."""
         family = family_of(host)
+        if transport == "udp":
+            return family in self._udp_families
         return any(family_of(bound[0]) == family for _, bound in self._listeners(transport))
 
     def connect(self, transport: str, remote: Address, name: str, waiting: Connecting) -> None:
@@ -282,16 +294,18 @@ class RealNetwork:
     # Choosing
 
     def _udp_of(self, flow: Flow) -> UdpTransport | None:
-        host, port = flow.local
-        for udp in self._udp:
-            if udp.local[1] == port and udp.serves(host):
-                return udp
-        return None
+        found = self._udp_at.get(flow.local)
+        if found is None:
+            host, port = flow.local
+            for udp in self._udp:
+                if udp.local[1] == port and udp.serves(host):
+                    found = self._udp_at[flow.local] = udp
+                    break
+        return found
 
     def _udp_towards(self, host: str) -> UdpTransport | None:
         """Return the listener to reach `host` from: the one bound to the kernel's choice, else to all, else any."""
-        family = family_of(host)
-        fitting = [udp for udp in self._udp if family_of(udp.local[0]) == family]
+        fitting = self._udp_families.get(family_of(host), ())
         if len(fitting) < 2:
             return fitting[0] if fitting else None
         source = self._book.source_towards(host)
@@ -300,17 +314,18 @@ class RealNetwork:
 
     def _listeners(self, transport: str) -> Iterable[tuple[Listener, Address]]:
         if transport == "udp":
-            return [(udp.listener, udp.local) for udp in self._udp]
+            return self._udp_listening
         stream = self._streams.get(transport)
         return () if stream is None else stream.listening
 
     def _listener(self, transport: str, local: str) -> tuple[Listener | None, Address]:
         """Return the listener of `transport` that a peer would reach at our address `local`, or the next best."""
-        family = family_of(local)
+        family = 0
         best: tuple[Listener | None, Address] = None, ("", 0)
         for listener, bound in self._listeners(transport):
             if bound[0] == local:
                 return listener, bound
+            family = family or family_of(local)
             if family_of(bound[0]) == family and (best[0] is None or is_wildcard(bound[0])):
                 best = listener, bound
         return best

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from pbx.errors import ParseError
@@ -23,6 +24,12 @@ __all__ = ["CSeq", "NameAddress", "Via"]
 
 _LARGEST_32_BIT: Final = 2**32 - 1
 _SPACES = re.compile(r"[ \t]++")
+
+_CACHED_VALUES: Final = 2048
+"""Addresses, and as many CSeqs: From, To and Contact stand in each of a call's dozen messages as they did in the first,
+and most calls count from 1."""
+_CACHED_LENGTH: Final = 160
+"""Longer texts are parsed each time, so that a cache holds at most about a megabyte whatever peers send."""
 
 # sent-protocol = protocol-name SLASH protocol-version SLASH transport; SLASH = SWS "/" SWS
 _SENT_PROTOCOL = re.compile(r"([^\s/]++)[ \t]*+/[ \t]*+([^\s/]++)[ \t]*+/[ \t]*+([^\s/;]++)[ \t]++")
@@ -46,28 +53,7 @@ class NameAddress(NamedTuple):
         A display name without quotes is taken with characters that are no token's (carriers send ``Smith, John
         <sip:…>``); `str` quotes it, so it goes no further (RFC 4475 §3.1.2.15).
         """
-        display = ""
-        if text[:1] == '"':
-            end = quoted_end(text)
-            display = unquote(text[:end])
-            bracket = end
-            while text[bracket : bracket + 1] in (" ", "\t"):
-                bracket += 1
-            if text[bracket : bracket + 1] != "<":
-                raise ParseError("A display name without an address")
-        else:
-            bracket = text.find("<")
-            if bracket < 0:
-                return _parse_addr_spec(text)
-            if bracket:
-                display = text[:bracket].strip(" \t")
-                if '"' in display or ">" in display:
-                    raise ParseError("Malformed display name")
-        close = text.find(">", bracket)
-        if close < 0:
-            raise ParseError("An angle bracket is not closed")
-        rest = text[close + 1 :].lstrip(" \t")
-        return NameAddress(display, Uri.parse(text[bracket + 1 : close]), parse_params(rest))
+        return _cached_address(text) if len(text) <= _CACHED_LENGTH else _parse_address(text)
 
     @property
     def tag(self) -> str | None:
@@ -86,6 +72,34 @@ class NameAddress(NamedTuple):
         if self.display:
             return f"{quote(self.display)} <{self.uri}>{format_params(self.params)}"
         return f"<{self.uri}>{format_params(self.params)}"
+
+
+def _parse_address(text: str) -> NameAddress:
+    display = ""
+    if text[:1] == '"':
+        end = quoted_end(text)
+        display = unquote(text[:end])
+        bracket = end
+        while text[bracket : bracket + 1] in (" ", "\t"):
+            bracket += 1
+        if text[bracket : bracket + 1] != "<":
+            raise ParseError("A display name without an address")
+    else:
+        bracket = text.find("<")
+        if bracket < 0:
+            return _parse_addr_spec(text)
+        if bracket:
+            display = text[:bracket].strip(" \t")
+            if '"' in display or ">" in display:
+                raise ParseError("Malformed display name")
+    close = text.find(">", bracket)
+    if close < 0:
+        raise ParseError("An angle bracket is not closed")
+    rest = text[close + 1 :].lstrip(" \t")
+    return NameAddress(display, Uri.parse(text[bracket + 1 : close]), parse_params(rest))
+
+
+_cached_address = lru_cache(maxsize=_CACHED_VALUES)(_parse_address)
 
 
 def _parse_addr_spec(text: str) -> NameAddress:
@@ -183,13 +197,20 @@ class CSeq(NamedTuple):
     @staticmethod
     def parse(text: str) -> CSeq:
         """Parse a CSeq; ParseError if it is malformed or its number takes more than 32 bits (RFC 4475 §3.1.2.4)."""
-        number, space, method = text.partition(" ")
-        if not (space and method.isalpha() and method.isascii()):
-            parts = _SPACES.split(text)
-            if len(parts) != 2 or not is_token(parts[1]):
-                raise ParseError("Malformed CSeq")
-            number, method = parts
-        return CSeq(parse_number(number, _LARGEST_32_BIT, "The CSeq number"), method)
+        return _cached_cseq(text) if len(text) <= _CACHED_LENGTH else _parse_cseq(text)
 
     def __str__(self) -> str:
         return f"{self.number} {self.method}"
+
+
+def _parse_cseq(text: str) -> CSeq:
+    number, space, method = text.partition(" ")
+    if not (space and method.isalpha() and method.isascii()):
+        parts = _SPACES.split(text)
+        if len(parts) != 2 or not is_token(parts[1]):
+            raise ParseError("Malformed CSeq")
+        number, method = parts
+    return CSeq(parse_number(number, _LARGEST_32_BIT, "The CSeq number"), method)
+
+
+_cached_cseq = lru_cache(maxsize=_CACHED_VALUES)(_parse_cseq)
