@@ -1,9 +1,10 @@
-# make setup | run | demo | test | lint | bench | clean
+# make setup | run | demo | test | lint | bench | compiled | test-compiled | clean
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 BENCH_VENV := .venv-bench
+COMPILED := $(CURDIR)/build/compiled
 TEST_WORKERS ?= 3
 NATIVE := $(wildcard pbx/native/include/*.h pbx/native/src/*.c pbx/native/src/*.h pbx/native/build.py)
 
@@ -14,7 +15,7 @@ BENCH_PACKAGES := rtpengine-daemon sip-tester
 TEST_PACKAGES := sip-tester libsrtp2-dev baresip-core linphone-cli iproute2 nftables sipvicious conntrack clang libclang-rt-dev tshark postgresql \
   sox libsox-fmt-all flac lame vorbis-tools opus-tools
 
-.PHONY: help setup run demo test lint bench clean test-packages
+.PHONY: help setup run demo test lint bench compiled test-compiled clean test-packages
 
 help:
 	@echo "make setup   build everything into .venv"
@@ -22,6 +23,8 @@ help:
 	@echo "make demo    two phones register and talk through a throw-away PBX"
 	@echo "make test    set up, lint and test"
 	@echo "make lint    ruff, mypy, import-linter"
+	@echo "make compiled        a copy in build/compiled with what a call goes through compiled by mypyc"
+	@echo "make test-compiled   the tests, in that copy"
 	@echo "make bench   the figures of docs/performance.md, beside public peers"
 
 setup: $(VENV)/.ready
@@ -54,9 +57,17 @@ test: setup test-packages lint
 	$(BIN)/python -m pytest -m alone
 
 # `make bench ARGS=--help` says what can be chosen; `ARGS=--write` puts the table into docs/performance.md.
-bench: setup $(BENCH_VENV)/.ready
+# The server under measurement is the compiled copy.
+bench: compiled $(BENCH_VENV)/.ready
 	@scripts/debian-packages.sh optional $(BENCH_PACKAGES)
-	$(BIN)/python -m bench.run $(ARGS)
+	PYTHONPATH=$(COMPILED) $(BIN)/python -m bench.run $(ARGS)
+
+# Compiled modules stand in a copy only, which this brings up to date: none is ever beside the sources that people edit.
+compiled: setup
+	@$(BIN)/python scripts/compiled_tree.py
+
+test-compiled: compiled test-packages
+	cd $(COMPILED) && PYTHONPATH=$(COMPILED) $(CURDIR)/$(BIN)/python -m pytest $(ARGS)
 
 # sippy, which Tandem is measured beside, has a place of its own: nothing of it gets into Tandem's.
 $(BENCH_VENV)/.ready:

@@ -23,6 +23,7 @@ from pbx.app.reload import Loaded
 from pbx.app.shedding import LoadShedding
 from pbx.app.sidecars import SidecarWriter
 from pbx.app.sounds import Sounds, music_in
+from pbx.app.wall_clock import WallClock
 from pbx.call.admission import Admission
 from pbx.call.commands import Party, Redirection
 from pbx.call.events import Event as LegEvent
@@ -94,6 +95,7 @@ class Server:
         self._undo: list[Callable[[], object]] = []
         self.ids = Ids()
         self.clock = LoopClock(loop)
+        self.wall = WallClock()
         self.counters = Counters()
         self._left = False
         try:
@@ -109,7 +111,7 @@ class Server:
         self.store = Store.open(
             settings.storage.directory,
             settings.storage.database.reveal() if settings.storage.database else "",
-            wall=lambda: datetime.now().astimezone(),
+            wall=self.wall,
         )
         self._undo.append(self.store.stop)
         self.recovered = recover(settings.storage.recordings_directory)
@@ -249,7 +251,7 @@ class Server:
         self.budgeting = Budgeting(
             budgets_of(settings),
             now=self.driver.now,
-            wall=lambda: datetime.now().astimezone(),
+            wall=self.wall,
             later=self.driver.later,
             hang_up=lambda call, cause: self.registry.hang_up(call, cause),
             classify=lambda number: self.dialplan.numbering.restriction(number, 0),
@@ -259,7 +261,7 @@ class Server:
         )
         services = Services(
             now=self.driver.now,
-            wall=lambda: datetime.now().astimezone(),
+            wall=self.wall,
             later=self.driver.later,
             token=lambda: self.ids.token(6),
             chance=lambda: self.ids.number(24) / (1 << 24),

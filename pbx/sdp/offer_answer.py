@@ -6,7 +6,7 @@ cannot leak from one leg of a call to the other.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from pbx.errors import NegotiationError
@@ -99,9 +99,9 @@ def find_audio(
     """
     refusal = NegotiationError("no audio")
     media = description.media
-    order = range(len(media))
+    order: Sequence[int] = range(len(media))
     if 0 <= preferred < len(media):
-        order = sorted(order, key=lambda index: index != preferred)  # type: ignore[assignment]
+        order = sorted(order, key=lambda index: index != preferred)
     for index in order:
         candidate = media[index]
         if candidate.kind != "audio":

@@ -27,6 +27,7 @@ from pbx.media import commands as engine
 from pbx.media import events as media
 from pbx.sdp.model import Direction
 from tests.support.call_rig import Rig, phone_sdp, targets
+from tests.support.compiled import interpreted_only
 
 
 def office(**dial: object) -> Rig:
@@ -664,6 +665,7 @@ def test_an_extension_with_enough_calls_is_busy_and_makes_none() -> None:
     rig.assert_nothing_left()
 
 
+@interpreted_only
 def test_our_own_fault_ends_one_call_with_a_cause_and_no_other() -> None:
     rig = office()
     other = rig.incoming()

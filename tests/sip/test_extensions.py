@@ -12,6 +12,7 @@ from pbx.sip.ext import identity, options, outbound, path, prack, reason, refer,
 from pbx.sip.headers import Headers, NameAddress
 from pbx.sip.message import Message, Request, Response
 from pbx.sip.uri import Uri
+from tests.support.compiled import interpreted_only
 
 
 def request(*headers: tuple[str, str]) -> Request:
@@ -292,13 +293,13 @@ def test_flow_timer() -> None:
         outbound.flow_timer_of(response(200, ("Flow-Timer", "soon")))
 
 
-READERS: list[tuple[str, Callable[[Message], object]]] = [
-    ("RSeq", prack.rseq_of),  # type: ignore[list-item]
-    ("RAck", prack.rack_of),  # type: ignore[list-item]
+READERS = [
+    pytest.param("RSeq", prack.rseq_of, marks=interpreted_only),
+    ("RAck", prack.rack_of),
     ("Session-Expires", session_timer.session_expires_of),
     ("Min-SE", session_timer.min_se_of),
     ("Replaces", replaces.replaces_of),
-    ("Refer-To", refer.refer_to_of),  # type: ignore[list-item]
+    ("Refer-To", refer.refer_to_of),
     ("Referred-By", refer.referred_by_of),
     ("Reason", reason.reasons_of),
     ("P-Asserted-Identity", identity.asserted_identities),

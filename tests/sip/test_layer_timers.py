@@ -8,6 +8,7 @@ from pbx.sip.layer import LayerSettings
 from pbx.sip.machine import Machine
 from pbx.sip.message import Response, make_response
 from pbx.sip.parser import parse_message
+from pbx.sip.server import ServerMachine
 from pbx.sip.stack import Flow
 from pbx.sip.timers import TimerQueue, TimerSettings
 from pbx.sip.transaction import Input
@@ -338,12 +339,8 @@ def test_a_timer_run_late_counts_from_when_it_ran():
     assert ear.moments() == [0, 0.75, 1.75]
 
 
-class _Owner(Machine):
-    __slots__ = ()
-
-
 def owner() -> Machine:
-    return _Owner("key", UDP)
+    return ServerMachine("key", UDP)
 
 
 def test_timers_come_in_the_order_of_their_moments_and_then_of_their_starts():

@@ -62,8 +62,8 @@ class OutboundLeg(CallingLeg):
         self.timer.granted(response)
         try:
             description = description_of(response)
-        except ProtocolError as error:
-            fault = fault or error.reason
+        except ProtocolError as refused:
+            fault = fault or refused.reason
         if fault:
             self.context.count("response-malformed")
             self._answered_badly(usage, fault)
