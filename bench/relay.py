@@ -19,7 +19,7 @@ from bench.rtpengine import PROGRAM, rtpengine
 from bench.table import Heading, Line, Row, number, ratio
 from bench.tandem import ROOT, tandem
 
-__all__ = ["rows"]
+__all__ = ["Bench", "rows"]
 
 _SOURCES = ROOT / "bench" / "media"
 _SOCKETS = 4
@@ -44,7 +44,7 @@ class _Measured:
     p99: float
 
 
-class _Bench:
+class Bench:
     """The generator, and the ports that it hears on: `media`."""
 
     def __init__(self, folder: Path, calls: int, seconds: float) -> None:
@@ -138,7 +138,7 @@ class _Bench:
 
 def rows(folder: Path, calls: int, seconds: float) -> list[Line]:
     """Measure and return the lines of the table."""
-    bench = _Bench(folder, calls, seconds)
+    bench = Bench(folder, calls, seconds)
     direct = bench.measure("nothing between", bench.nobody())
     loop = bench.measure("bare loop", bench.loop())
     whole = bench.measure("Tandem", bench.whole())

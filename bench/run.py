@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from bench import memory, registration, relay, signalling, transcode
+from bench import conference, memory, registration, relay, signalling, transcode
 from bench.churn import churn
 from bench.machine import describe
 from bench.processes import say
@@ -31,6 +31,7 @@ __all__ = ["main"]
 
 _DOCUMENT = ROOT / "docs" / "performance.md"
 _PICTURE = ROOT / "docs" / "churn.svg"
+_NAMES = ("signalling", "relay", "transcode", "conference", "memory", "registration", "churn")
 _SIPPY = ROOT / ".venv-bench" / "bin" / "b2bua_simple"
 
 
@@ -46,9 +47,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=(__doc__ or "").partition("\n")[0])
     add = parser.add_argument
     add("--write", action="store_true", help="put the table and the picture into docs/")
-    add(
-        "--only", nargs="+", choices=["signalling", "relay", "transcode", "memory", "registration", "churn"], default=[]
-    )
+    add("--only", nargs="+", choices=_NAMES, default=[])
     add("--quick", action="store_true", help="a tenth of everything: to see that it works, not how fast")
     add("--rates", type=int, nargs="+", default=[25, 50, 100], metavar="N", help="calls a second")
     add("--seconds", type=float, default=10.0, help="how long each load lasts")
@@ -90,6 +89,7 @@ def _parts(options: argparse.Namespace, sippy: Path | None, pictures: list[str])
         _Part(
             "transcode", 6 * (seconds + 6) + 45, lambda folder: transcode.rows(folder, options.relayed // 2, seconds)
         ),
+        _Part("conference", 4 * (seconds + 4), lambda folder: conference.rows(folder, seconds)),
         _Part("memory", 10 + max(options.up) / 50, lambda folder: memory.rows(folder, options.up)),
         _Part("registration", registered, lambda folder: registration.rows(folder, options.phones, seconds)),
         _Part("churn", options.churn / options.churn_rate + 48, churned),
