@@ -19,9 +19,18 @@ from pbx.dialplan.model import Dialplan
 from pbx.dialplan.proof import Proof, prove
 from pbx.dialplan.selftest import run_tests
 from pbx.errors import ConfigurationError
+from pbx.numbers import AS_IS, NumberRules, TrunkNumbers
 from pbx.positions import Fault, Position
 
-__all__ = ["AVAILABLE_FEATURES", "SOUND_SUFFIXES", "Configured", "Examination", "examine", "load_configured"]
+__all__ = [
+    "AVAILABLE_FEATURES",
+    "SOUND_SUFFIXES",
+    "Configured",
+    "Examination",
+    "examine",
+    "load_configured",
+    "trunk_numbers",
+]
 
 AVAILABLE_FEATURES: frozenset[str] = frozenset()
 """Words of dialplan features (`pbx.dialplan.step_loader.FEATURES`) that this server has; one that is built is added
@@ -121,9 +130,23 @@ def _examine_plan(
         faults += unknown_names(loaded.references, known)
         return None
     findings = check_plan(loaded.plan, known)
-    faults += findings.faults + run_tests(loaded.plan)
+    numbers = trunk_numbers(reading.settings) if reading.settings is not None else TrunkNumbers()
+    faults += findings.faults + run_tests(loaded.plan, numbers)
     warnings += findings.warnings
     return loaded.plan
+
+
+def trunk_numbers(settings: Settings) -> TrunkNumbers:
+    """Return how each trunk writes numbers."""
+    rules = {}
+    for name, trunk in settings.trunks.items():
+        one = trunk.numbers
+        made = NumberRules(
+            one.country or "", one.area or "", one.inbound, one.outbound, one.inbound_strip, one.outbound_prefix
+        )
+        if made != AS_IS:
+            rules[name] = made
+    return TrunkNumbers(rules)
 
 
 def _read(path: Path) -> tuple[str, str]:

@@ -19,6 +19,7 @@ from pbx.config.schema import Extension, Settings, Trunk
 from pbx.dialplan.steps import Target
 from pbx.errors import ParseError
 from pbx.failover import EXTENSION, TRUNK, NextOn
+from pbx.loading import trunk_numbers
 from pbx.net.whereabouts import Whereabouts
 from pbx.registrar.location import Location
 from pbx.sdp.sdes import Srtp
@@ -82,6 +83,7 @@ class Directory:
         phone = leg_settings(settings)
         self._leg_settings = {f"trunk/{name}": leg_settings(settings, one) for name, one in settings.trunks.items()}
         self._phone_settings = phone
+        self.numbers = trunk_numbers(settings)
         self.trunks.replace(_lines(settings, self.lines.contact_user))
 
     def watch(self) -> None:
@@ -168,16 +170,17 @@ class Directory:
     def called_by_trunk(self, trunk: str, request: Request) -> str:
         """Return whom a trunk calls: what the Request-URI says, or if that is our own Contact, whom it was for before
         it was sent there."""
+        heard = self.numbers.of(f"trunk/{trunk}").heard
         called = number_in(request.uri)
         if not called or called != self.contact_user(trunk):
-            return called
+            return heard(called)
         # RFC 7315 §4.2: the P-Called-Party-ID holds the URI that the registrar replaced by the Contact.
         party = request.headers.get("P-Called-Party-ID")
         try:
             address = NameAddress.parse(party) if party else request.to
         except ParseError:
             address = request.to
-        return number_in(address.uri) or called
+        return heard(number_in(address.uri)) or called
 
     def contact_user(self, trunk: str) -> str:
         """Return the user part of our Contact as a trunk knows it by registration; empty if there is none."""
@@ -259,6 +262,17 @@ class Directory:
             number = trunk.caller_number
         return Party(number, caller.name, caller.anonymous)
 
+    def allowed(self, target: str, party: Party) -> Party:
+        """Return a caller as a target may be shown it, whatever a route has set: one of the numbers that may be shown
+        there, written as the target writes numbers."""
+        trunk = self._trunk(target)
+        if trunk is None:
+            return party
+        number = party.number
+        if trunk.caller == "listed" and not _listed(number, trunk.caller_numbers):
+            number = trunk.caller_number or ""
+        return Party(self.numbers.of(target).caller_sent(number), party.name, party.anonymous)
+
     # -- where somebody is
 
     def candidates(self, target: Target) -> tuple[Candidate, ...]:
@@ -297,13 +311,14 @@ class Directory:
         if trunk is None:
             return ()
         source = f"trunk/{target.name}"
-        destination = self._registered_way(target.name, self.trunks.destination(target.name, target.number))
+        number = self.numbers.of(source).sent(target.number)
+        destination = self._registered_way(target.name, self.trunks.destination(target.name, number))
         peer, local = self._way(Uri.parse(trunk.outbound_proxy or trunk.address))
         return (
             Candidate(
                 source,
                 destination,
-                Party(target.number),
+                Party(number),
                 credentials=source if trunk.username else "",
                 latch=self.latches(source),
                 peer=peer,
@@ -370,6 +385,12 @@ class Directory:
         if self._trunk(target) is not None:
             self._resting[target] = self._now() + min(seconds, _LONGEST_REST)
 
+    def rate(self, name: str) -> float | None:
+        """Return how many calls a source or target may begin in a second; None for any number."""
+        kind, _, bare = name.partition("/")
+        one = self._settings.trunks.get(bare) if kind == "trunk" else self._extension(bare)
+        return one.max_calls_per_second if one is not None else None
+
     def _limit(self, target: str) -> int | None:
         kind, _, name = target.partition("/")
         if kind == "trunk":
@@ -377,6 +398,10 @@ class Directory:
             return trunk.max_calls if trunk else None
         extension = self._extension(name)
         return extension.max_calls if extension else None
+
+
+def _listed(number: str, allowed: tuple[str, ...]) -> bool:
+    return any(number.startswith(one[:-1]) if one.endswith("*") else number == one for one in allowed)
 
 
 def _lines(settings: Settings, contact_user: Callable[[str], str]) -> list[Line]:

@@ -165,6 +165,12 @@ class Operation:
             "trunk",
         )
         metrics.counter(
+            "tandem_calls_refused",
+            "Calls refused before they began, by the limit that was reached.",
+            lambda: server.registry.refused,
+            "limit",
+        )
+        metrics.counter(
             "tandem_calls_unmatched",
             "Calls from where no trunk and no registered phone is, which showed no password.",
             lambda: server.admission.strangers,
@@ -344,6 +350,8 @@ class Operation:
                     registration=registration.state.value if registration else "none",
                     registration_ends=registration.until - now if registration and registration.state.bound else None,
                     registration_detail=_trouble(registration) if registration else "",
+                    max_calls_per_second=directory.rate(f"trunk/{trunk.name}"),
+                    why_not=directory.why_down(trunk.name),
                 )
             )
         return found

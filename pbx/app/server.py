@@ -29,8 +29,9 @@ from pbx.call.commands import Party, Redirection
 from pbx.call.events import Event as LegEvent
 from pbx.call.leg import LegContext, OutboundLeg
 from pbx.call.ports import Candidate, Services
+from pbx.call.rates import CallRates
 from pbx.call.reception import Reception
-from pbx.call.registry import CallRegistry, Limits
+from pbx.call.registry import CallRegistry
 from pbx.config.restart import hold_back
 from pbx.config.schema import Settings
 from pbx.features.conference import Conferences
@@ -255,7 +256,7 @@ class Server:
             later=self.driver.later,
             hang_up=lambda call, cause: self.registry.hang_up(call, cause),
             classify=lambda number: self.dialplan.numbering.restriction(number, 0),
-            exempt=_is_emergency,
+            exempt=self._is_emergency,
             keeper=self.store.budgets,
             observer=self.observer,
         )
@@ -266,6 +267,7 @@ class Server:
             token=lambda: self.ids.token(6),
             chance=lambda: self.ids.number(24) / (1 << 24),
             decide=lambda query: self.dialplan.decide(query),
+            asks_codecs=lambda: self.dialplan.asks_codecs,
             directory=self.directory,
             submit=self.engine.submit,
             open_leg=self._open_leg,
@@ -273,6 +275,7 @@ class Server:
             sounds=lambda name: self.sounds.find(name),
             music=lambda: self.sounds.music(),
             occupancy=self.directory.occupancy,
+            rates=CallRates(self.directory.rate, self.driver.now),
             observer=self.observer,
             settings=translate.call_settings(settings),
             transfers=Transfers(
@@ -285,8 +288,8 @@ class Server:
             permit=lambda call, source, target: self.budgeting.permit(call, source, target),
         )
         self.location.subscribe(self._binding_changed)
-        self.registry = CallRegistry(services, self._open_session, Limits(settings.limits.calls))
         self.hep = self._export_messages()
+        self.registry = CallRegistry(services, self._open_session, translate.call_limits(settings))
         self.conferences = Conferences(self.registry.rooms, self.driver.now)
         services.features["conference"] = lambda call, step: ConferenceRunner(call, step, self.conferences)
         self.admission = Admission(self.directory, self._authenticate, self._trunk_party, self._trunk_redirections)
@@ -318,7 +321,7 @@ class Server:
 
     def _takes(self, flow: Flow, request: Request) -> bool:
         proven = "Authorization" in request.headers
-        return self.shedding.takes(self._known(flow), proven) or _is_emergency(request.uri.user or "")
+        return self.shedding.takes(self._known(flow), proven) or self._is_emergency(request.uri.user or "")
 
     def _shared(self, source: str) -> bool:
         """Return whether a trunk or a registered phone is at a source."""
@@ -348,10 +351,14 @@ class Server:
         return None if username is None else self.directory.number_of(username)
 
     def _trunk_party(self, trunk: str, request: Request) -> Party:
-        return party_of_trunk_call(request, self.settings.trunks[trunk].trust_identity)
+        party = party_of_trunk_call(request, self.settings.trunks[trunk].trust_identity)
+        return replace(party, number=self.directory.numbers.of(f"trunk/{trunk}").caller_heard(party.number))
 
     def _trunk_redirections(self, trunk: str, request: Request) -> tuple[Redirection, ...]:
         return redirections_of_trunk_call(request, self.settings.trunks[trunk].trust_identity)
+
+    def _is_emergency(self, number: str) -> bool:
+        return self.dialplan.numbering.is_emergency(number)
 
     def _report(self, where: str, error: Exception) -> None:
         _log.error("fault", where=where, exc_info=error)
@@ -436,7 +443,7 @@ class Server:
         self.context.settings = translate.leg_settings(settings)
         self._media_settings = translate.media_settings(settings, self.network.local_towards)
         self.registrar.settings = translate.registrar_settings(settings)
-        self.registry.reconfigure(translate.call_settings(settings), Limits(settings.limits.calls))
+        self.registry.reconfigure(translate.call_settings(settings), translate.call_limits(settings))
         self.sounds = loaded.sounds
 
     def drain(self, done: Callable[[], None]) -> None:
@@ -467,11 +474,6 @@ class Server:
     def _unwind(self) -> None:
         while self._undo:
             self._undo.pop()()
-
-
-def _is_emergency(number: str) -> bool:
-    # 3GPP TS 22.101 §10.1.1: these two are emergency numbers everywhere.
-    return number in ("112", "911")
 
 
 def _tell_health(status: TrunkStatus) -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pbx.call.leg import LegSettings
 from pbx.call.leg.profile import DEFAULT, Profile
 from pbx.call.ports import CallSettings
+from pbx.call.registry import Limits
 from pbx.config.schema import AddressFailures, Settings, Trunk, UserFailures
 from pbx.dialplan.steps import Recording
 from pbx.media.engine import codec_names
@@ -36,6 +37,7 @@ from pbx.trunks.health import Probe
 
 __all__ = [
     "accounts",
+    "call_limits",
     "call_settings",
     "domain_towards",
     "edge_limits",
@@ -254,7 +256,13 @@ def call_settings(settings: Settings) -> CallSettings:
             recording.pause_digit,
         ),
         max_forwards=settings.sip.max_forwards,
+        retry_after=settings.limits.retry_after,
     )
+
+
+def call_limits(settings: Settings) -> Limits:
+    """Return what the whole server carries."""
+    return Limits(settings.limits.calls, settings.limits.calls_per_second)
 
 
 def leg_settings(settings: Settings, trunk: Trunk | None = None) -> LegSettings:

@@ -71,6 +71,7 @@ class Call:
         "_inbox",
         "_maximum",
         "_moved",
+        "_occupied",
         "_on_ended",
         "_on_moved",
         "_runner",
@@ -82,6 +83,7 @@ class Call:
         "_waiting_media",
         "answer_is_due",
         "caller",
+        "emergency",
         "files",
         "id",
         "last_failure",
@@ -133,6 +135,8 @@ class Call:
         """Who answers for what is dialled: the caller, or whoever sent the call on (a forward, a transfer)."""
         self.redirected = 0
         """How many redirections have been followed."""
+        self.emergency = False
+        """No limit stops it."""
         self.last_failure: EndCause | None = None
         self.recorded = ""
         """The path of the last RecordStep's file."""
@@ -145,6 +149,7 @@ class Call:
         self._inbox: deque[Item] = deque()
         self._draining = False
         self._timers = Timers(services.later, self._timer_due)
+        self._occupied = ""
         self._maximum: float = services.settings.maximum_duration
         self._waiting_media: set[str] = set()
         self._silence = Silence()
@@ -264,6 +269,11 @@ class Call:
         """End what the steps have come to: the call, or a transfer that leaves it as it was."""
         if self.transfer is None or not self.transfer.failed(cause):
             self.end(cause)
+
+    def occupy(self, name: str) -> None:
+        """Count this call as one of `name`'s, a route that takes only so many, until its end."""
+        self.services.occupancy.enter(name, self.id)
+        self._occupied = name
 
     # -- what steps do
 
@@ -698,12 +708,19 @@ class Call:
         self._waiting_media.update(self.session.close_all())
         refused = self.caller if self.answer_is_due else ""
         self.answer_is_due = False
+        headers = self._refusal_headers(cause)
         self.legs.dismiss_all(
-            lambda leg: commands.Reject(leg, cause) if leg == refused else commands.HangUp(leg, cause)
+            lambda leg: commands.Reject(leg, cause, headers) if leg == refused else commands.HangUp(leg, cause)
         )
         if self._waiting_media:
             self.set_timer("media-grace", self.services.settings.media_grace)
         self._finish_if_done()
+
+    def _refusal_headers(self, cause: EndCause) -> tuple[tuple[str, str], ...]:
+        # RFC 3261 §21.5.4: the server MAY indicate when the client should retry the request.
+        if cause.slug != "too-many-calls":
+            return ()
+        return (("Retry-After", f"{max(1, round(self.services.settings.retry_after))}"),)
 
     def _collapse(self) -> None:
         """End the call after a fault of our own, whatever state it is in: once in good order, at the second fault by
@@ -730,6 +747,8 @@ class Call:
             self.state = State.ENDED
             self.summary.state = State.ENDED.value
             self._timers.stop()
+            if self._occupied:
+                self.services.occupancy.leave(self._occupied, self.id)
             for leg in self.summary.legs.values():
                 leg.counts = self.session.counts(leg.leg)
                 leg.codec = self.session.codec_name(leg.leg)

@@ -79,6 +79,10 @@ class DialogTable:
             return None
         return owner
 
+    def sent(self, call_id: str, tag: str) -> bool:
+        """Return whether a leg of ours sends with this Call-ID and From tag."""
+        return (call_id, tag) in self._owners
+
     def moved(self, contact: Uri, before: Flow, now: Flow) -> None:
         """Take that a phone registered `contact` over `now` and is no more reached over `before`.
 

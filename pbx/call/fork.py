@@ -23,6 +23,9 @@ __all__ = ["Fork", "as_told", "drawn", "worse"]
 
 _TIMER = "ring"
 _RINGING = "tone:ringback"
+_QUEUE = "queue"
+_LOOK_AGAIN = 0.25
+"""Seconds after which a call that waits looks whether a target has room again."""
 
 # The cause that a caller is told when several phones failed differently: the one that says most. RFC 3261 §16.7 step 6
 # has a proxy choose likewise (6xx first, then the lowest class), and leaves the choice inside a class to taste.
@@ -94,7 +97,18 @@ class _Branch:
 class Fork:
     """A DialStep that runs."""
 
-    __slots__ = ("_branches", "_call", "_cause", "_early", "_groups", "_progressed", "_ringback", "_step")
+    __slots__ = (
+        "_branches",
+        "_call",
+        "_cause",
+        "_early",
+        "_full",
+        "_groups",
+        "_progressed",
+        "_ringback",
+        "_step",
+        "_waited",
+    )
 
     def __init__(self, call: Call, step: DialStep) -> None:
         self._call = call
@@ -110,6 +124,9 @@ class Fork:
         self._early = ""
         self._progressed = False
         self._ringback = ""
+        self._full: list[Target] = []
+        """Targets that the call waits for."""
+        self._waited = 0.0
 
     def start(self) -> bool:
         """Dial the first group."""
@@ -135,6 +152,8 @@ class Fork:
             self._caller_answered()
         elif getattr(item, "name", "") == _TIMER:
             self._timed_out()
+        elif getattr(item, "name", "") == _QUEUE:
+            self._next_group()
 
     # -- groups
 
@@ -142,14 +161,16 @@ class Fork:
         call = self._call
         while self._groups:
             for target in self._not_down(self._groups.pop(0)):
-                if call.services.occupancy.full(str(target)):
-                    busy = "busy" if target.kind == "extension" else "too-many-calls"
-                    cause = cause_named(busy, f"{target} has as many calls as it may have")
+                cause = self._limit(target)
+                if cause is not None:
+                    if cause.slug == "too-many-calls" and self._waited < self._step.wait_for_line:
+                        self._full.append(target)
+                        continue
                     self._failed(str(target), cause)
                     if target.kind != "extension" and not self._goes_on(str(target), cause, 0):
                         self._groups.clear()
                     continue
-                refusal = call.services.permit(call.id, call.payer, target)
+                refusal = None if call.emergency else call.services.permit(call.id, call.payer, target)
                 if refusal is not None:
                     self._failed(str(target), refusal)
                     continue
@@ -163,9 +184,27 @@ class Fork:
             if self._branches:
                 call.set_timer(_TIMER, self._step.timeout)
                 return
+        if self._full:
+            # Nobody else is left to try: the call waits for one of those that are full.
+            self._groups, self._full = [(target,) for target in self._full], []
+            self._waited += _LOOK_AGAIN
+            call.set_timer(_QUEUE, _LOOK_AGAIN)
+            return
         cause = self._cause or cause_named("unavailable")
         self._stop_ringback()
         call.step_failed(cause, self._step.after(cause))
+
+    def _limit(self, target: Target) -> EndCause | None:
+        """Return why a target takes no more calls now; None if it takes this one, which counts as begun then."""
+        services, name = self._call.services, str(target)
+        if self._call.emergency:
+            return None
+        if services.occupancy.full(name):
+            busy = "busy" if target.kind == "extension" else "too-many-calls"
+            return cause_named(busy, f"{target} has as many calls as it may have")
+        if target.kind != "extension" and not services.rates.allows(name):
+            return cause_named("too-many-calls", f"{target} gets as many calls a second as it may")
+        return None
 
     def _not_down(self, group: tuple[Target, ...]) -> tuple[Target, ...]:
         """Return the targets of a group to try now: none that is down, unless nothing else is left to try."""
@@ -277,13 +316,13 @@ class Fork:
     def _caller(self, target: str) -> Party:
         (source, caller), override = self._call.shown, self._step.caller
         party = self._call.services.directory.shown_to(target, source, caller)
-        if override is None:
-            return party
-        return Party(
-            party.number if override.number is None else override.number,
-            party.name if override.name is None else override.name,
-            party.anonymous if override.anonymous is None else override.anonymous,
-        )
+        if override is not None:
+            party = Party(
+                party.number if override.number is None else override.number,
+                party.name if override.name is None else override.name,
+                party.anonymous if override.anonymous is None else override.anonymous,
+            )
+        return self._call.services.directory.allowed(target, party)
 
     # -- what the legs say
 

@@ -36,7 +36,10 @@ class Occupancy:
 
     def full(self, target: str) -> bool:
         """Return whether a target has as many calls as it may have."""
-        limit = self._limit(target)
+        return self.reached(target, self._limit(target))
+
+    def reached(self, target: str, limit: int | None) -> bool:
+        """Return whether there are as many calls as a limit that is given allows."""
         return limit is not None and self.of(target) >= limit
 
     def of(self, target: str) -> int:

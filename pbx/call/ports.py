@@ -14,6 +14,7 @@ from pbx.call.events import Event as LegEvent
 from pbx.call.events import ReferRequested
 from pbx.call.header_rules import HeaderRules
 from pbx.call.occupancy import Occupancy
+from pbx.call.rates import CallRates
 from pbx.call.summary import RecordingSummary, Summary
 from pbx.cause import EndCause
 from pbx.dialplan.decision import Decision, Query
@@ -67,6 +68,9 @@ class Directory(Protocol):
 
     def shown_to(self, target: str, source: str, caller: Party) -> Party:
         """Return whom a target is shown as the caller."""
+
+    def allowed(self, target: str, party: Party) -> Party:
+        """Return a caller as a target may be shown it, whatever a route has set."""
 
     def latches(self, source: str) -> bool:
         """Return whether a source's audio may come from elsewhere than it says (see `Candidate.latch`)."""
@@ -152,6 +156,8 @@ class CallSettings:
     """How calls are recorded where their route does not say."""
     max_forwards: int = 70
     """Of calls that begin here (RFC 3261 §8.1.1.6)."""
+    retry_after: float = 5.0
+    """What a caller is told who is refused for a limit: when to try again (RFC 3261 §20.33)."""
     patience: float = 4.0
     """How long a target may say nothing at all of a call before the next one is tried."""
     media_grace: float = 5.0
@@ -176,6 +182,8 @@ class Services:
     chance: Callable[[], float]
     """A random number from 0 to 1, 1 excluded."""
     decide: Callable[[Query], Decision]
+    asks_codecs: Callable[[], bool]
+    """Whether a route asks for the codecs that a caller offers."""
     directory: Directory
     submit: Callable[[MediaCommand], None]
     """Hands a command to the media engine."""
@@ -189,6 +197,7 @@ class Services:
     music: Callable[[], tuple[str, ...]]
     """The music on hold; empty for silence."""
     occupancy: Occupancy
+    rates: CallRates
     observer: Observer
     settings: CallSettings
     transfers: Transfers | None = None

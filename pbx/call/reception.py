@@ -140,14 +140,26 @@ class Reception:
         if max_forwards == 0:
             self._refuse(transaction, 483)
             return
+        if self._context.dialogs.sent(request.call_id, request.from_.tag or ""):
+            # RFC 3261 §8.2.2.2 and §16.3: an INVITE of ours that comes back: whoever sent it here would send it again.
+            self._context.count("invite-looped")
+            self._refuse(transaction, 482)
+            return
         caller = self._admission.admit(transaction, request)
         if caller is None:
             return
-        refusal = self._registry.refusal(caller.source)
+        registry = self._registry
+        refusal = registry.refusal(
+            caller.source,
+            lambda: registry.is_emergency(
+                registry.query(caller.source, caller.party, caller.called, tuple(request.headers))
+            ),
+        )
         if refusal is not None:
             response = make_response(request, refusal.sip_status, to_tag=self._context.ids.tag())
-            response.headers.set("Retry-After", "5")
+            response.headers.set("Retry-After", str(registry.retry_after))
             self._stack.send_response(transaction, response)
+            registry.refuse(caller.source, caller.party, caller.called, refusal)
             return
         call_id = self._registry.new_id()
         leg_id = f"{call_id}-0"

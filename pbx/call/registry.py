@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
@@ -16,11 +17,14 @@ from pbx.call.rooms import Rooms
 from pbx.call.serve import DialCallerRunner
 from pbx.call.summary import Summary
 from pbx.call.supervision import Mode
+from pbx.call.table import State
 from pbx.cause import EndCause, cause_named
-from pbx.dialplan.decision import Query
+from pbx.dialplan.decision import Decision, Query
 from pbx.dialplan.steps import Target
 from pbx.media import events as media
 from pbx.media.session import MediaSession, call_of
+from pbx.sdp.codecs import codecs_of
+from pbx.sdp.model import SessionDescription
 from pbx.sip.stack import Flow
 from pbx.values import dataclass
 
@@ -33,6 +37,18 @@ class Limits:
 
     calls: int | None = None
     """Calls at once; None: no limit."""
+    per_second: float | None = None
+    """Calls that may begin in a second; None: no limit."""
+
+
+_SYSTEM = "*"
+_RECORDS = "* records"
+_RECORDS_A_SECOND = 50.0
+"""Of calls that were refused before they began."""
+
+
+def _no_emergency() -> bool:
+    return False
 
 
 class CallRegistry:
@@ -57,6 +73,9 @@ class CallRegistry:
         """Where the legs are that an attended transfer has moved out of the call whose id they have."""
         self._draining = False
         self._on_empty: Callable[[], None] | None = None
+        self.refused: Counter[str] = Counter()
+        """Calls that were refused before they began, by what was reached: ``draining``, ``calls``, ``rate``,
+        ``source-calls``, ``source-rate``, ``route-calls``, ``route-rate``."""
         self.stray_media_events = 0
         """Events of the engine for calls that are over."""
 
@@ -70,15 +89,43 @@ class CallRegistry:
 
     # -- calls begin
 
-    def refusal(self, source: str = "") -> EndCause | None:
-        """Return why no new call is taken now, or none from `source`; None if one is."""
+    def refusal(self, source: str = "", emergency: Callable[[], bool] = _no_emergency) -> EndCause | None:
+        """Return why no new call is taken now, or none from `source`; None if one is. It counts as begun then.
+
+        `emergency` is asked where a limit is reached: a call for help is stopped by none.
+        """
+        services, limits = self._services, self.limits
+        reached, detail = "", ""
         if self._draining:
+            self.refused["draining"] += 1
             return cause_named("shutting-down")
-        if self.limits.calls is not None and len(self._calls) >= self.limits.calls:
-            return cause_named("too-many-calls")
-        if source and self._services.occupancy.full(source):
-            return cause_named("too-many-calls", f"{source} has as many calls as it may have")
-        return None
+        if limits.calls is not None and len(self._calls) >= limits.calls:
+            reached = "calls"
+        elif source and services.occupancy.full(source):
+            reached, detail = "source-calls", f"{source} has as many calls as it may have"
+        elif limits.per_second is not None and not services.rates.within(_SYSTEM, limits.per_second):
+            reached, detail = "rate", "as many calls a second as the server may take"
+        elif source and not services.rates.allows(source):
+            reached, detail = "source-rate", f"{source} makes more calls a second than it may"
+        if not reached or emergency():
+            return None
+        self.refused[reached] += 1
+        return cause_named("too-many-calls", detail)
+
+    @property
+    def retry_after(self) -> int:
+        """Seconds that a caller is told who is refused."""
+        return max(1, round(self._services.settings.retry_after))
+
+    def refuse(self, source: str, caller: Party, called: str, cause: EndCause) -> None:
+        """Write down a call that was refused before it began; of a flood only some, since all are counted."""
+        services = self._services
+        if not services.rates.within(_RECORDS, _RECORDS_A_SECOND):
+            return
+        now, wall = services.now(), services.wall()
+        summary = Summary(self.new_id(), source, caller, called, wall, now, cause=cause, ended=now, ended_at=wall)
+        summary.state = State.ENDED.value
+        services.observer.call_ended(summary)
 
     def new_id(self) -> str:
         """Return an id for a call; the id of its caller's leg is that with ``-0``."""
@@ -108,16 +155,32 @@ class CallRegistry:
             local=flow.local[0],
             codecs=directory.codecs(source),
         )
-        query = Query(
-            incoming.source,
-            incoming.called,
-            wall,
+        codecs = _offered(incoming.offer) if services.asks_codecs() else ()
+        self._route(call, self.query(source, caller, incoming.called, incoming.headers, codecs))
+        return call
+
+    def query(
+        self,
+        source: str,
+        caller: Party,
+        called: str,
+        headers: tuple[tuple[str, str], ...] = (),
+        codecs: tuple[str, ...] = (),
+    ) -> Query:
+        """Return what the dialplan is asked for a call that comes in."""
+        return Query(
+            source,
+            called,
+            self._services.wall(),
             caller="" if caller.anonymous else caller.number,
             caller_name=caller.name,
-            headers=incoming.headers,
+            headers=headers,
+            codecs=codecs,
         )
-        self._route(call, query)
-        return call
+
+    def is_emergency(self, query: Query) -> bool:
+        """Return whether a call that the dialplan is asked for calls for help."""
+        return self._services.decide(query).emergency
 
     def originate(self, source: str, target: Target, number: str, caller: Party) -> str:
         """Dial `target` and, when it answers, route `number` as if `source` had called it. Return the call's id.
@@ -154,10 +217,31 @@ class CallRegistry:
         call.summary.route = decision.route or ""
         call.summary.number = decision.number
         self._services.observer.call_started(call.summary)
+        call.emergency = decision.emergency
+        cause = None if decision.emergency else self._route_refusal(decision)
+        if cause is not None:
+            call.post(HangUpWanted(cause))
+            return
+        if decision.route is not None and decision.limits is not None:
+            call.occupy(f"route/{decision.route}")
         if decision.route is None:
             call.post(HangUpWanted(cause_named(decision.refusal or "no-route", query.number)))
         else:
             call.run(decision.steps)
+
+    def _route_refusal(self, decision: Decision) -> EndCause | None:
+        """Return why a route takes no more calls now."""
+        limits, name = decision.limits, f"route/{decision.route}"
+        if limits is None:
+            return None
+        services = self._services
+        if services.occupancy.reached(name, limits.calls):
+            self.refused["route-calls"] += 1
+            return cause_named("too-many-calls", f"the route {decision.route} has as many calls as it may have")
+        if limits.per_second is not None and not services.rates.within(name, limits.per_second):
+            self.refused["route-rate"] += 1
+            return cause_named("too-many-calls", f"the route {decision.route} takes no more calls a second")
+        return None
 
     def _ended(self, call: Call) -> None:
         self._calls.pop(call.id, None)
@@ -276,6 +360,12 @@ class CallRegistry:
 
 
 _OF_RECORDINGS = (media.RecordingEnded, media.RecordingFailed, media.RecordingBehind, media.RecordingFinishing)
+
+
+def _offered(offer: SessionDescription | None) -> tuple[str, ...]:
+    """Return the voice codecs of an offer, best first."""
+    audio = next((media for media in offer.media if media.kind == "audio"), None) if offer is not None else None
+    return tuple([codec.name for codec in codecs_of(audio) if not codec.is_companion]) if audio is not None else ()
 
 
 def _name_in(event: media.Event) -> str:

@@ -169,7 +169,7 @@ def trunks(config: ConfigurationFile = None, as_json: Json = False) -> None:
             one["address"],
             _health(one),
             _registration(one),
-            one["active"] if one["max_calls"] is None else f"{one['active']} of {one['max_calls']}",
+            _calls_of(one),
             one["inbound"],
             one["outbound"],
             one["failed"],
@@ -181,11 +181,21 @@ def trunks(config: ConfigurationFile = None, as_json: Json = False) -> None:
 
 def _health(trunk: dict[str, Any]) -> str:
     """Say how a trunk stands: ``up, 12 ms`` or ``down for 0:03:20, no reply within 5 s``."""
+    if trunk["why_not"] and trunk["health"] != "down":
+        return f"not used: {trunk['why_not']}"
     if trunk["health"] == "up":
         return f"up, {trunk['round_trip'] * 1000:.0f} ms"
     if trunk["health"] == "down":
         return f"down for {_span(trunk['health_for'])}, {trunk['detail']}"
     return "" if trunk["health"] == "unwatched" else trunk["health"]
+
+
+def _calls_of(trunk: dict[str, Any]) -> str:
+    """Say how many calls a trunk has, of how many, and how many more it may get: ``3 of 30, 5/s``."""
+    text = str(trunk["active"])
+    if trunk["max_calls"] is not None:
+        text += f" of {trunk['max_calls']}"
+    return text if trunk["max_calls_per_second"] is None else f"{text}, {trunk['max_calls_per_second']:g}/s"
 
 
 def _registration(trunk: dict[str, Any]) -> str:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pbx.dialplan.decision import Decision, Query
     from pbx.dialplan.model import Dialplan
     from pbx.loading import Examination
+    from pbx.numbers import TrunkNumbers
 
 __all__ = ["register"]
 
@@ -33,11 +34,14 @@ def explain(
     at: Annotated[str, typer.Option(help="When, such as 2026-11-20T22:00; now if left out.")] = "",
     caller: Annotated[str, typer.Option(help="The caller's number; that of the extension if left out.")] = "",
     header: Annotated[list[str] | None, typer.Option(help='A header of the INVITE, as "Name: value".')] = None,
+    codec: Annotated[list[str] | None, typer.Option(help="A codec that the caller offers, such as opus.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Decide one call and print the decision. Exit with 2 if the dialplan cannot be read."""
     from pbx.dialplan.explain import decision_data
-    from pbx.loading import examine
+    from pbx.dialplan.selftest import heard
+    from pbx.loading import examine, trunk_numbers
+    from pbx.numbers import TrunkNumbers
 
     path = configuration_file(config)
     examination = examine(path, os.environ)
@@ -46,16 +50,24 @@ def explain(
         raise ConfigurationError(tuple(str(fault) for fault in examination.faults))
     if examination.faults:
         print(f"note: {path} has faults, see `pbx check`; this is what the plan would do.", file=sys.stderr)
-    query = _query(examination, plan, source, number, at, caller, header or [])
-    decision = plan.decide(query)
+    query = _query(examination, plan, source, number, at, caller, header or [], tuple(codec or ()))
+    numbers = trunk_numbers(examination.settings) if examination.settings is not None else TrunkNumbers()
+    decision = plan.decide(heard(query, numbers))
     if as_json:
         print(json.dumps(decision_data(decision), indent=2, ensure_ascii=False))
     else:
-        _print(decision)
+        _print(decision, numbers, query.number)
 
 
 def _query(
-    examination: Examination, plan: Dialplan, source: str, number: str, at: str, caller: str, headers: list[str]
+    examination: Examination,
+    plan: Dialplan,
+    source: str,
+    number: str,
+    at: str,
+    caller: str,
+    headers: list[str],
+    codecs: tuple[str, ...],
 ) -> Query:
     from pbx.dialplan.decision import Query
 
@@ -75,7 +87,7 @@ def _query(
         if not colon:
             raise typer.BadParameter(f'`{text}` is not a header; write "Name: value"')
         pairs.append((key.strip(), value.strip()))
-    return Query(source, number, _moment(at, plan), caller, caller_name, tuple(pairs))
+    return Query(source, number, _moment(at, plan), caller, caller_name, tuple(pairs), codecs)
 
 
 def _note_unknown(examination: Examination, kind: str, name: str) -> None:
@@ -98,7 +110,7 @@ def _moment(at: str, plan: Dialplan) -> datetime:
     return moment.replace(tzinfo=plan.zone) if plan.zone is not None else moment.astimezone()
 
 
-def _print(decision: Decision) -> None:
+def _print(decision: Decision, numbers: TrunkNumbers, written: str) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -108,6 +120,10 @@ def _print(decision: Decision) -> None:
     console = Console(highlight=False, soft_wrap=True)
     query = decision.query
     console.print(Text(f"{query.number} dialled by {query.source}, {query.at:%a %Y-%m-%d %H:%M %Z}"))
+    if written != query.number:
+        console.print(Text(f"{query.source} writes it {written}."))
+    if decision.emergency:
+        console.print("It is an emergency call: no limit stops it.")
     considered = decision.considered
     if considered:
         console.print(Text(f"routes of {considered[0].position.file}:", "dim"))
@@ -122,5 +138,5 @@ def _print(decision: Decision) -> None:
         console.print("No route takes the call.")
     elif decision.number != query.number:
         console.print(Text(f"The number becomes {decision.number}."))
-    for depth, sentence in decision_lines(decision):
+    for depth, sentence in decision_lines(decision, numbers):
         console.print(Text("  " * (depth + 1) + sentence))

@@ -24,9 +24,11 @@ from pbx.config.kinds import (
     Networks,
     PortRange,
     Positive,
+    Seconds,
     SecretText,
     Section,
 )
+from pbx.config.limit_kinds import Rate
 from pbx.config.media_section import Media, Rtcp
 from pbx.config.recording_section import Recording
 from pbx.config.secret import Secret
@@ -121,6 +123,8 @@ class Extension(Section):
     """Phones that may be registered at once; that of `registrar` if left out."""
     max_calls: int | None = Field(default=None, ge=0)
     """Calls that it may have at once; `null` for no limit."""
+    max_calls_per_second: Rate | None = None
+    """Calls that it may begin in a second; `null` for no limit."""
     codecs: CodecNames | None = None
     """The codecs let through to and from it, best first; those of `media` if left out."""
     redirects: Literal["follow", "pass"] = "pass"
@@ -152,6 +156,10 @@ class Limits(Section):
 
     calls: int | None = Field(default=None, ge=0)
     """Calls at once; more are refused with 503. `null` for no limit."""
+    calls_per_second: Rate | None = None
+    """Calls that may begin in a second; more are refused with 503. `null` for no limit."""
+    retry_after: Seconds = 5.0
+    """What a caller is told who is refused for a limit: when to try again (Retry-After)."""
     max_duration: Positive | None = 14_400.0
     """The longest that a call may last; `null` for no limit."""
     overload: Literal["refuse", "ignore"] = "refuse"

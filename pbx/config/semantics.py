@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pbx.config.kinds import Identity
+from pbx.config.numbers_section import Numbers
 from pbx.config.registration_section import Match
 from pbx.config.schema import Settings
 
@@ -164,8 +165,20 @@ def _trunks(settings: Settings) -> Iterator[Finding]:
         if (trunk.username is None) != (trunk.password is None):
             present, absent = ("password", "username") if trunk.username is None else ("username", "password")
             yield Finding(("trunks", name, present), f"`{present}` is given without `{absent}`; give both, or neither")
-        if trunk.caller == "own" and not trunk.caller_number:
-            yield Finding(("trunks", name, "caller"), "`caller: own` needs a `caller_number`; add it")
+        if trunk.caller != "pass" and not trunk.caller_number:
+            yield Finding(("trunks", name, "caller"), f"`caller: {trunk.caller}` needs a `caller_number`; add it")
+        if trunk.caller == "listed" and not trunk.caller_numbers:
+            yield Finding(("trunks", name, "caller"), "`caller: listed` needs `caller_numbers`; add them")
+        yield from _numbers(name, trunk.numbers)
+
+
+def _numbers(name: str, numbers: Numbers) -> Iterator[Finding]:
+    for key in ("inbound", "outbound"):
+        form, loc = getattr(numbers, key), ("trunks", name, "numbers", key)
+        if form in ("national", "local") and numbers.country is None:
+            yield Finding(loc, f"`{key}: {form}` needs a `country`, such as 49; add it")
+        elif form == "local" and not numbers.area:
+            yield Finding(loc, f"`{key}: local` needs an `area`, such as 30; add it")
 
 
 def _extensions(settings: Settings) -> Iterator[Finding]:

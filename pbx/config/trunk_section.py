@@ -18,7 +18,8 @@ from pbx.config.kinds import (
     Section,
     SipUriText,
 )
-from pbx.config.limit_kinds import NextOnWords
+from pbx.config.limit_kinds import NextOnWords, Rate
+from pbx.config.numbers_section import CallerNumbers, Numbers
 from pbx.config.profile_section import HeaderRules, Profile
 from pbx.config.registration_section import Match, OptionalRegister
 
@@ -60,10 +61,14 @@ class Trunk(Section):
     """The password that answers its challenges."""
     realm: str | None = None
     """The only realm whose challenges are answered; any if left out."""
-    caller: Literal["pass", "own"] = "pass"
-    """Whom it is shown as the caller: `pass` shows the caller's own number, `own` always `caller_number`."""
+    caller: Literal["pass", "own", "listed"] = "pass"
+    """Whom it is shown as the caller: `pass` shows the caller's own number, `own` always `caller_number`, `listed` the
+    caller's own if it is one of `caller_numbers`, and else `caller_number`, whatever a route sets."""
     caller_number: str | None = None
-    """The number shown with `own`, and with `pass` for a caller who has none."""
+    """The number shown with `own` and `listed`, and with `pass` for a caller who has none."""
+    caller_numbers: CallerNumbers = ()
+    """The numbers that may be shown with `listed`, as they are known here; with `*` at the end, beginnings."""
+    numbers: Numbers = Numbers()
     trust_identity: bool = False
     """Whether who calls is believed when it says so (P-Asserted-Identity, Remote-Party-ID, Privacy, Diversion,
     History-Info), and it is told who an anonymous caller is."""
@@ -92,6 +97,8 @@ class Trunk(Section):
     """Whether its TLS certificate is checked."""
     max_calls: int | None = Field(default=None, ge=0)
     """Calls to and from it at once; more are refused. `null` for no limit."""
+    max_calls_per_second: Rate | None = None
+    """Calls to and from it that may begin in a second; `null` for no limit. Emergency calls are stopped by no limit."""
     health: Health = Health()
     paid: bool = True
     """Whether calls to it cost money. `false` for another exchange of the house: who reaches it is then nothing that

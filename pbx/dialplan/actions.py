@@ -246,7 +246,7 @@ class Dial:
     rates: RateTable | None = None
     """What chooses and orders the trunks, in place of `targets`."""
     next_on: NextOn | None = None
-    queue: float = 0.0
+    wait_for_line: float = 0.0
 
     def perform(self, context: Context, steps: list[Step]) -> None:
         """Add the step, with the steps of its handlers."""
@@ -274,7 +274,7 @@ class Dial:
                 self.weights,
                 prices,
                 self.next_on,
-                self.queue,
+                self.wait_for_line,
                 handlers,
             )
         )

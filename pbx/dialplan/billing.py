@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pbx.dialplan.language import Languages
-from pbx.dialplan.numbering import COUNTRIES, WORLD_PREMIUM, Country, Numbering, home_of, plain_number
+from pbx.dialplan.numbering import WORLD_PREMIUM, Numbering, home_of, plain_number
+from pbx.numbers import COUNTRIES, Country
 
 __all__ = ["Billing"]
 

@@ -13,6 +13,7 @@ from pbx.values import dataclass
 __all__ = [
     "ANONYMOUS",
     "CallerCondition",
+    "CodecCondition",
     "Condition",
     "HeaderCondition",
     "NumberCondition",
@@ -141,6 +142,24 @@ class HeaderCondition:
 
     def _fits(self, value: str) -> bool:
         return self.regex.match(value) is not None if self.regex is not None else value.lower() == self.text.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class CodecCondition:
+    """``codec:`` the caller offers one of some codecs; names without regard to case."""
+
+    names: tuple[str, ...]
+
+    def holds(self, query: Query) -> bool:
+        """Return whether one of them is offered."""
+        wanted = {name.lower() for name in self.names}
+        return any(codec.lower() in wanted for codec in query.codecs)
+
+    def explain(self, query: Query) -> str:
+        """Say what is offered, and what would have to be."""
+        offered = ", ".join(query.codecs) or "no codec"
+        among = "among them" if self.holds(query) else "not"
+        return f"the caller offers {offered}, {among} {_either(list(self.names))}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from pbx.dialplan.steps import Step
 from pbx.positions import Position
 from pbx.values import dataclass
 
-__all__ = ["Considered", "Decision", "Explainer", "Query"]
+__all__ = ["Considered", "Decision", "Explainer", "Query", "RouteLimits"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,17 @@ class Query:
     caller_name: str = ""
     headers: tuple[tuple[str, str], ...] = ()
     """Of the INVITE, for routes that match one; names compared without case."""
+    codecs: tuple[str, ...] = ()
+    """The voice codecs that the caller offers, as RFC 3551 and its followers spell them; empty if unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class RouteLimits:
+    """How many calls a route takes."""
+
+    calls: int | None = None
+    """At once."""
+    per_second: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +72,10 @@ class Decision:
     refusal: str = ""
     """Where no route matched, the slug of the cause to reject with: ``no-route``, or ``forbidden`` where a route would
     have matched had it allowed international or premium numbers."""
+    emergency: bool = False
+    """The call is for help (`Numbering.is_emergency`): no limit and no budget stops it."""
+    limits: RouteLimits | None = None
+    """How many calls the route takes; None for any number."""
     _explainer: Explainer | None = field(default=None, repr=False, compare=False)
 
     @property

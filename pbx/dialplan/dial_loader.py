@@ -60,7 +60,7 @@ def load_dial(reader: Reader, scope: Scope, entry: Entry, entries: MappingNode, 
     ringback = _sound(reader, scope, options["ringback"], "`ringback`") if "ringback" in options else ""
     passed = _passed(reader, options["pass_headers"]) if "pass_headers" in options else frozenset()
     handlers = _handlers(reader, options["on"], read_steps) if "on" in options else ()
-    queue = reader.duration(options["queue"], "`queue`") if "queue" in options else None
+    wait = reader.duration(options["wait_for_line"], "`wait_for_line`") if "wait_for_line" in options else None
     next_on = _next_on(reader, options["next_on"]) if "next_on" in options else None
     if not targets and rates is None:
         return None
@@ -78,7 +78,7 @@ def load_dial(reader: Reader, scope: Scope, entry: Entry, entries: MappingNode, 
         weights,
         rates,
         next_on,
-        queue or 0.0,
+        wait or 0.0,
     )
 
 

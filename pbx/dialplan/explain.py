@@ -21,31 +21,35 @@ from pbx.dialplan.steps import (
     VoicemailStep,
     WaitStep,
 )
+from pbx.numbers import TrunkNumbers
 from pbx.units import duration_text
 
 __all__ = ["decision_data", "decision_lines"]
 
+_AS_WRITTEN = TrunkNumbers()
 
-def decision_lines(decision: Decision) -> tuple[tuple[int, str], ...]:
-    """Return what would be done, a line a step, each with its depth: handlers stand below their dial."""
+
+def decision_lines(decision: Decision, numbers: TrunkNumbers = _AS_WRITTEN) -> tuple[tuple[int, str], ...]:
+    """Return what would be done, a line a step, each with its depth: handlers stand below their dial. `numbers` says
+    how each trunk writes the number that it gets."""
     if decision.route is None:
         return ((0, f"reject the caller: {decision.refusal}"),)
-    return tuple(_lines(decision.steps, 0))
+    return tuple(_lines(decision.steps, 0, numbers))
 
 
-def _lines(steps: tuple[Step, ...], depth: int) -> Iterator[tuple[int, str]]:
+def _lines(steps: tuple[Step, ...], depth: int, numbers: TrunkNumbers) -> Iterator[tuple[int, str]]:
     for step in steps:
-        yield depth, _sentence(step)
+        yield depth, _sentence(step, numbers)
         if isinstance(step, DialStep):
             for outcome, handler in step.on.items():
                 yield depth + 1, f"if {outcome}:" if handler else f"if {outcome}: end the call"
-                yield from _lines(handler, depth + 2)
+                yield from _lines(handler, depth + 2, numbers)
 
 
-def _sentence(step: Step) -> str:
+def _sentence(step: Step, numbers: TrunkNumbers) -> str:
     match step:
         case DialStep():
-            return _dial(step)
+            return _dial(step, numbers)
         case PlayStep():
             times = "" if step.repeat == 1 else ", over and over" if step.repeat == 0 else f", {step.repeat} times"
             return f"play {', '.join(step.files)}{times}{', without answering' if step.early else ''}"
@@ -85,10 +89,10 @@ def _conference(step: ConferenceStep) -> str:
     return ", ".join([text, *(word for word, holds in words.items() if holds)])
 
 
-def _dial(step: DialStep) -> str:
+def _dial(step: DialStep, numbers: TrunkNumbers) -> str:
     together = ", all at once," if step.strategy == "all" and len(step.targets) > 1 else ""
     joint = " and " if together else " or " if step.strategy == "weighted" else ", then "
-    text = f"dial {joint.join(_targets(step))}{together}"
+    text = f"dial {joint.join(_targets(step, numbers))}{together}"
     text += f" for {duration_text(step.timeout)}" + (" each" if len(step.targets) > 1 and not together else "")
     if step.caller is not None:
         shown = "nobody" if step.caller.anonymous else " ".join(filter(None, (step.caller.name, step.caller.number)))
@@ -101,15 +105,15 @@ def _dial(step: DialStep) -> str:
         listed = ", ".join(sorted(step.next_on.named))
         only = f"only on {listed}" if listed else "never"
         text += f", the next one {'on any failure' if step.next_on.others else only}"
-    if step.queue:
-        text += f", waiting up to {duration_text(step.queue)} for a free line"
+    if step.wait_for_line:
+        text += f", waiting up to {duration_text(step.wait_for_line)} for a free line"
     if step.headers:
         text += ", with " + ", ".join(f"{name}: {value}" for name, value in step.headers)
     return text
 
 
-def _targets(step: DialStep) -> list[str]:
-    names = [_target(target) for target in step.targets]
+def _targets(step: DialStep, numbers: TrunkNumbers) -> list[str]:
+    names = [_target(target, numbers) for target in step.targets]
     if step.weights:
         total = sum(step.weights) or 1
         return [f"{name} ({weight * 100 // total} %)" for name, weight in zip(names, step.weights, strict=True)]
@@ -118,8 +122,8 @@ def _targets(step: DialStep) -> list[str]:
     return names
 
 
-def _target(target: Target) -> str:
-    return f"{target} as {target.number}" if target.kind == "trunk" else str(target)
+def _target(target: Target, numbers: TrunkNumbers) -> str:
+    return f"{target} as {numbers.of(str(target)).sent(target.number)}" if target.kind == "trunk" else str(target)
 
 
 def decision_data(decision: Decision) -> dict[str, object]:
@@ -130,6 +134,7 @@ def decision_data(decision: Decision) -> dict[str, object]:
         "route": decision.route,
         "number": decision.number,
         "refusal": decision.refusal or None,
+        "emergency": decision.emergency,
         "steps": [_data(step) for step in decision.steps],
         "considered": [
             {"route": each.route, "matched": each.matched, "why": each.why, "position": str(each.position)}

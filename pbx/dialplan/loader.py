@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from pbx.dialplan.actions import Action, Dial, GoTo
 from pbx.dialplan.conditions import NumberCondition, SourceCondition
+from pbx.dialplan.decision import RouteLimits
 from pbx.dialplan.model import Dialplan, Reference, Route
 from pbx.dialplan.numbering import Numbering
 from pbx.dialplan.paid_loader import load_paid
@@ -23,7 +24,10 @@ from pbx.units import suggestion
 __all__ = ["Loaded", "load_dialplan"]
 
 _PLAN_KEYS = ("routes", "tests", "zone", "hours", "numbering", "allow_hosts")
-_ROUTE_KEYS = ("name", "when", "do", "international", "premium", "paid", "description")
+_ROUTE_KEYS = (
+    *("name", "when", "do", "international", "premium", "paid", "description"),
+    *("max_calls", "max_calls_per_second"),
+)
 _MAXIMUM_STEPS = 256
 """Of one route with all that it reaches by ``goto``."""
 _RESTRICTIONS = ("international", "premium")
@@ -104,7 +108,7 @@ class _Loader:
 
     def _read_numbering(self, node: Node) -> Numbering:
         reader = self.reader
-        entries = reader.mapping(node, "`numbering`", ("country", "premium", "international"))
+        entries = reader.mapping(node, "`numbering`", ("country", "premium", "international", "emergency"))
         if entries is None:
             return Numbering()
         country = ""
@@ -113,14 +117,14 @@ class _Loader:
             if not re.fullmatch(r"[1-9][0-9]{0,2}", country):
                 reader.fault(entry.value.position, "`country` must be a country code, such as 49")
         lists = []
-        for key in ("premium", "international"):
+        for key in ("premium", "international", "emergency"):
             listed = entries.get(key)
             texts = reader.texts(listed.value, f"`{key}`") if listed else []
             for text, position in texts:
                 if not re.fullmatch(r"[0-9+*#]+", text):
                     reader.fault(position, f"`{key}`: `{text}` must be the beginning of a number: digits, + * #")
             lists.append(tuple(text for text, _ in texts))
-        return Numbering(country, lists[0], lists[1])
+        return Numbering(country, lists[0], lists[1], lists[2] if entries.get("emergency") else None)
 
     def _drafts(self, nodes: tuple[Node, ...]) -> dict[str, _Draft]:
         drafts: dict[str, _Draft] = {}
@@ -139,6 +143,15 @@ class _Loader:
             else:
                 drafts[draft.route.name] = draft
         return drafts
+
+    def _limits(self, entries: MappingNode) -> RouteLimits | None:
+        calls, rate = entries.get("max_calls"), entries.get("max_calls_per_second")
+        if calls is None and rate is None:
+            return None
+        return RouteLimits(
+            self.reader.integer(calls.value, "`max_calls`", 0, 1_000_000) if calls else None,
+            self.reader.converted(rate.value, "`max_calls_per_second`", _rate) if rate else None,
+        )
 
     def _draft(self, entries: MappingNode) -> _Draft:
         reader = self.reader
@@ -179,6 +192,7 @@ class _Loader:
             scope.allowed,
             scope.dials_out,
             paid,
+            self._limits(entries),
         )
         return _Draft(route, scope, steps.gotos)
 
@@ -247,6 +261,12 @@ def _common_groups(number: NumberCondition | None) -> tuple[str, ...]:
         return ()
     first, *others = number.patterns
     return tuple(group for group in first.groups if all(group in pattern.groups for pattern in others))
+
+
+def _rate(text: str) -> float:
+    if re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,3})?", text) and float(text) > 0:
+        return float(text)
+    raise ValueError(f"`{text}` is no number of calls a second; write it like 5 or 0.5")
 
 
 def _zone(text: str) -> ZoneInfo:

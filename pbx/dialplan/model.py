@@ -6,8 +6,8 @@ from dataclasses import field
 from datetime import tzinfo
 
 from pbx.dialplan.actions import RESTRICTIONS, Action, Context, Refused
-from pbx.dialplan.conditions import Condition, NumberCondition, Source, SourceCondition, TimeCondition
-from pbx.dialplan.decision import Considered, Decision, Query
+from pbx.dialplan.conditions import CodecCondition, Condition, NumberCondition, Source, SourceCondition, TimeCondition
+from pbx.dialplan.decision import Considered, Decision, Query, RouteLimits
 from pbx.dialplan.numbering import Numbering
 from pbx.dialplan.pattern import Pattern
 from pbx.dialplan.regex import LONGEST
@@ -48,6 +48,7 @@ class Route:
     dials_out: Position | None = None
     """Where it first dials a trunk or a URI, itself or by ``goto``; None if it never does."""
     paid: Paid | None = None
+    limits: RouteLimits | None = None
 
     @property
     def depends_on_time(self) -> bool:
@@ -93,9 +94,17 @@ class Dialplan:
     features: tuple[Reference, ...] = ()
     """Steps that ask for a feature, such as ``voicemail``."""
     _index: dict[str, dict[str, tuple[Route, ...]]] = field(init=False, repr=False, compare=False)
+    _asks_codecs: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_index", _build_index(self.routes))
+        asked = any(isinstance(condition, CodecCondition) for route in self.routes for condition in route.conditions)
+        object.__setattr__(self, "_asks_codecs", asked)
+
+    @property
+    def asks_codecs(self) -> bool:
+        """True if a route asks for the codecs that a caller offers."""
+        return self._asks_codecs
 
     def decide(self, query: Query) -> Decision:
         """Return where `query` goes: the first route that matches, with its steps filled in."""
@@ -112,7 +121,7 @@ class Dialplan:
             if isinstance(outcome, Decision):
                 return outcome
             forbidden = forbidden or outcome.restriction != "unrated"
-        return Decision(query, None, number, (), "forbidden" if forbidden else "no-route", self)
+        return Decision(query, None, number, (), "forbidden" if forbidden else "no-route", _explainer=self)
 
     def consider(self, query: Query) -> tuple[Considered, ...]:
         """Return every route tried for `query`, in order, up to the one that matched, and why it did or did not."""
@@ -161,7 +170,8 @@ class Dialplan:
         except Refused as refused:
             return refused
         sent = next((step.number for step in steps if isinstance(step, DialStep)), number)
-        return Decision(query, route.name, sent, tuple(steps), "", self)
+        emergency = self.numbering.is_emergency(number) or self.numbering.is_emergency(sent)
+        return Decision(query, route.name, sent, tuple(steps), "", emergency, route.limits, self)
 
 
 def _why(route: Route, query: Query, refused: Refused | None) -> str:

@@ -13,59 +13,19 @@ from __future__ import annotations
 
 import re
 
+from pbx.numbers import COUNTRIES, Country, without_separators
 from pbx.values import dataclass
 
-__all__ = ["COUNTRIES", "WORLD_PREMIUM", "Country", "Numbering", "home_of", "plain_number"]
+__all__ = ["WORLD_PREMIUM", "Numbering", "home_of", "plain_number"]
 
-
-@dataclass(frozen=True, slots=True)
-class Country:
-    """What a country's numbering plan says. National numbers are written without the trunk prefix."""
-
-    trunk: str = "0"
-    """Dialled before a national number; empty where there is none."""
-    international: tuple[str, ...] = ("00",)
-    premium: tuple[str, ...] = ()
-    """Beginnings of premium numbers, dialled after the trunk prefix."""
-    premium_short: tuple[str, ...] = ()
-    """Beginnings of premium numbers that are dialled without the trunk prefix."""
-    abroad: tuple[str, ...] = ()
-    """Beginnings that share the country code and are billed as international all the same."""
-
-
-# fmt: off
-_CARIBBEAN = (
-    "242", "246", "264", "268", "284", "345", "441", "473", "649", "658", "664",
-    "721", "758", "767", "784", "809", "829", "849", "868", "869", "876",
-)
-# fmt: on
-
-COUNTRIES = {
-    "1": Country("1", ("011",), ("900",), ("976",), _CARIBBEAN),
-    "7": Country("8", ("810",), ("803", "809")),
-    "31": Country(premium=("900", "906", "909"), premium_short=("18",)),
-    "32": Country(premium=("90",)),
-    "33": Country(premium=("89",), premium_short=("118",)),
-    "34": Country("", premium=("803", "806", "807", "905", "907", "118")),
-    "39": Country("", premium=("89", "166", "144", "12")),
-    "41": Country(premium=("900", "901", "906"), premium_short=("18",)),
-    "43": Country(premium=("900", "901", "930", "931", "939"), premium_short=("118",)),
-    "44": Country(premium=("9", "70", "843", "844", "871", "872", "873"), premium_short=("118",)),
-    "48": Country("", premium=("70",)),
-    "49": Country(premium=("900", "137"), premium_short=("118",)),
-    "61": Country(international=("0011",), premium_short=("190",)),
-    "81": Country(international=("010",)),
-}
-"""By country code. A country that is not listed has the prefix 00 and no premium numbers but the world's."""
 
 WORLD_PREMIUM = ("979", "881", "882", "883", "870", "878")
 """Country codes of no country: international premium rate, and satellite and other networks billed like it (ITU
 E.164.D)."""
 
-_UNKNOWN = Country("0", ("00", "011"), ("900", "190"), ("1900",))
+_UNKNOWN = Country("0", ("00", "011"), ("900", "190"), ("1900",), emergency=("112", "911"))
 """Where the plan does not say in which country it is: whatever is international or premium in many of them."""
 
-_SEPARATORS = re.compile(r"[-.() /]")
 _SERVICE_PREFIX = re.compile(r"[*#]+\d{0,4}[*#]", re.ASCII)
 
 
@@ -78,6 +38,16 @@ class Numbering:
     """Further beginnings of premium numbers, as sent."""
     extra_international: tuple[str, ...] = ()
     """Further international prefixes."""
+    emergency: tuple[str, ...] | None = None
+    """Whole emergency numbers; None for those of the country, 112 and 911."""
+
+    def is_emergency(self, number: str) -> bool:
+        """Return whether a number calls for help: no limit and no budget stops such a call."""
+        known = self.emergency
+        if known is None:
+            # 3GPP TS 22.101 §10.1.1: 112 and 911 are emergency numbers everywhere.
+            known = (*home_of(self.country).emergency, "112", "911")
+        return number in known
 
     def restriction(self, number: str, fixed: int) -> str:
         """Return ``international``, ``premium`` or nothing for a number that a trunk is about to get.
@@ -112,7 +82,7 @@ def home_of(country: str) -> Country:
 def plain_number(number: str) -> str:
     """Return the number as a network would read it: without separators, and without a service prefix such as
     ``*31#``."""
-    plain = _SEPARATORS.sub("", number)
+    plain = without_separators(number)
     service = _SERVICE_PREFIX.match(plain)
     return plain[service.end() :] if service else plain
 

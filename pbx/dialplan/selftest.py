@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
 
 from pbx.dialplan.conditions import TimeCondition
@@ -19,12 +20,14 @@ from pbx.dialplan.steps import (
     Step,
     VoicemailStep,
 )
+from pbx.numbers import AS_IS, TrunkNumbers
 from pbx.positions import Entry, Fault, Node, Position, ScalarNode
 
-__all__ = ["run_tests", "read_moment", "read_tests", "word_of"]
+__all__ = ["heard", "run_tests", "read_moment", "read_tests", "word_of"]
 
-_CALL_KEYS = ("from", "number", "at", "caller", "caller_name", "header")
-_EXPECT_KEYS = ("route", "dial", "number", "caller", "record", "reject", "play", "voicemail", "steps")
+_CALL_KEYS = ("from", "number", "at", "caller", "caller_name", "header", "codec")
+_EXPECT_KEYS = ("route", "dial", "number", "sent", "caller", "record", "reject", "play", "voicemail", "steps")
+_AS_WRITTEN = TrunkNumbers()
 _UNTIMED = datetime(2026, 1, 7, 12, 0, tzinfo=UTC)
 """When a test's call is made that does not say; no outcome may depend on it, see `run_tests`."""
 
@@ -62,7 +65,7 @@ def _call(reader: Reader, entry: Entry, zone: tzinfo | None) -> tuple[Query, boo
         return None
     texts = {}
     for each in call:
-        if each.key in _CALL_KEYS and each.key != "header":
+        if each.key in _CALL_KEYS and each.key not in ("header", "codec"):
             texts[each.key] = reader.text(each.value, f"`{each.key}`")
     for key in ("from", "number"):
         if key not in texts:
@@ -79,7 +82,9 @@ def _call(reader: Reader, entry: Entry, zone: tzinfo | None) -> tuple[Query, boo
     if source is None or number is None or moment is None:
         return None
     caller, name = texts.get("caller") or "", texts.get("caller_name") or ""
-    return Query(source, number, moment, caller, name, tuple(headers)), at is not None
+    codec = call.get("codec")
+    codecs = tuple(text for text, _ in reader.texts(codec.value, "`codec`")) if codec else ()
+    return Query(source, number, moment, caller, name, tuple(headers), codecs), at is not None
 
 
 def _expectations(reader: Reader, entry: Entry) -> tuple[tuple[str, Position, tuple[str, ...]], ...]:
@@ -105,23 +110,33 @@ def _expectations(reader: Reader, entry: Entry) -> tuple[tuple[str, Position, tu
     return tuple(expected)
 
 
-def run_tests(plan: Dialplan) -> tuple[Fault, ...]:
+def run_tests(plan: Dialplan, numbers: TrunkNumbers = _AS_WRITTEN) -> tuple[Fault, ...]:
     """Run the plan's own tests and return what failed, in the order of the file; a plan with failures is refused.
+
+    The numbers of a call from a trunk are what the trunk sends: `numbers` says what is made of them.
 
     A test that does not say when its call is made fails if a route that it meets depends on the time.
     """
-    return tuple(fault for test in plan.tests for fault in _run(plan, test))
+    return tuple(fault for test in plan.tests for fault in _run(plan, test, numbers))
 
 
-def _run(plan: Dialplan, test: PlanTest) -> Iterator[Fault]:
-    decision = plan.decide(test.query)
+def heard(query: Query, numbers: TrunkNumbers) -> Query:
+    """Return a call as the plan sees it: with the numbers of a trunk as they are written here."""
+    rules = numbers.of(query.source)
+    if rules is AS_IS:
+        return query
+    return replace(query, number=rules.heard(query.number), caller=rules.caller_heard(query.caller))
+
+
+def _run(plan: Dialplan, test: PlanTest, numbers: TrunkNumbers) -> Iterator[Fault]:
+    decision = plan.decide(heard(test.query, numbers))
     timed = None if test.timed else _decided_by_time(plan, decision)
     if timed is not None:
         yield Fault(test.position, f"the outcome depends on the time (route `{timed}`); add `at:` to the call")
         return
     for key, position, wanted in test.expected:
-        got = _outcome(decision, key)
-        if key == "dial" and len(wanted) == 1:
+        got = _sent(decision, numbers) if key == "sent" else _outcome(decision, key)
+        if key in ("dial", "sent") and len(wanted) == 1:
             got = got[:1]
         if got != wanted:
             call = f"the call from {test.query.source} to {test.query.number}"
@@ -139,6 +154,12 @@ def _decided_by_time(plan: Dialplan, decision: Decision) -> str | None:
         if route.name == decision.route:
             break
     return None
+
+
+def _sent(decision: Decision, numbers: TrunkNumbers) -> tuple[str, ...]:
+    """Return the number that each target of the first dial gets, as it is written there."""
+    dial = next((step for step in decision.steps if isinstance(step, DialStep)), None)
+    return tuple(numbers.of(str(target)).sent(target.number) for target in dial.targets) if dial else ()
 
 
 def _outcome(decision: Decision, key: str) -> tuple[str, ...]:

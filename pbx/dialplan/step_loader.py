@@ -40,7 +40,17 @@ FEATURES = ("voicemail", "queue", "menu", "park", "pickup", "group")
 """Words of steps that hand the caller to a feature, with a name."""
 
 _OPTIONS: dict[str, tuple[str, ...]] = {
-    "dial": ("timeout", "strategy", "record", "on", "max_duration", "ringback", "pass_headers", "next_on", "queue"),
+    "dial": (
+        "timeout",
+        "strategy",
+        "record",
+        "on",
+        "max_duration",
+        "ringback",
+        "pass_headers",
+        "next_on",
+        "wait_for_line",
+    ),
     "set": (),
     "answer": (),
     "play": ("early", "repeat", "stop_on", "volume", "limit"),

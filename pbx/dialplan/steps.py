@@ -143,7 +143,7 @@ class DialStep:
     """Why the targets stand in this order, one text a target, where a table of rates ordered them."""
     next_on: NextOn | None = None
     """Which failures go on to the next target; None for what each target says."""
-    queue: float = 0.0
+    wait_for_line: float = 0.0
     """Seconds that a call waits while every target has as many calls as it may have; 0 does not wait."""
     on: Mapping[str, tuple[Step, ...]] = field(default_factory=lambda: MappingProxyType({}), hash=False)
     """What to do next by outcome (`OUTCOMES`); see `after`."""

@@ -9,6 +9,7 @@ from datetime import tzinfo
 from pbx.dialplan.conditions import (
     ANONYMOUS,
     CallerCondition,
+    CodecCondition,
     Condition,
     HeaderCondition,
     NumberCondition,
@@ -23,7 +24,7 @@ from pbx.units import suggestion
 
 __all__ = ["When", "load_when", "read_source"]
 
-_KEYS = ("from", "number", "caller", "header", "at")
+_KEYS = ("from", "number", "caller", "header", "codec", "at")
 _ANYONE = (Source("any"),)
 
 
@@ -55,6 +56,10 @@ def load_when(
         conditions.append(_caller(reader, each.value))
     if each := when.get("header"):
         conditions += _headers(reader, each.value)
+    if each := when.get("codec"):
+        names = tuple(text for text, _ in reader.texts(each.value, "`codec`"))
+        if names:
+            conditions.append(CodecCondition(names))
     if each := when.get("at"):
         conditions.append(_times(reader, each.value, hours, zone))
     return When(sources, named, number, tuple(conditions))

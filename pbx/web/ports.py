@@ -121,6 +121,9 @@ class TrunkState:
     """Seconds until it ends, if it is not renewed."""
     registration_detail: str = ""
     """Why there is none, or no new one."""
+    max_calls_per_second: float | None = None
+    why_not: str = ""
+    """Why it takes no calls now, where another one is there to take them; empty if it does."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -329,6 +329,9 @@ class TrunkView(_View):
     """Seconds until it ends, if it is not renewed."""
     registration_detail: str
     """Why there is none, or no new one."""
+    max_calls_per_second: float | None
+    why_not: str
+    """Why it takes no calls now, where another one is there to take them; empty if it does."""
 
     @classmethod
     def of(cls, trunk: TrunkState) -> TrunkView:

@@ -44,6 +44,7 @@ class Registry:
     def __init__(self) -> None:
         self.running: dict[str, Summary] = {}
         self.originated: list[tuple[Any, ...]] = []
+        self.refused = {"rate": 9}
 
     def __len__(self) -> int:
         return len(self.running)
@@ -119,6 +120,8 @@ def make_server(directory: Path, store: Store, http: Any) -> Any:
         budgeting=SimpleNamespace(budgets=SimpleNamespace(refused={"abroad": 2}), all=list),
         directory=SimpleNamespace(
             lines=SimpleNamespace(of=lambda trunk: REGISTERED),
+            rate=lambda name: 5.0,
+            why_down=lambda trunk: "it wants no calls for 30 s",
             trunks=trunks,
             occupancy=occupancy,
             health=Watched(),
@@ -227,6 +230,7 @@ def check_metrics(text: str) -> None:
         ("tandem_trunk_calls_active", "carrier"): 1,
         ("tandem_trunk_registered", "carrier"): 1,
         ("tandem_calls_unmatched_total",): 8,
+        ("tandem_calls_refused_total", "rate"): 9,
         ("tandem_trunk_calls_total", "carrier", "outbound-failed"): 1,
         ("tandem_trunk_up", "carrier"): 1,
         ("tandem_trunk_up", "new"): None,

@@ -71,7 +71,7 @@ def test_hops_are_counted_from_what_the_caller_sent_or_else_from_the_settings() 
 
 def test_each_target_has_its_codecs() -> None:
     rig = office()
-    rig.allowed = {"extension/102": ("PCMA",), "extension/101": ("PCMU", "PCMA")}
+    rig.codecs_of = {"extension/102": ("PCMA",), "extension/101": ("PCMU", "PCMA")}
     rig.incoming(offer=phone_sdp(codecs="0 8 9 101"))
     assert rig.leg(1).last(Dial).offer.media[0].formats == ("8", "101")
 

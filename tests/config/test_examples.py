@@ -62,6 +62,7 @@ def test_what_init_writes_is_what_is_shown() -> None:
 def test_the_examples_of_the_documentation_load_and_pass() -> None:
     blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "dialplan.md").read_text(), re.DOTALL)
     assert len(blocks) == 6
+    assert len(blocks) == 6
     for block in blocks:
         tree = parse_tree(block, "docs/dialplan.md")
         assert tree.root is not None

@@ -12,6 +12,7 @@ from pbx.call import commands, events
 from pbx.call.commands import Party
 from pbx.call.occupancy import Occupancy
 from pbx.call.ports import CallSettings, Candidate, Services
+from pbx.call.rates import CallRates
 from pbx.call.registry import CallRegistry, Limits
 from pbx.call.summary import RecordingSummary, Summary
 from pbx.dialplan.decision import Decision, Query
@@ -87,7 +88,7 @@ class Rig:
     engine_is_slow: bool = False
     limits: Limits = field(default_factory=Limits)
     most_calls: dict[str, int] = field(default_factory=dict)
-    allowed: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    codecs_of: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """The codecs of sources and targets."""
     down: set[str] = field(default_factory=set)
     music: tuple[str, ...] = ()
@@ -95,6 +96,7 @@ class Rig:
     """Where a call may go that a target redirects."""
     early_offers: set[str] = field(default_factory=set)
     """Targets that want an offer in every INVITE."""
+    most_a_second: dict[str, float] = field(default_factory=dict)
     chances: list[float] = field(default_factory=list)
     patiences: dict[str, float] = field(default_factory=dict)
     nexts: dict[str, NextOn] = field(default_factory=dict)
@@ -121,6 +123,7 @@ class Rig:
             token=lambda: f"call{len(self.legs)}",
             chance=lambda: self.chances.pop(0),
             decide=self._decide,
+            asks_codecs=lambda: True,
             directory=self,
             submit=self._submit,
             open_leg=self._open_leg,
@@ -128,6 +131,7 @@ class Rig:
             sounds=lambda name: (f"/sounds/{name}",),
             music=lambda: self.music,
             occupancy=Occupancy(self.most_calls.get),
+            rates=CallRates(self.most_a_second.get, self.clock.seconds),
             observer=self,
             settings=self.settings,
         )
@@ -154,6 +158,9 @@ class Rig:
     def shown_to(self, target: str, source: str, caller: Party) -> Party:
         return caller
 
+    def allowed(self, target: str, party: Party) -> Party:
+        return party
+
     def latches(self, source: str) -> bool:
         return True
 
@@ -161,7 +168,7 @@ class Rig:
         return None
 
     def codecs(self, source: str) -> tuple[str, ...]:
-        return self.allowed.get(source, ())
+        return self.codecs_of.get(source, ())
 
     def redirected(self, target: str, contacts: tuple[str, ...]) -> tuple[Target, ...]:
         return self.redirects.get(target, ())

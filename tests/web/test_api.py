@@ -147,6 +147,8 @@ def test_registrations_and_trunks(site: Any) -> None:
                 "registration": "none",
                 "registration_ends": None,
                 "registration_detail": "",
+                "max_calls_per_second": None,
+                "why_not": "",
             }
         ]
     }
