@@ -135,6 +135,7 @@ def make_server(directory: Path, store: Store, http: Any) -> Any:
                 commands_refused=0,
                 events_dropped=0,
                 recording_packets_dropped=0,
+                sounds_failed=0,
             )
         ),
         network=SimpleNamespace(listening=(1, 2)),

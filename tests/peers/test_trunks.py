@@ -4,7 +4,10 @@ side and in the call record."""
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -12,6 +15,7 @@ import pytest
 from tests.peers.support import ports
 from tests.peers.support.server import ROOT, TOKEN, Server, Site, serving
 from tests.peers.support.sipp import Sipp
+from tests.peers.support.waiting import until
 
 pytestmark = pytest.mark.peers
 
@@ -42,11 +46,26 @@ PLAN = {
             "when": {"from": "trunk/customer", "number": "2XXX"},
             "do": [{"dial": "trunk/carrier", "record": True}],
         },
+        {
+            "name": "quick",
+            "when": {"from": "trunk/customer", "number": "6XXX"},
+            "do": [{"dial": ["trunk/impatient", "trunk/second"]}],
+        },
+        {
+            "name": "late",
+            "when": {"from": "trunk/customer", "number": "7XXX"},
+            "do": [{"dial": ["trunk/carrier", "trunk/second"], "timeout": "1s"}],
+        },
+        {
+            "name": "over TCP",
+            "when": {"from": "trunk/customer", "number": "8XXX"},
+            "do": [{"dial": ["trunk/stream", "trunk/second"]}],
+        },
         {"name": "rest", "when": {"from": "trunk/customer", "number": "."}, "do": [{"dial": "trunk/carrier"}]},
     ]
 }
 
-CUSTOMER, CARRIER, SECOND = ports.port(), ports.port(), ports.port()
+CUSTOMER, CARRIER, SECOND, STREAM = ports.port(), ports.port(), ports.port(), ports.port()
 
 HANGS_UP = "<?part callee-request METHOD=BYE EXTRA=?>"
 
@@ -60,6 +79,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         name: {"address": f"sip:127.0.0.1:{number}", "identify": [f"127.0.0.1:{number}"]}
         for name, number in (("customer", CUSTOMER), ("carrier", CARRIER), ("second", SECOND))
     }
+    trunks["impatient"] = {"address": f"sip:127.0.0.1:{CARRIER}", "identify": [], "try_timeout": "300ms"}
+    trunks["stream"] = {"address": f"sip:127.0.0.1:{STREAM};transport=tcp", "identify": []}
     # With T1 of 50 ms a peer that says nothing is given up after 3.2 seconds.
     settings = site.settings(trunks=trunks, sip={"t1": "50ms", "resolver": {"dead_for": "1s"}})
     with serving(site, settings, PLAN) as running:
@@ -250,6 +271,53 @@ def test_next_target_when_one_is_not_there(call: Call, sipp: Make) -> None:
     record = call("uac", None, number="4000")
     second.wait()
     assert outcomes(record) == ["carrier unreachable", "second answered"]
+
+
+def test_next_target_when_one_says_nothing(call: Call, sipp: Make) -> None:
+    """Given up after `try_timeout`, long before SIP's own timeout."""
+    second = sipp("uas", SECOND)
+    record = call("uac", "uas-mute", number="6000", HOLD=1000)
+    second.wait()
+    assert outcomes(record) == ["impatient callee-timeout", "second answered"]
+    assert record["attempts"][0]["detail"] == "no response within 0.3 s"
+
+
+def test_next_target_when_a_connection_is_closed_in_mid_dial(call: Call, sipp: Make) -> None:
+    second = sipp("uas", SECOND)
+    with closing(socket.create_server(("127.0.0.1", STREAM))) as carrier:
+        hung_up = Thread(target=_close_after_the_first_bytes, args=(carrier,))
+        hung_up.start()
+        record = call("uac", None, number="8000")
+        hung_up.join()
+    second.wait()
+    assert outcomes(record) == ["stream unreachable", "second answered"]
+
+
+def _close_after_the_first_bytes(carrier: socket.socket) -> None:
+    connection, _ = carrier.accept()
+    assert connection.recv(6) == b"INVITE"
+    connection.close()
+
+
+def test_a_call_answered_as_it_is_cancelled_is_not_doubled(call: Call, sipp: Make) -> None:
+    """The first carrier's 200 crosses the CANCEL: it is acknowledged and hung up; the caller talks to the second."""
+    second = sipp("uas", SECOND)
+    record = call("uac", "uas-answers-cancelled", number="7000")
+    second.wait()
+    assert outcomes(record) == ["carrier no-answer", "second answered"]
+    assert cause(record) == "answered-caller-hung-up"
+
+
+def test_a_carrier_is_registered_with_from_start_to_drain(tmp_path_factory: pytest.TempPathFactory, sipp: Make) -> None:
+    site = Site(tmp_path_factory.mktemp("registered"))
+    port = ports.port()
+    telco = {"address": f"sip:127.0.0.1:{port}", "username": "tandem", "password": "hush", "registration": True}
+    registrar = sipp("registrar", port)
+    plan = {"routes": [{"name": "echo", "do": ["echo"]}]}
+    with serving(site, site.settings(trunks={"telco": telco}), plan) as server:
+        until(lambda: server.trunk("telco")["registration"] == "registered", server.log_tail)
+        assert 0 < server.trunk("telco")["registration_ends"] <= 60
+    registrar.wait()
 
 
 def test_busy_ends_the_search(call: Call, sipp: Make) -> None:
