@@ -9,7 +9,7 @@ from dataclasses import replace
 from pbx.app.lines import Lines
 from pbx.app.translate import leg_settings, probes
 from pbx.call.admission import number_in
-from pbx.call.commands import Party, Redirection
+from pbx.call.commands import Party, Redirection, Voucher
 from pbx.call.header_rules import HeaderRules
 from pbx.call.leg import LegSettings
 from pbx.call.leg.identities import redirections_of
@@ -272,6 +272,23 @@ class Directory:
         if trunk.caller == "listed" and not _listed(number, trunk.caller_numbers):
             number = trunk.caller_number or ""
         return Party(self.numbers.of(target).caller_sent(number), party.name, party.anonymous)
+
+    def voucher(self, target: str, source: str, caller: Party) -> Voucher | None:
+        """Return how far we vouch for a caller as `target` is shown it; None if calls to it are not signed.
+
+        RFC 8588 §4: in full for an extension with a number that is configured for it, or the trunk's own, in part for
+        an extension with another number, and for what came in over a trunk only that it came in there.
+        """
+        trunk = self._trunk(target)
+        if trunk is None or not trunk.stir.sign:
+            return None
+        kind, _, name = source.partition("/")
+        extension = self._extension(name) if kind == "extension" else None
+        if extension is None:
+            return Voucher("C", source)
+        numbers = self.numbers.of(target)
+        own = [numbers.caller_sent(one) for one in (name, extension.caller_number, trunk.caller_number) if one]
+        return Voucher("A" if caller.number in own else "B", source)
 
     # -- where somebody is
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from pbx.app.signatures import Credentials
 from pbx.app.sounds import Sounds
 from pbx.errors import ConfigurationError, EnvironmentFault
 from pbx.loading import Configured
@@ -27,6 +28,8 @@ class Loaded:
     held: tuple[str, ...]
     """Keys whose change waits for a restart."""
     sounds: Sounds
+    credentials: Credentials
+    """Of signed calls."""
     tls: Tls | TlsState | None = None
     """Certificates and rules, where they are others than before."""
 

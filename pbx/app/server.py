@@ -22,6 +22,7 @@ from pbx.app.observer import CallObserver
 from pbx.app.reload import Loaded
 from pbx.app.shedding import LoadShedding
 from pbx.app.sidecars import SidecarWriter
+from pbx.app.signatures import Signatures, load_credentials
 from pbx.app.sounds import Sounds, music_in
 from pbx.app.wall_clock import WallClock
 from pbx.call.admission import Admission
@@ -209,13 +210,15 @@ class Server:
         )
         health = TrunkHealth(self.driver, self.ids, settings.sip.user_agent, _tell_health)
         self._undo.append(health.stop)
+        secret = ensure_contact_key(settings.storage.directory)
+        self.signatures = Signatures(secret, lambda: datetime.now().astimezone(), load_credentials(settings))
         self.lines = Lines(
             self.driver,
             self.ids,
             network,
             self.driver.keep_alive,
             lambda source, realm: self.directory.trunk_credential(source, realm),
-            ensure_contact_key(settings.storage.directory),
+            secret,
         )
         self._undo.append(self.lines.stop)
         self.driver.on_flow_closed(self.lines.flow_closed)
@@ -243,6 +246,7 @@ class Server:
             settings=translate.leg_settings(settings),
             credentials=self.directory.trunk_credential,
             count=self._count,
+            sign=self.signatures.sign,
         )
         sidecars = SidecarWriter()
         self._undo.append(sidecars.stop)
@@ -418,7 +422,8 @@ class Server:
         change: Tls | TlsState | None = None
         if rules is not None:
             change = Tls(rules) if tls is None else tls.prepare(rules)
-        return Loaded(replace(configured, settings=settings), held, self._load_sounds(settings), change)
+        sounds, credentials = self._load_sounds(settings), load_credentials(settings)
+        return Loaded(replace(configured, settings=settings), held, sounds, credentials, change)
 
     def _load_sounds(self, settings: Settings) -> Sounds:
         media = settings.media
@@ -435,6 +440,7 @@ class Server:
             self.network.use_tls(loaded.tls)
         elif loaded.tls is not None and self.network.tls is not None:
             self.network.tls.take(loaded.tls)
+        self.signatures.replace(loaded.credentials)
         self.trace.limit(settings.sip.trace.calls, settings.sip.trace.messages)
         self.shedding.wanted = settings.limits.overload == "refuse"
         self.budgeting.budgets.reconfigure(budgets_of(settings))

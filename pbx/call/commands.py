@@ -30,6 +30,7 @@ __all__ = [
     "Reject",
     "ReportRefer",
     "Ring",
+    "Voucher",
 ]
 
 
@@ -51,6 +52,16 @@ class Redirection:
 
 
 @dataclass(frozen=True, slots=True)
+class Voucher:
+    """How far we vouch for who calls, to a peer whose calls are signed (RFC 8588)."""
+
+    attestation: str
+    """``A``, ``B`` or ``C``; see `pbx.sip.ext.passport.ATTESTATIONS`."""
+    source: str
+    """Where the call began: ``extension/101``, ``trunk/customer``."""
+
+
+@dataclass(frozen=True, slots=True)
 class Dial:
     """Open an outbound leg. Answered by Ringing, Progressing, Answered or Rejected.
 
@@ -69,6 +80,8 @@ class Dial:
     """Headers that the other leg's policy lets through."""
     redirections: tuple[Redirection, ...] = ()
     """Who has sent the call on before, the last one first; told to peers that want to know."""
+    voucher: Voucher | None = None
+    """None: the call is not signed."""
     gives_up_silent: bool = False
     """End the leg when nobody has said anything within `destination.patience`; else SIP's own timeout does."""
 

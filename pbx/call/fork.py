@@ -282,17 +282,19 @@ class Fork:
         destination = candidate.destination
         if patience is not None or another:
             destination = replace(destination, patience=patience or call.services.settings.patience)
+        caller = self._caller(candidate.target)
         call.command(
             Dial(
                 branch.leg,
                 destination,
-                caller=self._caller(candidate.target),
+                caller=caller,
                 called=candidate.called,
                 offer=offer,
                 max_forwards=call.max_forwards,
                 credentials=candidate.credentials,
                 headers=self._headers(candidate),
                 redirections=call.redirections,
+                voucher=call.services.directory.voucher(candidate.target, call.shown[0], caller),
                 gives_up_silent=patience is not None or another,
             )
         )

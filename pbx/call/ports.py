@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pbx.call import commands
-from pbx.call.commands import Party
+from pbx.call.commands import Party, Voucher
 from pbx.call.events import Event as LegEvent
 from pbx.call.events import ReferRequested
 from pbx.call.header_rules import HeaderRules
@@ -71,6 +71,9 @@ class Directory(Protocol):
 
     def allowed(self, target: str, party: Party) -> Party:
         """Return a caller as a target may be shown it, whatever a route has set."""
+
+    def voucher(self, target: str, source: str, caller: Party) -> Voucher | None:
+        """Return how far we vouch for a caller as `target` is shown it; None if calls to it are not signed."""
 
     def latches(self, source: str) -> bool:
         """Return whether a source's audio may come from elsewhere than it says (see `Candidate.latch`)."""

@@ -34,6 +34,7 @@ from pbx.config.recording_section import Recording
 from pbx.config.secret import Secret
 from pbx.config.security_section import AddressFailures, Budget, NetworkRule, Security, UserFailures
 from pbx.config.sip_section import Digest, Listener, Resolver, SessionTimer, Sip, Tcp, Trace
+from pbx.config.stir_section import Stir, StirSign, TrunkStir
 from pbx.config.trunk_section import Health, Trunk
 
 __all__ = [
@@ -61,10 +62,13 @@ __all__ = [
     "SessionTimer",
     "Settings",
     "Sip",
+    "Stir",
+    "StirSign",
     "Storage",
     "Tcp",
     "Trace",
     "Trunk",
+    "TrunkStir",
     "UserFailures",
 ]
 
@@ -212,6 +216,7 @@ class Settings(Section):
     """By name, as in `trunk/NAME`."""
     extensions: Named[ExtensionNumber, Extension] = Field(default_factory=dict, validate_default=True)
     """By number, as in `extension/NUMBER`."""
+    stir: Stir = Field(default_factory=dict, validate_default=True)
     registrar: Registrar = Registrar()
     security: Security = Field(default_factory=dict, validate_default=True)
     limits: Limits = Limits()

@@ -49,6 +49,7 @@ def check_settings(settings: Settings, path: Path) -> Findings:
         *_trunks(settings),
         *_extensions(settings),
         *_budgets(settings),
+        *_signatures(settings),
     ]
     warnings = [*_weak_secrets(settings, path), *_open_http(settings), *_sizes(settings), *_readable_keys(settings)]
     return Findings(tuple(faults), tuple(warnings))
@@ -214,6 +215,17 @@ def _budgets(settings: Settings) -> Iterator[Finding]:
             if word not in ("any", "international", "premium") and not re.fullmatch(r"[0-9+*#]+", word, re.ASCII):
                 text = f"the budget `{name}`: `{word}` is no destination; write any, international, premium or digits"
                 yield Finding((*loc, "destinations"), text)
+
+
+def _signatures(settings: Settings) -> Iterator[Finding]:
+    sign = settings.stir.sign
+    if sign is not None and not sign.key.is_file():
+        text = f"there is no file {sign.key}; correct the path, which begins at the folder of this file"
+        yield Finding(("stir", "sign", "key"), text)
+    for name, trunk in settings.trunks.items():
+        if trunk.stir.sign and sign is None:
+            text = "`sign` needs the key and certificate of `stir.sign`; add them"
+            yield Finding(("trunks", name, "stir", "sign"), text)
 
 
 def _weak_secrets(settings: Settings, path: Path) -> Iterator[Finding]:

@@ -22,6 +22,7 @@ from pbx.config.limit_kinds import NextOnWords, Rate
 from pbx.config.numbers_section import CallerNumbers, Numbers
 from pbx.config.profile_section import HeaderRules, Profile
 from pbx.config.registration_section import Match, OptionalRegister
+from pbx.config.stir_section import TrunkStir
 
 __all__ = ["Health", "Trunk"]
 
@@ -74,6 +75,7 @@ class Trunk(Section):
     History-Info), and it is told who an anonymous caller is."""
     profile: Profile = Profile()
     headers: HeaderRules = HeaderRules()
+    stir: TrunkStir = TrunkStir()
     transfers: Literal["handle", "pass", "refuse"] = "refuse"
     """What becomes of a transfer that it asks for (REFER): `handle` routes it by the dialplan, with what the trunk may
     dial; `pass` asks the other party to do it; `refuse` declines. One that joins two calls of the trunk is carried

@@ -13,6 +13,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from pbx.app.reload import Loaded, Reloader
+from pbx.app.signatures import Credentials
 from pbx.errors import ConfigurationError, EnvironmentFault
 from pbx.net.certificates import ensure_certificate
 from tests.support.loopback import World
@@ -23,7 +24,7 @@ NOW = datetime.datetime(2026, 11, 20, 12, 0, tzinfo=datetime.UTC)
 
 def loaded(*held: str, warnings: tuple[str, ...] = ()) -> Any:
     configured = SimpleNamespace(warnings=warnings, dialplan=SimpleNamespace(routes=(1, 2)))
-    return Loaded(configured, held, SimpleNamespace())  # type: ignore[arg-type]
+    return Loaded(configured, held, SimpleNamespace(), Credentials())  # type: ignore[arg-type]
 
 
 class Desk:

@@ -161,6 +161,9 @@ class Rig:
     def allowed(self, target: str, party: Party) -> Party:
         return party
 
+    def voucher(self, target: str, source: str, caller: Party) -> None:
+        return None
+
     def latches(self, source: str) -> bool:
         return True
 

@@ -40,10 +40,11 @@ def numbers(*singles: str, start: str = "", count: int = 0) -> bytes:
 class Authority:
     """A certificate authority; the first one is a root."""
 
-    def __init__(self, name: str, above: Authority | None = None) -> None:
+    def __init__(self, name: str, above: Authority | None = None, now: datetime = NOW) -> None:
         self.key = ec.generate_private_key(ec.SECP256R1())
-        self.above = above
-        self.certificate = _issue(name, self.key, above, authority=True)
+        self.above, self.now = above, now
+        begins = now - timedelta(days=100)
+        self.certificate = _issue(name, self.key, above, authority=True, begins=begins)
 
     @property
     def pem(self) -> bytes:
@@ -57,11 +58,12 @@ class Authority:
         self,
         folder: Path,
         allowed: bytes = b"",
-        begins: datetime = NOW - timedelta(days=1),
+        begins: datetime | None = None,
         curve: ec.EllipticCurve | None = None,
     ) -> tuple[Path, bytes]:
         """Return the file of a new key and the chain of its certificate, PEM."""
         key = ec.generate_private_key(curve or ec.SECP256R1())
+        begins = begins or self.now - timedelta(days=1)
         made = _issue("signer", key, self, authority=False, allowed=allowed, begins=begins)
         path = folder / f"key-{made.serial_number}.pem"
         path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
@@ -79,8 +81,8 @@ def _issue(
     above: Authority | None,
     *,
     authority: bool,
+    begins: datetime,
     allowed: bytes = b"",
-    begins: datetime = NOW - timedelta(days=100),
 ) -> x509.Certificate:
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     builder = (

@@ -11,6 +11,7 @@ from pbx.call.leg.profile import DEFAULT, Profile
 from pbx.values import dataclass
 
 if TYPE_CHECKING:
+    from pbx.call.commands import Voucher
     from pbx.ids import Ids
     from pbx.sip.digest import Credential
     from pbx.sip.stack import Stack
@@ -55,6 +56,11 @@ def no_credentials(name: str, realm: str) -> Credential | None:
     return None
 
 
+def no_signature(originator: str, destination: str, voucher: Voucher) -> tuple[tuple[str, str], ...]:
+    """Sign nothing."""
+    return ()
+
+
 def ignore_count(name: str) -> None:
     """Count nothing."""
 
@@ -70,3 +76,5 @@ class LegContext:
     credentials: Callable[[str, str], Credential | None] = no_credentials
     """What answers a challenge: by the name that Dial gave, and the realm that challenges."""
     count: Callable[[str], None] = ignore_count
+    sign: Callable[[str, str, Voucher], tuple[tuple[str, str], ...]] = no_signature
+    """Returns the headers that sign a call from one number to another, both as they are sent (RFC 8224 §4.1)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pbx.call.leg.identities import from_header, identity_headers
+from pbx.call.leg.signatures import signature_of
 from pbx.cause import EndCause, cause_named
 from pbx.errors import ParseError
 from pbx.sip.ext.options import RELIABLE, TIMER
@@ -156,6 +157,8 @@ def invite_headers(leg: Leg, dial: Dial, cseq: int) -> Headers:
             headers.add(name, value)
     if dial.offer is not None:
         headers.add("Content-Type", ACCEPT)
+    if dial.voucher is not None:
+        headers.extend(signature_of(leg.context, headers, dial.voucher))
     return headers
 
 
