@@ -39,6 +39,12 @@ _NO_STREAM = "no such stream"
 _ROOM = 64
 """Events moved out in one call of the native engine."""
 _FORMATS = {"wav": lib.ENGINE_WAV, "flac": lib.ENGINE_FLAC, "opus": lib.ENGINE_OGG_OPUS}
+_REFUSALS = {
+    lib.ENGINE_REFUSED_NOT: e.Refusal.NOT,
+    lib.ENGINE_REFUSED_PORT: e.Refusal.PORT,
+    lib.ENGINE_REFUSED_HOST: e.Refusal.HOST,
+    lib.ENGINE_REFUSED_POLICY: e.Refusal.POLICY,
+}
 _LONGEST_SEEK = 86_400_000
 """Milliseconds."""
 
@@ -121,9 +127,16 @@ def _statistics(counts: _CData) -> e.StreamStatistics:
         dropped_unauthentic=counts.dropped_unauthentic,
         dropped_replayed=counts.dropped_replayed,
         send_errors=counts.send_errors,
+        refused=counts.refused,
+        refused_rtcp=counts.refused_rtcp,
+        refusal=_REFUSALS[counts.refusal],
+        inspected=counts.inspected,
+        silent=counts.silent,
+        clipped=counts.clipped,
         payload_type=counts.payload_type,
         level=counts.level,
         source=_text(counts.source),
+        stranger=_text(counts.stranger),
     )
 
 

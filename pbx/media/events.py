@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pbx.values import dataclass
+from pbx.values import Enum, dataclass
 
 __all__ = [
     "ActiveSpeaker",
@@ -17,9 +17,23 @@ __all__ = [
     "RecordingEnded",
     "RecordingFailed",
     "RecordingFinishing",
+    "Refusal",
     "Statistics",
     "StreamStatistics",
+    "Verdict",
 ]
+
+
+class Refusal(Enum):
+    """Why ICMP says that what we send does not arrive."""
+
+    NOT = "not"
+    PORT = "port"
+    """Nobody listens there."""
+    HOST = "host"
+    """There is no way to it."""
+    POLICY = "policy"
+    """A firewall."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +82,27 @@ class StreamStatistics:
     dropped_replayed: int = 0
     """SRTP or SRTCP that came before, or is too old to tell."""
     send_errors: int = 0
-    """Sends that the operating system refused (an ICMP error among them)."""
+    """Sends that the operating system refused."""
+    refused: int = 0
+    """ICMP errors that came of RTP to the peer's address."""
+    refused_rtcp: int = 0
+    """The same of RTCP, which many phones do without."""
+    refusal: Refusal = Refusal.NOT
+    """What the last ICMP error of RTP said."""
+    inspected: int = 0
+    """Packets of sound whose payload was looked at: one in 16."""
+    silent: int = 0
+    """Of these, of digital silence."""
+    clipped: int = 0
+    """Of these, cut off at full scale (G.711 and L16)."""
     payload_type: int = -1
     """Of the last packet received."""
     level: int = -128
     """Of what the peer says in its mix, in dBov (RFC 6464): 0 is full, -127 silence; -128: it is in no mix."""
     source: str = ""
     """The address that is sending, ``host:port``; empty while nothing arrived."""
+    stranger: str = ""
+    """The address whose RTP was dropped last as `dropped_stranger`; empty if none was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +216,23 @@ class Statistics:
 
 
 @dataclass(frozen=True, slots=True)
+class Verdict:
+    """How the audio of one direction does, told when it changes: made of two Statistics by `pbx.media.judging`."""
+
+    stream: str
+    arriving: bool
+    """True of the audio from the peer, False of that to it."""
+    finding: str
+    """A `pbx.media.verdict.Finding`: ``flowing``, ``nothing`` …"""
+    text: str
+    """One plain sentence."""
+    remedy: str = ""
+    """What can be done; empty where nothing need be."""
+    fault: bool = False
+    """Somebody should do something about it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Closed:
     """A stream is gone; `reason` is empty when it was closed by command, else says why it could not live."""
 
@@ -208,5 +253,6 @@ Event = (
     | NoMedia
     | ActiveSpeaker
     | Statistics
+    | Verdict
     | Closed
 )

@@ -27,6 +27,10 @@ class _Library:
     ENGINE_MOVED: int
     ENGINE_CLOSED: int
     ENGINE_CODECS: int
+    ENGINE_REFUSED_NOT: int
+    ENGINE_REFUSED_PORT: int
+    ENGINE_REFUSED_HOST: int
+    ENGINE_REFUSED_POLICY: int
 
     def engine_create(self, options: _CData, text: _CData, text_size: int) -> _CData: ...
     def engine_stop(self, engine: _CData) -> None: ...

@@ -43,6 +43,13 @@ enum engine_suite { /* of SRTP: RFC 4568 6.2, RFC 6188, RFC 7714 */
     ENGINE_AEAD_AES_256_GCM
 };
 
+enum engine_refusal { /* of what is sent, as ICMP says */
+    ENGINE_REFUSED_NOT,
+    ENGINE_REFUSED_PORT,        /* nobody listens there */
+    ENGINE_REFUSED_HOST,        /* no way to it */
+    ENGINE_REFUSED_POLICY       /* a firewall */
+};
+
 enum engine_format { ENGINE_WAV, ENGINE_FLAC, ENGINE_OGG_OPUS };
 
 struct engine;
@@ -96,9 +103,16 @@ struct engine_counts {
     uint64_t dropped_unauthentic; /* SRTP or SRTCP that the peer's key does not open */
     uint64_t dropped_replayed;  /* SRTP or SRTCP that came before, or is too old to tell */
     uint64_t send_errors;       /* refused by the operating system */
+    uint64_t refused;           /* ICMP errors that came of RTP to the peer's address */
+    uint64_t refused_rtcp;      /* the same of RTCP: many phones have none */
+    uint64_t inspected;         /* packets of sound whose payload was looked at: one in 16 */
+    uint64_t silent;            /* of these, of digital silence */
+    uint64_t clipped;           /* of these, cut off at full scale (G.711 and L16) */
+    int refusal;                /* the last one, enum engine_refusal */
     int payload_type;           /* of the last packet received, -1 none */
     int level;                  /* of what the peer says in its mix, dBov: 0 full, -127 silence; -128: it is in no mix */
     char source[ENGINE_ADDRESS_SIZE]; /* host:port that is heard, empty while nothing arrived */
+    char stranger[ENGINE_ADDRESS_SIZE]; /* host:port of RTP that was dropped last as dropped_stranger; empty: none was */
 };
 
 /* Counts of the whole engine. */

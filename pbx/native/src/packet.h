@@ -5,8 +5,8 @@
 #include "stream.h"
 #include "worker.h"
 
-/* receive.c: a socket can be read. */
-void endpoint_readable(struct worker *worker, struct endpoint *endpoint);
+/* receive.c: a socket can be read, or has an error to tell; `events` are epoll's. */
+void endpoint_ready(struct worker *worker, struct endpoint *endpoint, uint32_t events);
 /* A datagram of any bytes; `data` is written over. */
 void datagram_received(struct worker *worker, struct endpoint *endpoint, uint8_t *data, size_t length,
                        const struct address *from);

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <sys/epoll.h>
 
 #include "clock.h"
 #include "digits.h"
@@ -6,6 +7,7 @@
 #include "packet.h"
 #include "path.h"
 #include "recorder.h"
+#include "refusal.h"
 
 /* RFC 3550 A.1 */
 #define MAX_DROPOUT 3000
@@ -23,15 +25,17 @@ static void fetch(const struct stream *stream) {
         __builtin_prefetch(at + line, 1);
 }
 
-void endpoint_readable(struct worker *worker, struct endpoint *endpoint) {
+void endpoint_ready(struct worker *worker, struct endpoint *endpoint, uint32_t events) {
     struct address from;
+    if (events & EPOLLERR)
+        refusal_read(endpoint);
     fetch(endpoint->stream);
     from.length = sizeof from.v6;
     ssize_t length = recvfrom(endpoint->fd, worker->buffer, sizeof worker->buffer, MSG_DONTWAIT | MSG_TRUNC, &from.any,
                               &from.length);
     if (length < 0) {
         if (errno != EAGAIN && errno != EINTR)
-            endpoint->stream->counts.send_errors++; /* an ICMP error of what was sent */
+            refusal_read(endpoint); /* it came after epoll had looked */
         return;
     }
     if ((size_t)length > sizeof worker->buffer)
@@ -163,6 +167,8 @@ void packet_accept(struct worker *worker, struct stream *stream, struct packet *
     }
     if (format->kind == CODEC_EVENT)
         digits_read(worker, stream, packet, format->clock);
+    if (stream->counts.received_packets % INSPECT_EVERY == 0)
+        inspect(&stream->inspection, packet, format);
     if (stream->taps != NULL && !stream->mute_receive)
         recorder_take(worker, &stream->taps, stream->rx.feed, packet, format);
     pass_on(worker, stream, packet);

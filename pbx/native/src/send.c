@@ -1,3 +1,5 @@
+#include <errno.h>
+
 #include "clock.h"
 #include "packet.h"
 
@@ -5,8 +7,13 @@
 #define BASE_DISTANCE 2000
 
 bool send_datagram(struct stream *stream, int fd, const uint8_t *data, size_t length, const struct address *to) {
-    if (sendto(fd, data, length, MSG_DONTWAIT | MSG_NOSIGNAL, &to->any, to->length) >= 0)
-        return true;
+    /* The first call after an ICMP error fails by that error, whatever it would have sent; refusal.c counts it. */
+    for (int attempt = 0; attempt < 2; attempt++) {
+        if (sendto(fd, data, length, MSG_DONTWAIT | MSG_NOSIGNAL, &to->any, to->length) >= 0)
+            return true;
+        if (errno == EAGAIN || errno == EMSGSIZE)
+            break;
+    }
     stream->counts.send_errors++;
     return false;
 }

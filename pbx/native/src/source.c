@@ -45,6 +45,11 @@ static void free_candidate(struct candidate *candidate) {
     free(candidate);
 }
 
+static void drop_strangers(struct stream *stream, const struct address *from, uint64_t packets) {
+    stream->counts.dropped_stranger += packets;
+    stream->stranger = *from;
+}
+
 /* What it sent was never heard, and is counted. */
 static void drop_candidate(struct stream *stream) {
     struct candidate *candidate = stream->candidate;
@@ -53,7 +58,7 @@ static void drop_candidate(struct stream *stream) {
     if (address_same(&candidate->address, &stream->source))
         stream->counts.dropped_source += (uint64_t)candidate->count;
     else
-        stream->counts.dropped_stranger += (uint64_t)candidate->count;
+        drop_strangers(stream, &candidate->address, (uint64_t)candidate->count);
     free_candidate(candidate);
     stream->candidate = NULL;
 }
@@ -160,8 +165,8 @@ static void hold(struct candidate *candidate, const uint8_t *data, size_t length
     candidate->held[candidate->count - 1].at = candidate->at;
 }
 
-static bool drop_stranger(struct stream *stream) {
-    stream->counts.dropped_stranger++;
+static bool drop_stranger(struct stream *stream, const struct address *from) {
+    drop_strangers(stream, from, 1);
     return false;
 }
 
@@ -182,13 +187,13 @@ static bool prove(struct worker *worker, struct stream *stream, const struct pac
         if (address_same(from, &stream->source))
             stream->counts.dropped_source++;
         else
-            stream->counts.dropped_stranger++;
+            drop_strangers(stream, from, 1);
         return false;
     }
     drop_candidate(stream);
     candidate = stream->candidate = calloc(1, sizeof *candidate);
     if (candidate == NULL)
-        return drop_stranger(stream);
+        return drop_stranger(stream, from);
     *candidate = (struct candidate){
         .address = *from, .ssrc = packet->ssrc, .next = (uint16_t)(packet->sequence + 1), .count = 1, .at = worker->now};
     hold(candidate, data, packet->datagram);
@@ -200,7 +205,7 @@ bool source_judge(struct worker *worker, struct stream *stream, const struct pac
                   const struct address *from) {
     struct receiver *rx = &stream->rx;
     if (!stream->remote_known)
-        return drop_stranger(stream);
+        return drop_stranger(stream, from);
     bool heard = stream->source.length != 0;
     uint64_t silent = heard ? worker->now - rx->last : 0;
     if (heard && address_same(from, &stream->source)) {
@@ -215,12 +220,12 @@ bool source_judge(struct worker *worker, struct stream *stream, const struct pac
     if (address_same(from, &stream->said))
         return take(worker, stream, packet, from);
     if (!stream->latch || stream->by_type[packet->type] < 0 || (stream->refreshed && heard && silent < LOST))
-        return drop_stranger(stream);
+        return drop_stranger(stream, from);
     if (stream->locked) {
         uint16_t step = (uint16_t)(packet->sequence - rx->highest);
         bool same = packet->ssrc == rx->ssrc && step != 0 && step < REBIND_DROPOUT;
         if (!same || silent < LOST)
-            return drop_stranger(stream);
+            return drop_stranger(stream, from);
     }
     return prove(worker, stream, packet, data, from, PROBATION) && take(worker, stream, packet, from);
 }

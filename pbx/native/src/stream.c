@@ -16,6 +16,7 @@
 #include "player.h"
 #include "random.h"
 #include "recorder.h"
+#include "refusal.h"
 #include "transcoder.h"
 
 /* Pairs to try when another program holds ports of our range. */
@@ -38,6 +39,13 @@ void stream_counts(const struct stream *stream, struct engine_counts *counts) {
     if (stream->rx.rate != 0)
         counts->jitter = stream->rx.jitter / 16.0 * 1000.0 / stream->rx.rate;
     address_text(&stream->source, counts->source, sizeof counts->source);
+    address_text(&stream->stranger, counts->stranger, sizeof counts->stranger);
+    counts->refused = stream->refusals.rtp;
+    counts->refused_rtcp = stream->refusals.rtcp;
+    counts->refusal = (int)stream->refusals.last;
+    counts->inspected = stream->inspection.inspected;
+    counts->silent = stream->inspection.silent;
+    counts->clipped = stream->inspection.clipped;
 }
 
 void stream_tell(struct stream *stream, enum engine_event_kind kind) {
@@ -68,7 +76,7 @@ static int bind_port(const struct address *local, int port, int traffic_class) {
     } else {
         setsockopt(fd, IPPROTO_IP, IP_TOS, &traffic_class, sizeof traffic_class);
     }
-    if (bind(fd, &address.any, address.length) == 0)
+    if (refusal_ask(fd, local->any.sa_family) && bind(fd, &address.any, address.length) == 0)
         return fd;
     int fault = errno;
     close(fd);

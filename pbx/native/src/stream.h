@@ -7,6 +7,7 @@
 
 #include "../include/engine.h"
 #include "address.h"
+#include "inspect.h"
 #include "queue.h"
 #include "rtp.h"
 #include "timer.h"
@@ -83,6 +84,11 @@ struct report { /* RTCP with the peer */
     char cname[17];
 };
 
+struct refusals { /* ICMP errors of what was sent */
+    uint64_t rtp, rtcp;
+    enum engine_refusal last;    /* of RTP */
+};
+
 struct key { /* the telephone-event that is heard, or was last */
     bool known, told;
     uint8_t event;
@@ -122,6 +128,9 @@ struct stream {
     bool refreshed;              /* the last SetRemote said the address that was said before */
     uint64_t relock_at;          /* a source from before the last SetRemote is believed again from then on */
     struct address said, said_rtcp, announced;
+    struct address stranger;     /* whose RTP was dropped last */
+    struct refusals refusals;
+    struct inspection inspection;
     struct candidate *candidate;
     struct report report;
     struct player *player;       /* NULL: none */

@@ -215,7 +215,7 @@ static void *run(void *argument) {
             else if (events[i].data.ptr == &worker->inbox)
                 commanded = true;
             else
-                endpoint_readable(worker, events[i].data.ptr);
+                endpoint_ready(worker, events[i].data.ptr, events[i].events);
         }
         if (alarmed) {
             uint64_t expirations;
