@@ -9,6 +9,9 @@ import structlog
 from pbx.app.sidecars import SidecarWriter
 from pbx.call.summary import LegSummary, RecordingSummary, Summary
 from pbx.call.table import State
+from pbx.media.events import Verdict
+from pbx.media.quality import Quality
+from pbx.media.verdict import Finding, worst
 from pbx.store.call_records import AttemptRecord, CallRecord, LegRecord, RecordingRecord
 
 __all__ = ["CallObserver", "record_of"]
@@ -16,6 +19,8 @@ __all__ = ["CallObserver", "record_of"]
 _TOGETHER = 0.25
 """Seconds."""
 _ENDED = State.ENDED.value
+_UNKNOWN = Quality()
+_UNJUDGED = Verdict("", True, "", "")
 
 
 class CallObserver:
@@ -40,6 +45,10 @@ class CallObserver:
         self.on_answered: list[Callable[[Summary], None]] = []
         self.on_started: list[Callable[[Summary], None]] = []
         self.faults = 0
+        self.verdicts: dict[tuple[str, ...], float] = {}
+        """Verdicts on audio so far, by direction and finding."""
+        self._faulty: set[tuple[str, str, str]] = set()
+        """Call, leg and direction of the audio that is at fault now."""
 
     def call_started(self, summary: Summary) -> None:
         """Have the open record of a call written that has come in."""
@@ -63,9 +72,37 @@ class CallObserver:
         if recording.status == "failed":
             self._log.error("recording-failed", call=summary.call, path=recording.path, reason=recording.failure)
 
+    def audio_judged(self, summary: Summary, leg: LegSummary, verdict: Verdict) -> None:
+        """Count a verdict; one that is a fault, or the end of one, is logged and written down at once."""
+        direction = "receiving" if verdict.arriving else "sending"
+        key = direction, verdict.finding
+        self.verdicts[key] = self.verdicts.get(key, 0) + 1
+        mark = summary.call, leg.leg, direction
+        if not verdict.fault and mark not in self._faulty:
+            return
+        if verdict.fault:
+            self._faulty.add(mark)
+        else:
+            self._faulty.discard(mark)
+        log = self._log.warning if verdict.fault else self._log.info
+        log(
+            "audio",
+            call=summary.call,
+            leg=leg.target,
+            direction=direction,
+            finding=verdict.finding,
+            text=verdict.text,
+            remedy=verdict.remedy,
+        )
+        if summary.state != _ENDED:
+            self._write(summary)
+
     def call_ended(self, summary: Summary) -> None:
         """Have the whole record written."""
         self._write(summary)
+        self._faulty -= {
+            (summary.call, leg, direction) for leg in summary.legs for direction in ("receiving", "sending")
+        }
         cause = summary.cause
         self._log.info(
             "ended",
@@ -124,6 +161,7 @@ def record_of(summary: Summary) -> CallRecord:
                 for one in summary.recordings
             ]
         ),
+        audio=_audio(summary),
     )
 
 
@@ -137,12 +175,28 @@ def _destination(summary: Summary) -> str:
     return summary.attempts[-1].target if summary.attempts else ""
 
 
+def _audio(summary: Summary) -> str:
+    verdicts = [one for leg in summary.legs.values() for one in (leg.receiving, leg.sending) if one is not None]
+    found = worst([Finding(verdict.finding) for verdict in verdicts])
+    return "" if found is None else found.value
+
+
+def _rounded(value: float | None) -> float:
+    return -1.0 if value is None else round(value, 2)
+
+
+def _share(part: int, whole: int) -> float:
+    return round(100 * part / whole, 1) if whole else -1.0
+
+
 def _leg(leg: LegSummary) -> LegRecord:
     cause = leg.cause.slug if leg.cause else ""
-    counts = leg.counts
+    counts, quality = leg.counts, leg.quality
     if counts is None:
-        return LegRecord(leg.target, leg.sip_call_id, leg.remote, leg.codec, cause=cause)
-    mos = leg.quality.mos if leg.quality is not None else None
+        return LegRecord(leg.target, leg.sip_call_id, leg.remote, leg.codec, cause=cause, encryption=leg.encryption)
+    if quality is None:
+        quality = _UNKNOWN
+    receiving, sending = leg.receiving or _UNJUDGED, leg.sending or _UNJUDGED
     return LegRecord(
         leg.target,
         leg.sip_call_id,
@@ -153,6 +207,23 @@ def _leg(leg: LegSummary) -> LegRecord:
         counts.lost,
         round(counts.jitter, 2),
         round(counts.round_trip, 2),
-        -1.0 if mos is None else round(mos, 2),
+        _rounded(quality.mos),
         cause,
+        leg.encryption,
+        counts.dropped_unauthentic,
+        counts.dropped_replayed,
+        _rounded(quality.r_factor),
+        _rounded(quality.loss),
+        _rounded(quality.remote_loss),
+        _rounded(quality.remote_jitter),
+        _rounded(quality.remote_mos),
+        counts.concealed,
+        _share(counts.silent, counts.inspected),
+        _share(counts.clipped, counts.inspected),
+        receiving.finding,
+        receiving.text,
+        receiving.remedy,
+        sending.finding,
+        sending.text,
+        sending.remedy,
     )

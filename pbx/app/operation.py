@@ -187,6 +187,13 @@ class Operation:
             "Sounds that could not be played, or not to their end.",
             lambda: server.engine.counters().sounds_failed,
         )
+        metrics.counter(
+            "tandem_audio_verdicts",
+            "Findings on the audio of legs: one some seconds after the answer, then one for each change.",
+            lambda: server.observer.verdicts,
+            "direction",
+            "finding",
+        )
 
     def _dropped(self) -> dict[str, float]:
         guard, counters, layer = self._server.guard, self._server.counters, self._server.layer.counters
@@ -243,6 +250,9 @@ class Operation:
             summary.duration if summary.answered else None,
             summary.rang - began if summary.rang else None,
         )
+        for leg in summary.legs.values():
+            if leg.answered and leg.quality is not None:
+                self.metrics.leg_ended(leg.quality)
         for recording in summary.recordings:
             self.metrics.recording_ended(recording.status)
         trunks = self._server.directory.trunks

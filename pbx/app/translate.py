@@ -257,6 +257,7 @@ def call_settings(settings: Settings) -> CallSettings:
         ),
         max_forwards=settings.sip.max_forwards,
         retry_after=settings.limits.retry_after,
+        verdict_after=settings.media.verdict_after or 0.0,
     )
 
 

@@ -37,6 +37,7 @@ from pbx.call.supervision import Supervision
 from pbx.call.table import TABLE, Action, State
 from pbx.call.timers import Timers
 from pbx.call.transfer import Transfer
+from pbx.call.verdicts import Verdicts
 from pbx.cause import EndCause, cause_named
 from pbx.dialplan.decision import Decision
 from pbx.dialplan.selftest import word_of
@@ -102,6 +103,7 @@ class Call:
         "state",
         "summary",
         "transfer",
+        "verdicts",
     )
 
     def __init__(
@@ -153,6 +155,7 @@ class Call:
         self._maximum: float = services.settings.maximum_duration
         self._waiting_media: set[str] = set()
         self._silence = Silence()
+        self.verdicts = Verdicts()
         self.transfer: Transfer | None = None
         """The blind transfer under way."""
         self._shown: tuple[str, Party] | None = None
@@ -506,6 +509,7 @@ class Call:
         self.summary.answered_at = self.services.wall()
         self.summary.state = State.SERVING.value
         self.summary.legs[self.caller].answered = self.summary.answered
+        self.verdicts.begin(self)
 
     def _limit(self) -> None:
         if self._maximum > 0:
@@ -681,6 +685,12 @@ class Call:
         if self._silence.reigns(item, streams, self.services.now()) and self.services.settings.end_without_media:
             self.end(cause_named("no-media", f"nothing arrived for {item.milliseconds / 1000:.0f} s"))
 
+    def _ask_audio(self, item: Item) -> None:
+        self.verdicts.due(self)
+
+    def _judge(self, item: Item) -> None:
+        self.verdicts.take(self)
+
     # -- the end
 
     def end(self, cause: EndCause) -> None:
@@ -740,7 +750,13 @@ class Call:
     def describe(self) -> Summary:
         """Return what is known of the call now."""
         self.legs.describe(self.session)
+        self._note_counts()
         return self.summary
+
+    def _note_counts(self) -> None:
+        for leg in self.summary.legs.values():
+            leg.counts = self.session.counts(leg.leg)
+            leg.quality = self.session.quality(leg.leg)
 
     def _finish_if_done(self) -> None:
         if self.state is State.ENDING and not self.legs and not self._waiting_media:
@@ -750,10 +766,10 @@ class Call:
             if self._occupied:
                 self.services.occupancy.leave(self._occupied, self.id)
             for leg in self.summary.legs.values():
-                leg.counts = self.session.counts(leg.leg)
                 leg.codec = self.session.codec_name(leg.leg)
                 leg.encryption = self.session.encryption(leg.leg)
-                leg.quality = self.session.quality(leg.leg)
+            self._note_counts()
+            self.verdicts.finish(self)
             self.services.observer.call_ended(self.summary)
             self._on_ended(self)
 
@@ -778,6 +794,8 @@ _ACTIONS: dict[Action, Callable[[Call, Item], None]] = {
     Action.TAPE: Call._tape,
     Action.AWAIT: Call._await,
     Action.PERFORM: Call._perform,
+    Action.ASK_AUDIO: Call._ask_audio,
+    Action.JUDGE: Call._judge,
 }
 
 

@@ -21,6 +21,7 @@ from pbx.call.events import (
 )
 from pbx.call.events import Event as LegEvent
 from pbx.call.table import Input
+from pbx.call.verdicts import VERDICT_TIMER
 from pbx.cause import EndCause
 from pbx.media import events as media
 from pbx.values import dataclass
@@ -90,6 +91,7 @@ _MEDIA_INPUTS: dict[type, Input] = {
     media.RecordingBehind: Input.RECORDING_BEHIND,
     media.RecordingFinishing: Input.RECORDING_FINISHING,
     media.NoMedia: Input.NO_MEDIA,
+    media.Statistics: Input.STATISTICS,
 }
 
 _CONTROL_INPUTS: dict[type, Input] = {
@@ -109,4 +111,6 @@ def classify(item: Item, caller: str) -> Input | None:
         return pair[item.leg != caller]  # type: ignore[union-attr]
     if isinstance(item, media.Closed):
         return Input.STREAM_FAILED if item.reason else Input.STREAM_CLOSED
+    if isinstance(item, TimerDue) and item.name == VERDICT_TIMER:
+        return Input.VERDICT_DUE
     return _MEDIA_INPUTS.get(kind) or _CONTROL_INPUTS.get(kind)

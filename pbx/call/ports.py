@@ -16,11 +16,13 @@ from pbx.call.header_rules import HeaderRules
 from pbx.call.occupancy import Occupancy
 from pbx.call.rates import CallRates
 from pbx.call.summary import RecordingSummary, Summary
+from pbx.call.summary import LegSummary, RecordingSummary, Summary
 from pbx.cause import EndCause
 from pbx.dialplan.decision import Decision, Query
 from pbx.dialplan.steps import Recording, Target
 from pbx.failover import NextOn
 from pbx.media.commands import Command as MediaCommand
+from pbx.media.events import Verdict
 from pbx.sdp.sdes import Srtp
 from pbx.sip.stack import Destination, Timer
 from pbx.values import dataclass
@@ -129,6 +131,9 @@ class Observer(Protocol):
     def recording_changed(self, summary: Summary, recording: RecordingSummary) -> None:
         """A recording began, is whole, or failed. Those that begin before the answer's event are told before it."""
 
+    def audio_judged(self, summary: Summary, leg: LegSummary, verdict: Verdict) -> None:
+        """The verdict on one direction of a leg's audio is there, or has changed."""
+
     def call_ended(self, summary: Summary) -> None:
         """It is over, and its legs and streams are gone."""
 
@@ -163,6 +168,8 @@ class CallSettings:
     """What a caller is told who is refused for a limit: when to try again (RFC 3261 §20.33)."""
     patience: float = 4.0
     """How long a target may say nothing at all of a call before the next one is tried."""
+    verdict_after: float = 5.0
+    """How long after the answer the audio is judged, and how often from then on; 0: never."""
     media_grace: float = 5.0
     """How long the end of a call waits for the engine's last counts and files."""
 

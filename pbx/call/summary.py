@@ -7,7 +7,7 @@ from datetime import datetime
 
 from pbx.call.commands import Party
 from pbx.cause import EndCause
-from pbx.media.events import StreamStatistics
+from pbx.media.events import StreamStatistics, Verdict
 from pbx.media.quality import Quality
 
 __all__ = ["PASSED_OVER", "Attempt", "LegSummary", "RecordingSummary", "Summary"]
@@ -35,6 +35,10 @@ class LegSummary:
     cause: EndCause | None = None
     counts: StreamStatistics | None = None
     quality: Quality | None = None
+    receiving: Verdict | None = None
+    """How the audio from it does; None while nobody has judged."""
+    sending: Verdict | None = None
+    """How the audio to it does."""
 
 
 @dataclass(slots=True)

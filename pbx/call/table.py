@@ -57,6 +57,8 @@ class Input(Enum):
     RECORDING_WANTED = "recording wanted"
     NO_MEDIA = "no media"
     TIMER = "timer"
+    VERDICT_DUE = "verdict due"
+    STATISTICS = "statistics"
     HANG_UP = "hang up"
     WISH = "wish"
     """Of an operator, or of another call."""
@@ -85,6 +87,8 @@ class Action(Enum):
     AWAIT = "wait on for what is still to come"
     SILENCE = "end the call if policy says so"
     PERFORM = "do what is wanted"
+    ASK_AUDIO = "ask the engine how the audio does"
+    JUDGE = "judge the audio, once all counts have come"
     IGNORE = "nothing: it came too late to matter"
 
 
@@ -101,6 +105,8 @@ _SHARED = {
     Input.RECORDING_WANTED: Action.IGNORE,
     Input.TIMER: Action.STEP,
     Input.WISH: Action.PERFORM,
+    Input.VERDICT_DUE: Action.ASK_AUDIO,
+    Input.STATISTICS: Action.JUDGE,
 }
 
 _STEPPING = {

@@ -104,12 +104,13 @@ def records(
     config: ConfigurationFile = None,
     number: Annotated[str, typer.Option(help="Only calls from or to this number.")] = "",
     cause: Annotated[str, typer.Option(help="Only calls that ended so, such as `busy`.")] = "",
+    audio: Annotated[str, typer.Option(help="Only calls whose audio was so, such as `nothing`.")] = "",
     since: Annotated[datetime | None, typer.Option(help="Only calls that started then or later.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = 20,
     as_json: Json = False,
 ) -> None:
     """List call records, newest first."""
-    wanted = {"number": number, "cause": cause, "limit": limit}
+    wanted = {"number": number, "cause": cause, "audio": audio, "limit": limit}
     if since is not None:
         wanted["since"] = since.astimezone().isoformat()
     found = _ask(config, "GET", "/call-records", wanted)
@@ -126,12 +127,14 @@ def records(
             one["destination"],
             _span(one["duration"]) if one["answered"] else "",
             one["cause"]["slug"] if one["cause"] else "running",
+            one["audio"],
             " ".join(recording["status"] for recording in one["recordings"]),
         )
         for one in found["records"]
     ]
-    headings = ("id", "started", "source", "caller", "called", "destination", "talked", "cause", "recorded")
+    headings = ("id", "started", "source", "caller", "called", "destination", "talked", "cause", "audio", "recorded")
     _print_table(headings, rows, "no call records")
+    _print_verdicts(found["records"])
 
 
 def registrations(
@@ -259,3 +262,13 @@ def _print_calls(found: list[dict[str, Any]]) -> None:
     ]
     headings = ("id", "source", "caller", "called", "destination", "state", "for", "route", "recording")
     _print_table(headings, rows, "no calls")
+    _print_verdicts(found)
+
+
+def _print_verdicts(calls: list[dict[str, Any]]) -> None:
+    """Say below a table of calls what is wrong with their audio, and what can be done."""
+    for call in calls:
+        for leg in call["legs"]:
+            for verdict in (leg["receiving"], leg["sending"]):
+                if verdict and verdict["remedy"]:
+                    print(f"{_printable(call['id'])}: {_printable(verdict['text'])} {_printable(verdict['remedy'])}")

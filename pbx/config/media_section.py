@@ -64,6 +64,9 @@ class Media(Section):
     """Whether the first address that sends valid audio becomes the peer's, for phones behind NAT."""
     no_media_timeout: Positive | None = 300.0
     """A call in which nobody sends audio for so long ends; `null` never. Calls on hold are left alone."""
+    verdict_after: Positive | None = 5.0
+    """How long after the answer each call's audio is judged, and how often from then on: does it flow, and if not, why
+    (docs/audio-verdict.md); `null` never."""
     dscp: int = Field(default=46, ge=0, le=63)
     """DSCP of audio packets; 46 is EF."""
     sounds: FilePaths = (

@@ -6,7 +6,7 @@ Only this module and those beside it know how the descriptions of two legs hang 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -42,7 +42,9 @@ from pbx.media.events import (
     RecordingFailed,
     Statistics,
     StreamStatistics,
+    Verdict,
 )
+from pbx.media.judging import Judging, Subject
 from pbx.media.leg import MediaLeg, State
 from pbx.media.policy import MediaSettings, RtcpMux, is_numeric
 from pbx.media.quality import Quality, quality_of
@@ -81,6 +83,8 @@ class MediaSession:
         "_connected",
         "_counter",
         "_ids",
+        "_judging",
+        "_last_connected",
         "_legs",
         "_mixed",
         "_others",
@@ -104,6 +108,9 @@ class MediaSession:
         self._connected: dict[str, str] = {}
         self._recordings: set[str] = set()
         self._mixed: set[str] = set()
+        self._judging = Judging()
+        self._last_connected: dict[str, str] = {}
+        """As it was when the call came to its end."""
 
     # -- the engine
 
@@ -124,9 +131,11 @@ class MediaSession:
                 self._opened(self._legs[stream.leg], stream, event)
             elif isinstance(event, Statistics):
                 stream.counts = event.counts
+                self._judging.take(event.stream, event.counts)
             elif not stream.closed:
                 # Once more comes for each command that crossed the first one, and has no counts.
                 stream.closed, stream.counts = True, event.counts
+                self._judging.lose(stream.id)
                 self._unlink(stream.id)
                 if stream.slot != AUDIO and stream.leg in self._legs:
                     self._legs[stream.leg].others[stream.slot].local = None
@@ -246,6 +255,7 @@ class MediaSession:
 
     def close_all(self) -> set[str]:
         """End every leg's streams; return the streams whose Closed is still to come."""
+        self._last_connected = dict(self._connected)
         for leg in self._streams:
             self.close(leg)
         return {stream.id for stream in self._by_id.values() if stream.requested and not stream.closed}
@@ -585,11 +595,48 @@ class MediaSession:
 
     def mute(self, leg: str, *, receive: bool, send: bool) -> None:
         """Drop what a leg's peer sends, or what would be sent to it, until said otherwise."""
-        self._commands.append(Mute(self.stream_of(leg), receive, send))
+        stream = self._streams[self._leg(leg).name]
+        stream.muted_receive, stream.muted_send = receive, send
+        self._commands.append(Mute(stream.id, receive, send))
 
     def query(self, leg: str) -> None:
         """Ask for a leg's counts; a Statistics event follows."""
         self._commands.append(Query(self.stream_of(leg)))
+
+    # -- the audio verdict
+
+    def ask_counts(self, legs: Iterable[str]) -> None:
+        """Ask for the counts of these legs' audio, for a verdict once they have come."""
+        streams = [self._streams[leg] for leg in legs if leg in self._legs]
+        wanted = [stream.id for stream in streams if stream.requested and not stream.closing and not stream.closed]
+        self._judging.ask(wanted)
+        self._commands.extend([Query(stream) for stream in wanted])
+
+    def judge(self, peers: Mapping[str, str], seconds: float) -> list[Verdict]:
+        """Return what has changed in how the audio does, once all counts asked for have come; before that nothing.
+
+        `peers` says who each leg is that may be judged; `seconds` have passed since the counts before.
+        """
+        if not self._judging.complete:
+            return []
+        return self._judging.judge(lambda stream: self._subject(self._by_id[stream], peers, self._connected), seconds)
+
+    def judge_whole(self, peers: Mapping[str, str], seconds: float) -> list[Verdict]:
+        """Return verdicts on the legs that were closed before any was given, by all that they counted."""
+        closed = [stream for leg in peers if (stream := self._streams.get(leg)) is not None and stream.closed]
+        subjects = {
+            one.id: subject
+            for one in closed
+            if (subject := self._subject(one, peers, self._last_connected)) is not None
+        }
+        return self._judging.judge_whole(subjects, {one.id: one.counts for one in closed}, seconds)
+
+    def _subject(self, stream: Stream, peers: Mapping[str, str], connected: Mapping[str, str]) -> Subject | None:
+        media, peer = self._legs.get(stream.leg), peers.get(stream.leg)
+        if media is None or peer is None:
+            return None
+        facts = stream.facts_of(media.audio, peer)
+        return None if facts is None else Subject(stream.id, facts, connected.get(stream.id, ""))
 
     # -- what is known of a leg
 

@@ -8,6 +8,7 @@ from pbx.media.events import StreamStatistics
 from pbx.media.policy import MAXIMUM_FORMATS, MediaSettings, is_numeric
 from pbx.media.relayed import RelayedSection
 from pbx.media.section import AudioSection
+from pbx.media.verdict import Facts
 from pbx.sdp.codecs import PayloadFormat
 from pbx.sdp.offer_answer import family_of
 from pbx.sdp.sdes import MasterKey
@@ -31,6 +32,8 @@ class Stream:
         "latch",
         "leg",
         "local_hint",
+        "muted_receive",
+        "muted_send",
         "peer",
         "remote",
         "requested",
@@ -58,6 +61,7 @@ class Stream:
         self.remote: SetRemote | None = None
         """What the engine was told last."""
         self.counts = StreamStatistics()
+        self.muted_receive = self.muted_send = False
         # What the engine was told last: the peer's key and ours.
         self._keys: tuple[MasterKey, MasterKey] | None = None
 
@@ -99,6 +103,25 @@ class Stream:
             settings.no_media_timeout,
         )
 
+    def facts_of(self, audio: AudioSection, peer: str) -> Facts | None:
+        """Return what the verdict on the audio must know; None before anything was agreed. `peer` is who it is."""
+        remote, local = self.remote, audio.local
+        if remote is None:
+            return None
+        return Facts(
+            peer=peer,
+            said=host_port(remote.address, remote.port) if remote.port else "",
+            signalling=self.peer,
+            told=host_port(local.address, local.port) if local is not None else "",
+            latch=remote.latch,
+            receive=remote.receive,
+            send=remote.send,
+            muted_receive=self.muted_receive,
+            muted_send=self.muted_send,
+            suite=audio.keys.receive.suite if audio.keys is not None else "",
+            codecs=tuple([(codec.payload_type, codec.name) for codec in remote.codecs]),
+        )
+
     def relayed_remote_of(self, section: RelayedSection, settings: MediaSettings) -> SetRemote:
         """Return what the engine must know of a section that is relayed unread; one that is not in use sends
         nothing."""
@@ -136,6 +159,11 @@ class Stream:
         if self.peer:
             return self.peer, port, True
         return "0.0.0.0", 0, True
+
+
+def host_port(address: str, port: int) -> str:
+    """Return an address as the engine writes it."""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 def packet_time_of(audio: AudioSection, settings: MediaSettings) -> int:

@@ -51,6 +51,32 @@ class LegRecord:
     mos: float = -1.0
     cause: str = ""
     """A cause's slug."""
+    encryption: str = ""
+    """The SRTP suite of its audio; empty for plain RTP."""
+    dropped_unauthentic: int = 0
+    """SRTP that the peer's key did not open."""
+    dropped_replayed: int = 0
+    r_factor: float = -1.0
+    loss: float = -1.0
+    """Percent of the peer's packets that did not arrive."""
+    remote_loss: float = -1.0
+    """Percent of ours that did not arrive there, as the peer reports; so the next two."""
+    remote_jitter: float = -1.0
+    remote_mos: float = -1.0
+    concealed: int = 0
+    """Milliseconds of sound made up where packets were lost, if it was decoded."""
+    silent: float = -1.0
+    """Percent of what arrived that was digital silence."""
+    clipped: float = -1.0
+    """Percent of what arrived that was cut off at full scale."""
+    receiving: str = ""
+    """How the audio from it did when last judged: ``flowing``, ``nothing`` …; empty if it was not."""
+    receiving_text: str = ""
+    receiving_remedy: str = ""
+    sending: str = ""
+    """The same of the audio to it."""
+    sending_text: str = ""
+    sending_remedy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +131,8 @@ class CallRecord:
     attempts: tuple[AttemptRecord, ...] = ()
     legs: tuple[LegRecord, ...] = ()
     recordings: tuple[RecordingRecord, ...] = ()
+    audio: str = ""
+    """The worst of what its legs' audio did; empty if it was not judged."""
     node: str = ""
     """Which server wrote it; filled in when it is put."""
 
@@ -155,6 +183,7 @@ class CallRecord:
             "legs": [_leg(leg) for leg in self.legs],
             "recordings": [_recording(recording) for recording in self.recordings],
             "recording_status": self.recording_status,
+            "audio": self.audio,
         }
 
 
@@ -206,13 +235,14 @@ class CallFilter:
     cause: str = ""
     answered: bool | None = None
     recorded: bool | None = None
+    audio: str = ""
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """Return this filter in SQL."""
         columns = call_records.c
         found: list[ColumnElement[bool]] = [
             columns[name] == value
-            for name in ("caller", "called", "source", "destination", "route", "cause")
+            for name in ("caller", "called", "source", "destination", "route", "cause", "audio")
             if (value := getattr(self, name))
         ]
         if self.since is not None:

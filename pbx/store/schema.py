@@ -114,6 +114,7 @@ call_records = Table(
     Column("legs", _Json, nullable=False),
     Column("recordings", _Json, nullable=False),
     Column("recording_status", Text, nullable=False),
+    Column("audio", Text, nullable=False, server_default=""),
     Index(None, "started", "id"),
     Index(None, "caller", "started"),
     Index(None, "called", "started"),

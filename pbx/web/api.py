@@ -307,9 +307,21 @@ def _filter(
     cause: str = "",
     answered: bool | None = None,
     recorded: bool | None = None,
+    audio: str = "",
 ) -> CallFilter:
     return CallFilter(
-        _aware(since), _aware(until), number, caller, called, source, destination, route, cause, answered, recorded
+        _aware(since),
+        _aware(until),
+        number,
+        caller,
+        called,
+        source,
+        destination,
+        route,
+        cause,
+        answered,
+        recorded,
+        audio,
     )
 
 

@@ -7,13 +7,16 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from pbx.call.summary import Summary
+from pbx.call.summary import LegSummary, Summary
+from pbx.media.events import Verdict
+from pbx.media.quality import Quality
 from pbx.ops.health import Report
-from pbx.store.call_records import CallPage, CallRecord
+from pbx.store.call_records import CallPage, CallRecord, LegRecord
 from pbx.web.ports import Registration, TrunkState
 
 __all__ = [
     "Attempt",
+    "AudioVerdict",
     "Call",
     "CallRecordPage",
     "CallRecordView",
@@ -64,15 +67,30 @@ class Cause(_View):
     sip_status: int
 
 
+class AudioVerdict(_View):
+    """How the audio of one direction does, or did when last judged."""
+
+    finding: str
+    """``flowing``, ``nothing`` …: see the audio verdict in the documentation."""
+    text: str
+    remedy: str = ""
+    """What can be done; empty where nothing need be."""
+
+    @classmethod
+    def of(cls, finding: str, text: str, remedy: str) -> AudioVerdict | None:
+        """Return the view of a verdict; None if there is none."""
+        return cls(finding=finding, text=text, remedy=remedy) if finding else None
+
+
 class Leg(_View):
-    """One leg. Jitter and round trip are milliseconds; null stands for not known (yet)."""
+    """One leg. Jitter, round trip and concealment are milliseconds, shares percent; null stands for not known (yet)."""
 
     target: str
     sip_call_id: str
     remote: str = ""
     codec: str = ""
     encryption: str | None = None
-    """The SRTP suite of a running call's audio; empty for plain RTP, null in records."""
+    """The SRTP suite of its audio; empty for plain RTP."""
     dropped_unauthentic: int | None = None
     dropped_replayed: int | None = None
     received_packets: int | None = None
@@ -81,7 +99,101 @@ class Leg(_View):
     jitter: float | None = None
     round_trip: float | None = None
     mos: float | None = None
+    """Of what arrived from it (ITU-T G.107); `remote_mos` is of what arrived there, as its reports say."""
+    r_factor: float | None = None
+    loss: float | None = None
+    remote_loss: float | None = None
+    remote_jitter: float | None = None
+    remote_mos: float | None = None
+    concealed: int | None = None
+    """Sound made up in place of lost packets, where it is decoded."""
+    silent: float | None = None
+    """The share of what arrived that was digital silence."""
+    clipped: float | None = None
+    """The share of what arrived that was cut off at full scale."""
+    receiving: AudioVerdict | None = None
+    """The audio from it; null while nobody has judged."""
+    sending: AudioVerdict | None = None
+    """The audio to it."""
     cause: str = ""
+
+    @classmethod
+    def of(cls, leg: LegSummary) -> Leg:
+        """Return the view of a leg of a running call."""
+        counts, quality = leg.counts, leg.quality or _UNKNOWN
+        view = cls(
+            target=leg.target,
+            sip_call_id=leg.sip_call_id,
+            remote=leg.remote,
+            codec=leg.codec,
+            encryption=leg.encryption,
+            receiving=_verdict(leg.receiving),
+            sending=_verdict(leg.sending),
+            cause=leg.cause.slug if leg.cause else "",
+        )
+        if counts is None:
+            return view
+        return view.model_copy(
+            update={
+                "dropped_unauthentic": counts.dropped_unauthentic,
+                "dropped_replayed": counts.dropped_replayed,
+                "received_packets": counts.received_packets,
+                "sent_packets": counts.sent_packets,
+                "lost": counts.lost,
+                "jitter": counts.jitter,
+                "round_trip": _known(counts.round_trip),
+                "mos": quality.mos,
+                "r_factor": quality.r_factor,
+                "loss": quality.loss,
+                "remote_loss": quality.remote_loss,
+                "remote_jitter": quality.remote_jitter,
+                "remote_mos": quality.remote_mos,
+                "concealed": counts.concealed,
+                "silent": _share(counts.silent, counts.inspected),
+                "clipped": _share(counts.clipped, counts.inspected),
+            }
+        )
+
+    @classmethod
+    def of_record(cls, leg: LegRecord) -> Leg:
+        """Return the view of a leg as it is remembered."""
+        return cls(
+            target=leg.target,
+            sip_call_id=leg.sip_call_id,
+            remote=leg.remote,
+            codec=leg.codec,
+            encryption=leg.encryption,
+            dropped_unauthentic=leg.dropped_unauthentic,
+            dropped_replayed=leg.dropped_replayed,
+            received_packets=leg.received_packets,
+            sent_packets=leg.sent_packets,
+            lost=leg.lost,
+            jitter=leg.jitter,
+            round_trip=_known(leg.round_trip),
+            mos=_known(leg.mos),
+            r_factor=_known(leg.r_factor),
+            loss=_known(leg.loss),
+            remote_loss=_known(leg.remote_loss),
+            remote_jitter=_known(leg.remote_jitter),
+            remote_mos=_known(leg.remote_mos),
+            concealed=leg.concealed,
+            silent=_known(leg.silent),
+            clipped=_known(leg.clipped),
+            receiving=AudioVerdict.of(leg.receiving, leg.receiving_text, leg.receiving_remedy),
+            sending=AudioVerdict.of(leg.sending, leg.sending_text, leg.sending_remedy),
+            cause=leg.cause,
+        )
+
+
+_UNKNOWN = Quality()
+
+
+def _verdict(verdict: Verdict | None) -> AudioVerdict | None:
+    return None if verdict is None else AudioVerdict.of(verdict.finding, verdict.text, verdict.remedy)
+
+
+def _share(part: int, whole: int) -> float | None:
+    return round(100 * part / whole, 1) if whole else None
 
 
 class Attempt(_View):
@@ -143,24 +255,7 @@ class Call(_View):
             answered=summary.answered_at,
             seconds=max(0.0, (now - summary.started_at).total_seconds()),
             talked=max(0.0, (now - summary.answered_at).total_seconds()) if summary.answered_at else 0.0,
-            legs=[
-                Leg(
-                    target=leg.target,
-                    sip_call_id=leg.sip_call_id,
-                    remote=leg.remote,
-                    codec=leg.codec,
-                    encryption=leg.encryption,
-                    dropped_unauthentic=leg.counts.dropped_unauthentic if leg.counts else None,
-                    dropped_replayed=leg.counts.dropped_replayed if leg.counts else None,
-                    received_packets=leg.counts.received_packets if leg.counts else None,
-                    sent_packets=leg.counts.sent_packets if leg.counts else None,
-                    lost=leg.counts.lost if leg.counts else None,
-                    jitter=leg.counts.jitter if leg.counts else None,
-                    round_trip=_known(leg.counts.round_trip) if leg.counts else None,
-                    cause=leg.cause.slug if leg.cause else "",
-                )
-                for leg in summary.legs.values()
-            ],
+            legs=[Leg.of(leg) for leg in summary.legs.values()],
             attempts=[Attempt.model_validate(attempt) for attempt in summary.attempts],
             recordings=[
                 Recording(
@@ -215,6 +310,8 @@ class CallRecordView(_View):
     steps: list[str]
     attempts: list[Attempt]
     legs: list[Leg]
+    audio: str = ""
+    """The worst of what its legs' audio did; empty if it was not judged."""
     recordings: list[Recording]
 
     @classmethod
@@ -244,22 +341,8 @@ class CallRecordView(_View):
             else None,
             steps=list(record.steps),
             attempts=[Attempt.model_validate(attempt) for attempt in record.attempts],
-            legs=[
-                Leg(
-                    target=leg.target,
-                    sip_call_id=leg.sip_call_id,
-                    remote=leg.remote,
-                    codec=leg.codec,
-                    received_packets=leg.received_packets,
-                    sent_packets=leg.sent_packets,
-                    lost=leg.lost,
-                    jitter=leg.jitter,
-                    round_trip=_known(leg.round_trip),
-                    mos=_known(leg.mos),
-                    cause=leg.cause,
-                )
-                for leg in record.legs
-            ],
+            legs=[Leg.of_record(leg) for leg in record.legs],
+            audio=record.audio,
             recordings=[Recording.model_validate(recording) for recording in record.recordings],
         )
 

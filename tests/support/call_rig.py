@@ -14,7 +14,7 @@ from pbx.call.occupancy import Occupancy
 from pbx.call.ports import CallSettings, Candidate, Services
 from pbx.call.rates import CallRates
 from pbx.call.registry import CallRegistry, Limits
-from pbx.call.summary import RecordingSummary, Summary
+from pbx.call.summary import LegSummary, RecordingSummary, Summary
 from pbx.dialplan.decision import Decision, Query
 from pbx.dialplan.steps import Step, Target
 from pbx.failover import EXTENSION, TRUNK, NextOn
@@ -111,6 +111,9 @@ class Rig:
         self.ended: list[Summary] = []
         self.answered: list[Summary] = []
         self.recorded: list[str] = []
+        self.judged: list[media.Verdict] = []
+        self.counts: dict[str, media.StreamStatistics] = {}
+        """What the engine answers to a Query, by stream."""
         self.faults: list[BaseException] = []
         self.refusal = ""
         self.resting: dict[str, int] = {}
@@ -201,6 +204,9 @@ class Rig:
     def recording_changed(self, summary: Summary, recording: RecordingSummary) -> None:
         self.recorded.append(recording.status)
 
+    def audio_judged(self, summary: Summary, leg: LegSummary, verdict: media.Verdict) -> None:
+        self.judged.append(verdict)
+
     def call_ended(self, summary: Summary) -> None:
         self.ended.append(summary)
 
@@ -218,6 +224,10 @@ class Rig:
         elif isinstance(command, media_commands.Close):
             self.open_streams.discard(command.stream)
             self.owed.append(media.Closed(command.stream, media.StreamStatistics(received_packets=7)))
+        elif isinstance(command, media_commands.Query):
+            self.owed.append(
+                media.Statistics(command.stream, self.counts.get(command.stream, media.StreamStatistics()))
+            )
         elif isinstance(command, media_commands.StopRecording):
             path = next(
                 one.path
