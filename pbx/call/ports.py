@@ -15,7 +15,6 @@ from pbx.call.events import ReferRequested
 from pbx.call.header_rules import HeaderRules
 from pbx.call.occupancy import Occupancy
 from pbx.call.rates import CallRates
-from pbx.call.summary import RecordingSummary, Summary
 from pbx.call.summary import LegSummary, RecordingSummary, Summary
 from pbx.cause import EndCause
 from pbx.dialplan.decision import Decision, Query
