@@ -67,7 +67,7 @@ class HepExporter:
         self._sent = 0
         self._failed = 0
         self._socket: socket.socket | None = None
-        self._retry = threading.Event()
+        self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="pbx-hep", daemon=True)
 
     def start(self) -> None:
@@ -98,7 +98,7 @@ class HepExporter:
         if self._timer is not None:
             self._timer.cancel()
             self._hand_over()
-        self._retry.set()
+        self._stopping.set()
         self._batches.put(None)
         if self._thread.is_alive():
             self._thread.join(patience)
@@ -116,14 +116,17 @@ class HepExporter:
     # -- the thread
 
     def _run(self) -> None:
-        settings = self.settings
+        settings, away = self.settings, False
         while (batch := self._batches.get()) is not None:
             for message, call in batch:
-                packet = hep3(message, self._epoch, settings.agent, settings.node, settings.key, call)
-                if self._send(packet):
+                # What is left at the end is not held against a collector that is away, packet by packet.
+                if not away and self._send(
+                    hep3(message, self._epoch, settings.agent, settings.node, settings.key, call)
+                ):
                     self._sent += 1
                 else:
                     self._failed += 1
+                    away = self._stopping.is_set()
                 self._done += 1
         self._disconnect()
 
@@ -141,7 +144,7 @@ class HepExporter:
             except OSError:
                 self._disconnect()
                 break
-        self._retry.wait(_RETRY if self.settings.transport == "tcp" else 0)
+        self._stopping.wait(_RETRY if self.settings.transport == "tcp" else 0)
         return False
 
     def _connect(self) -> socket.socket:

@@ -23,6 +23,7 @@ from pbx.call.summary import Attempt, LegSummary, RecordingSummary, Summary
 from pbx.cause import cause_named
 from pbx.config.kinds import HostPort
 from pbx.config.secret import Secret
+from pbx.features.conference import Conferences
 from pbx.net.counters import Counters
 from pbx.net.trace import Trace
 from pbx.ops.health import Phase
@@ -100,7 +101,7 @@ def make_server(directory: Path, store: Store, http: Any) -> Any:
             http=http, storage=SimpleNamespace(directory=directory, recordings_directory=directory / "recordings")
         ),
         driver=SimpleNamespace(now=lambda: 1000.0, later=lambda delay, call: Timer()),
-        observer=SimpleNamespace(on_ended=[], faults=0),
+        observer=SimpleNamespace(on_ended=[], faults=0, verdicts={("sending", "flowing"): 3.0}),
         registry=Registry(),
         store=store,
         location=location,
@@ -139,6 +140,7 @@ def make_server(directory: Path, store: Store, http: Any) -> Any:
             )
         ),
         network=SimpleNamespace(listening=(1, 2)),
+        conferences=Conferences(SimpleNamespace(), lambda: 1000.0),
         hep=SimpleNamespace(counts=lambda: {"sent": 8, "failed": 0, "dropped": 1}),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -127,5 +128,6 @@ def test_a_collector_that_is_away_costs_nothing_but_its_messages() -> None:
         made.take(Captured(0.0, False, FLOW, INVITE))
     assert made.counts()["dropped"] == 5
     clock.advance(1)
-    made.stop()
-    assert made.counts()["sent"] == 0
+    made.stop(10)
+    assert made.counts() == {"sent": 0, "failed": 20_000, "dropped": 5}
+    assert "pbx-hep" not in {thread.name for thread in threading.enumerate()}
