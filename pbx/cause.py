@@ -59,6 +59,7 @@ _TABLE = (
     EndCause("no-route", 404, 3, Blame.POLICY, "No route of the dialplan takes this number from this source."),
     EndCause("forbidden", 403, 21, Blame.POLICY, "Policy forbids this call."),
     EndCause("budget-exceeded", 403, 21, Blame.POLICY, "A budget for calls of this kind is spent."),
+    EndCause("caller-unverified", 438, 21, Blame.CALLER, "The call must be signed, and no signature of it holds."),
     EndCause("unauthenticated", 401, 21, Blame.CALLER, "The caller did not prove who it is."),
     EndCause("bad-request", 400, 95, Blame.CALLER, "The caller's request was malformed."),
     EndCause("unsupported", 420, 29, Blame.CALLER, "The caller requires an extension that is not supported."),

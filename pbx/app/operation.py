@@ -142,6 +142,12 @@ class Operation:
                 "tandem_hep_messages", "Messages for the collector, by outcome.", server.hep.counts, "outcome"
             )
         metrics.gauge("tandem_sip_dialogs", "Legs that have a SIP dialog.", lambda: len(server.context.dialogs))
+        metrics.counter(
+            "tandem_calls_verified",
+            "Calls whose signature was looked for, by what was found.",
+            lambda: server.signatures.outcomes,
+            "outcome",
+        )
         metrics.counter("tandem_leg_events", "What legs did not expect.", lambda: server.leg_counters, "event")
         metrics.gauge(
             "tandem_overload_rate",

@@ -22,7 +22,7 @@ from pbx.app.observer import CallObserver
 from pbx.app.reload import Loaded
 from pbx.app.shedding import LoadShedding
 from pbx.app.sidecars import SidecarWriter
-from pbx.app.signatures import Signatures, load_credentials
+from pbx.app.signatures import Credentials, Signatures, load_credentials
 from pbx.app.sounds import Sounds, music_in
 from pbx.app.wall_clock import WallClock
 from pbx.call.admission import Admission
@@ -211,7 +211,10 @@ class Server:
         health = TrunkHealth(self.driver, self.ids, settings.sip.user_agent, _tell_health)
         self._undo.append(health.stop)
         secret = ensure_contact_key(settings.storage.directory)
-        self.signatures = Signatures(secret, lambda: datetime.now().astimezone(), load_credentials(settings))
+        self.signatures = Signatures(
+            secret, lambda: datetime.now().astimezone(), self.driver.later, self._load_credentials(settings)
+        )
+        self._undo.append(self.signatures.stop)
         self.lines = Lines(
             self.driver,
             self.ids,
@@ -297,7 +300,9 @@ class Server:
         self.conferences = Conferences(self.registry.rooms, self.driver.now)
         services.features["conference"] = lambda call, step: ConferenceRunner(call, step, self.conferences)
         self.admission = Admission(self.directory, self._authenticate, self._trunk_party, self._trunk_redirections)
-        self.reception = Reception(self.context, self.admission, self.registry, self.registrar.on_register)
+        self.reception = Reception(
+            self.context, self.admission, self.registry, self.registrar.on_register, self.signatures.verify
+        )
 
     def _export_messages(self) -> HepExporter | None:
         settings = translate.hep(self.settings)
@@ -422,8 +427,11 @@ class Server:
         change: Tls | TlsState | None = None
         if rules is not None:
             change = Tls(rules) if tls is None else tls.prepare(rules)
-        sounds, credentials = self._load_sounds(settings), load_credentials(settings)
+        sounds, credentials = self._load_sounds(settings), self._load_credentials(settings)
         return Loaded(replace(configured, settings=settings), held, sounds, credentials, change)
+
+    def _load_credentials(self, settings: Settings) -> Credentials:
+        return load_credentials(settings, self.clock.seconds, self._loop.call_soon_threadsafe)
 
     def _load_sounds(self, settings: Settings) -> Sounds:
         media = settings.media

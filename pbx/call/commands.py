@@ -59,6 +59,12 @@ class Voucher:
     """``A``, ``B`` or ``C``; see `pbx.sip.ext.passport.ATTESTATIONS`."""
     source: str
     """Where the call began: ``extension/101``, ``trunk/customer``."""
+    received: str = ""
+    """An Identity header that the call came with and that holds, passed on if the numbers are still those signed."""
+    originator: str = ""
+    """Who calls, as `received` says."""
+    destinations: tuple[str, ...] = ()
+    """Whom, as `received` says."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pbx.call.commands import Party, Redirection
 from pbx.cause import EndCause
 from pbx.sdp.model import SessionDescription
+from pbx.trunks.verification import UNVERIFIED, Verification
 from pbx.values import dataclass
 
 __all__ = [
@@ -44,6 +45,8 @@ class Incoming:
     sip_call_id: str = ""
     redirections: tuple[Redirection, ...] = ()
     """Who has sent the call on before, the last one first; of a source that is believed."""
+    verification: Verification = UNVERIFIED
+    """What a signature says of who calls."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pbx.call.commands import AcceptOffer, Dial, Party
+from pbx.call.commands import AcceptOffer, Dial, Party, Voucher
 from pbx.call.events import Answered, HungUp, OfferAnswered, Progressing, Rejected, Ringing
 from pbx.call.ports import Candidate
 from pbx.call.redirect import follow
@@ -294,10 +294,18 @@ class Fork:
                 credentials=candidate.credentials,
                 headers=self._headers(candidate),
                 redirections=call.redirections,
-                voucher=call.services.directory.voucher(candidate.target, call.shown[0], caller),
+                voucher=self._voucher(candidate.target, caller),
                 gives_up_silent=patience is not None or another,
             )
         )
+
+    def _voucher(self, target: str, caller: Party) -> Voucher | None:
+        call = self._call
+        voucher = call.services.directory.voucher(target, call.shown[0], caller)
+        came = call.summary.verification
+        if voucher is None or not came.identity or call.shown[0] != call.summary.source:
+            return voucher
+        return replace(voucher, received=came.identity, originator=came.originator, destinations=came.destinations)
 
     def _headers(self, candidate: Candidate) -> tuple[tuple[str, str], ...]:
         summary, (source, caller) = self._call.summary, self._call.shown

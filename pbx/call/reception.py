@@ -7,18 +7,22 @@ Request-URI, what it requires; then who sends it (`pbx.call.admission`), and onl
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
-from pbx.call.admission import Admission
+from pbx.call.admission import Admission, Caller
 from pbx.call.events import Incoming
 from pbx.call.leg import InboundLeg, Leg, LegContext
 from pbx.call.leg.headers import ACCEPT, ALLOW, capabilities, option_tags
 from pbx.call.registry import CallRegistry
+from pbx.cause import cause_named
 from pbx.errors import ParseError
 from pbx.sip.message import Request, Response, make_response
 from pbx.sip.stack import Flow, ServerTransaction, TransactionFailure
+from pbx.trunks.verification import UNVERIFIED, Verification
+from pbx.values import dataclass
 
-__all__ = ["KNOWN_METHODS", "Reception"]
+__all__ = ["KNOWN_METHODS", "Reception", "Verify"]
 
 KNOWN_METHODS: Final = frozenset(
     (
@@ -31,6 +35,25 @@ KNOWN_METHODS: Final = frozenset(
 _OUTSIDE_DIALOGS: Final = frozenset(("INVITE", "OPTIONS", "REGISTER"))
 
 
+Verify = Callable[[str, Request, Callable[[Verification], None]], None]
+"""Tells what a source's INVITE proves of who calls; at once, or later."""
+
+
+def _unverified(source: str, request: Request, done: Callable[[Verification], None]) -> None:
+    """Know nothing of anybody."""
+    done(UNVERIFIED)
+
+
+@dataclass(slots=True)
+class _Held:
+    """An INVITE that waits until it is known who calls."""
+
+    returned: bool = False
+    """It has begun to wait."""
+    gone: bool = False
+    """It was cancelled."""
+
+
 class Reception:
     """The server's `RequestHandler`."""
 
@@ -40,12 +63,15 @@ class Reception:
         admission: Admission,
         registry: CallRegistry,
         register: Callable[[ServerTransaction, Request], None],
+        verify: Verify = _unverified,
     ) -> None:
+        """`verify` is asked what is known of a caller before the call begins, and may take its time."""
         self._context = context
         self._stack = context.stack
         self._admission = admission
         self._registry = registry
         self._register = register
+        self._verify = verify
 
     # -- RequestHandler
 
@@ -73,8 +99,10 @@ class Reception:
         owner = transaction.user
         if isinstance(owner, Leg):
             owner.on_cancel(transaction, cancel)
-        else:
-            self._refuse(transaction, 487)
+            return
+        if isinstance(owner, _Held):
+            owner.gone = True
+        self._refuse(transaction, 487)
 
     def on_server_failure(self, transaction: ServerTransaction, failure: TransactionFailure) -> None:
         """Tell a leg that its response could not be delivered; for a request without a leg nobody waits."""
@@ -82,6 +110,8 @@ class Reception:
         if isinstance(owner, Leg):
             owner.on_server_failure(transaction, failure)
         else:
+            if isinstance(owner, _Held):
+                owner.gone = True
             self._context.count("response-undeliverable")
 
     # -- where it belongs
@@ -161,6 +191,37 @@ class Reception:
             self._stack.send_response(transaction, response)
             registry.refuse(caller.source, caller.party, caller.called, refusal)
             return
+        held = _Held()
+        transaction.user = held
+        self._verify(caller.source, request, lambda found: self._verified(held, transaction, request, caller, found))
+        held.returned = True
+
+    def _verified(
+        self, held: _Held, transaction: ServerTransaction, request: Request, caller: Caller, found: Verification
+    ) -> None:
+        """Go on with a call of which is known what can be known of its caller."""
+        if held.gone:
+            return
+        registry = self._registry
+        if held.returned and registry.draining:
+            self._refuse(transaction, 503)
+            return
+        if found.status and not registry.is_emergency(
+            registry.query(caller.source, caller.party, caller.called, tuple(request.headers))
+        ):
+            cause = cause_named("caller-unverified", found.detail)
+            # RFC 8224 §6.2.2: "Stale Date" is what 403 says of a signature that is too old.
+            self._refuse(transaction, found.status, "Stale Date" if found.status == 403 else None)
+            registry.refuse(caller.source, caller.party, caller.called, replace(cause, sip_status=found.status), found)
+            return
+        try:
+            self._begin(transaction, request, caller, found)
+        except ParseError as error:
+            self._refuse(transaction, error.status, error.reason)
+
+    def _begin(
+        self, transaction: ServerTransaction, request: Request, caller: Caller, verification: Verification
+    ) -> None:
         call_id = self._registry.new_id()
         leg_id = f"{call_id}-0"
         leg = InboundLeg(leg_id, self._context, self._registry.deliver, self._admission.leg_settings(caller.source))
@@ -173,10 +234,11 @@ class Reception:
             caller.party,
             caller.called,
             leg.offer,
-            max_forwards,
+            request.max_forwards,
             tuple(request.headers),
             request.call_id,
             caller.redirections,
+            verification,
         )
         self._registry.begin(incoming, leg, call_id, transaction.flow)
 

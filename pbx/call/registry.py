@@ -26,6 +26,7 @@ from pbx.media.session import MediaSession, call_of
 from pbx.sdp.codecs import codecs_of
 from pbx.sdp.model import SessionDescription
 from pbx.sip.stack import Flow
+from pbx.trunks.verification import UNVERIFIED, Verification
 from pbx.values import dataclass
 
 __all__ = ["CallRegistry", "Limits"]
@@ -117,7 +118,9 @@ class CallRegistry:
         """Seconds that a caller is told who is refused."""
         return max(1, round(self._services.settings.retry_after))
 
-    def refuse(self, source: str, caller: Party, called: str, cause: EndCause) -> None:
+    def refuse(
+        self, source: str, caller: Party, called: str, cause: EndCause, verification: Verification = UNVERIFIED
+    ) -> None:
         """Write down a call that was refused before it began; of a flood only some, since all are counted."""
         services = self._services
         if not services.rates.within(_RECORDS, _RECORDS_A_SECOND):
@@ -125,6 +128,7 @@ class CallRegistry:
         now, wall = services.now(), services.wall()
         summary = Summary(self.new_id(), source, caller, called, wall, now, cause=cause, ended=now, ended_at=wall)
         summary.state = State.ENDED.value
+        summary.verification = verification
         services.observer.call_ended(summary)
 
     def new_id(self) -> str:
@@ -137,6 +141,7 @@ class CallRegistry:
         now, wall = services.now(), services.wall()
         caller = incoming.caller
         summary = Summary(call_id, incoming.source, caller, incoming.called, wall, now)
+        summary.verification = incoming.verification
         call = self._make(summary, incoming.leg)
         call.legs.add(incoming.leg, incoming.source, leg)
         call.late_offer = incoming.offer is None
@@ -156,7 +161,8 @@ class CallRegistry:
             codecs=directory.codecs(source),
         )
         codecs = _offered(incoming.offer) if services.asks_codecs() else ()
-        self._route(call, self.query(source, caller, incoming.called, incoming.headers, codecs))
+        verified = incoming.verification.outcome
+        self._route(call, self.query(source, caller, incoming.called, incoming.headers, codecs, verified))
         return call
 
     def query(
@@ -166,6 +172,7 @@ class CallRegistry:
         called: str,
         headers: tuple[tuple[str, str], ...] = (),
         codecs: tuple[str, ...] = (),
+        verification: str = "none",
     ) -> Query:
         """Return what the dialplan is asked for a call that comes in."""
         return Query(
@@ -176,6 +183,7 @@ class CallRegistry:
             caller_name=caller.name,
             headers=headers,
             codecs=codecs,
+            verification=verification,
         )
 
     def is_emergency(self, query: Query) -> bool:

@@ -9,6 +9,7 @@ from pbx.call.commands import Party
 from pbx.cause import EndCause
 from pbx.media.events import StreamStatistics, Verdict
 from pbx.media.quality import Quality
+from pbx.trunks.verification import UNVERIFIED, Verification
 
 __all__ = ["PASSED_OVER", "Attempt", "LegSummary", "RecordingSummary", "Summary"]
 
@@ -105,6 +106,7 @@ class Summary:
     legs: dict[str, LegSummary] = field(default_factory=dict)
     steps: list[str] = field(default_factory=list)
     """The steps of the route that were begun, by their words in the dialplan."""
+    verification: Verification = UNVERIFIED
     attempts: list[Attempt] = field(default_factory=list)
     recordings: list[RecordingSummary] = field(default_factory=list)
 

@@ -35,6 +35,9 @@ def explain(
     caller: Annotated[str, typer.Option(help="The caller's number; that of the extension if left out.")] = "",
     header: Annotated[list[str] | None, typer.Option(help='A header of the INVITE, as "Name: value".')] = None,
     codec: Annotated[list[str] | None, typer.Option(help="A codec that the caller offers, such as opus.")] = None,
+    verification: Annotated[
+        str, typer.Option(help="What a signature says of who calls: passed, failed, none.")
+    ] = "none",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Decide one call and print the decision. Exit with 2 if the dialplan cannot be read."""
@@ -50,7 +53,7 @@ def explain(
         raise ConfigurationError(tuple(str(fault) for fault in examination.faults))
     if examination.faults:
         print(f"note: {path} has faults, see `pbx check`; this is what the plan would do.", file=sys.stderr)
-    query = _query(examination, plan, source, number, at, caller, header or [], tuple(codec or ()))
+    query = _query(examination, plan, source, number, at, caller, header or [], tuple(codec or ()), verification)
     numbers = trunk_numbers(examination.settings) if examination.settings is not None else TrunkNumbers()
     decision = plan.decide(heard(query, numbers))
     if as_json:
@@ -68,8 +71,13 @@ def _query(
     caller: str,
     headers: list[str],
     codecs: tuple[str, ...],
+    verification: str,
 ) -> Query:
+    from pbx.dialplan.conditions import VERIFICATIONS
     from pbx.dialplan.decision import Query
+
+    if verification not in VERIFICATIONS:
+        raise typer.BadParameter(f"`{verification}` is no verification; write passed, failed or none")
 
     kind, _, name = source.partition("/")
     if kind in ("extension", "trunk") and not name:
@@ -87,7 +95,9 @@ def _query(
         if not colon:
             raise typer.BadParameter(f'`{text}` is not a header; write "Name: value"')
         pairs.append((key.strip(), value.strip()))
-    return Query(source, number, _moment(at, plan), caller, caller_name, tuple(pairs), codecs)
+    return Query(
+        source, number, _moment(at, plan), caller, caller_name, tuple(pairs), codecs, verification=verification
+    )
 
 
 def _note_unknown(examination: Examination, kind: str, name: str) -> None:

@@ -104,7 +104,8 @@ def _past_calls(
         if told and count % _PAGE == 0:
             print(f"\r{count} calls, back to {record.started:%Y-%m-%d}", end="", file=sys.stderr)
         at = record.started.astimezone(zone) if zone is not None else record.started.astimezone()
-        query = Query(record.source, record.called, at, record.caller, record.caller_name)
+        verified = record.verification or "none"
+        query = Query(record.source, record.called, at, record.caller, record.caller_name, verification=verified)
         yield PastCall(record.id, query, record.route, record.number if record.attempts else "")
     if told and count >= _PAGE:
         print("\r\x1b[K", end="", file=sys.stderr)

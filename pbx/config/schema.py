@@ -34,7 +34,7 @@ from pbx.config.recording_section import Recording
 from pbx.config.secret import Secret
 from pbx.config.security_section import AddressFailures, Budget, NetworkRule, Security, UserFailures
 from pbx.config.sip_section import Digest, Listener, Resolver, SessionTimer, Sip, Tcp, Trace
-from pbx.config.stir_section import Stir, StirSign, TrunkStir
+from pbx.config.stir_section import Stir, StirSign, StirVerify, TrunkStir
 from pbx.config.trunk_section import Health, Trunk
 
 __all__ = [
@@ -64,6 +64,7 @@ __all__ = [
     "Sip",
     "Stir",
     "StirSign",
+    "StirVerify",
     "Storage",
     "Tcp",
     "Trace",

@@ -218,14 +218,23 @@ def _budgets(settings: Settings) -> Iterator[Finding]:
 
 
 def _signatures(settings: Settings) -> Iterator[Finding]:
-    sign = settings.stir.sign
-    if sign is not None and not sign.key.is_file():
-        text = f"there is no file {sign.key}; correct the path, which begins at the folder of this file"
-        yield Finding(("stir", "sign", "key"), text)
+    sign, verify = settings.stir.sign, settings.stir.verify
+    files: list[tuple[Loc, Path | None]] = []
+    if sign is not None:
+        files.append((("stir", "sign", "key"), sign.key))
+    if verify is not None:
+        files += [(("stir", "verify", "roots"), verify.roots), (("stir", "verify", "authorities"), verify.authorities)]
+        files += [(("stir", "verify", "certificates", url), copy) for url, copy in verify.certificates.items()]
+    for loc, file in files:
+        if file is not None and not file.is_file():
+            yield Finding(loc, f"there is no file {file}; correct the path, which begins at the folder of this file")
     for name, trunk in settings.trunks.items():
         if trunk.stir.sign and sign is None:
             text = "`sign` needs the key and certificate of `stir.sign`; add them"
             yield Finding(("trunks", name, "stir", "sign"), text)
+        if trunk.stir.verify != "off" and verify is None:
+            text = "`verify` needs the authorities of `stir.verify`; add them"
+            yield Finding(("trunks", name, "stir", "verify"), text)
 
 
 def _weak_secrets(settings: Settings, path: Path) -> Iterator[Finding]:

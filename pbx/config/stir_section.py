@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
-from pbx.config.kinds import FilePath, Kind, Section
+from pbx.config.kinds import FilePath, Kind, Named, Networks, Positive, Section
 
-__all__ = ["CertificateUrl", "Stir", "StirSign", "TrunkStir"]
+__all__ = ["CertificateUrl", "Stir", "StirSign", "StirVerify", "TrunkStir"]
 
 _URL = re.compile(r"https://[A-Za-z0-9.\[\]:-]+(?:/[!-;=?-~]*)?", re.ASCII)
 _LONGEST_URL = 1024
@@ -35,10 +35,32 @@ class StirSign(Section):
     """Where everybody can fetch that certificate, with the chain that leads to the authority's root."""
 
 
+class StirVerify(Section):
+    """How the signatures are checked of calls from trunks with `stir: {verify: mark}` or `require` (RFC 8224 §6.2)."""
+
+    roots: FilePath
+    """The authorities (PEM certificates) that a signer's certificate must lead to."""
+    certificates: Annotated[
+        Named[CertificateUrl, FilePath],
+        Kind("mapping of HTTPS URLs to paths", '{"https://example.com/a.pem": a.pem}'),
+    ] = Field(default_factory=dict, validate_default=True)
+    """Local copies of signers' certificates (PEM, with the chain), which are not fetched."""
+    fetch: Literal["https", "none"] = "https"
+    """Whether others are fetched, from where the signature says. Never over anything but HTTPS, never after a
+    redirection, never more than 64 KiB."""
+    fetch_from: Networks = ()
+    """Networks that certificates may be fetched from although their addresses are not public."""
+    authorities: FilePath | None = None
+    """The authorities (PEM) that vouch for the hosts of certificates; those of the system if left out."""
+    timeout: Positive = 2.0
+    """How long a call waits for a certificate."""
+
+
 class Stir(Section):
-    """Signatures of who calls; see [stir.md](stir.md). Left out, nothing is signed."""
+    """Signatures of who calls; see [stir.md](stir.md). Left out, nothing is signed and nothing checked."""
 
     sign: StirSign | None = None
+    verify: StirVerify | None = None
 
 
 class TrunkStir(Section):
@@ -46,3 +68,6 @@ class TrunkStir(Section):
 
     sign: bool = False
     """Whether the calls that are sent to it are signed."""
+    verify: Literal["off", "mark", "require"] = "off"
+    """What becomes of signatures on its calls: `mark` checks them and lets the dialplan decide (`when: {verification:
+    …}`), `require` refuses calls whose signature is missing or does not hold, but for emergency calls."""

@@ -20,9 +20,13 @@ __all__ = [
     "Source",
     "SourceCondition",
     "TimeCondition",
+    "VERIFICATIONS",
+    "VerificationCondition",
     "local_time",
 ]
 
+VERIFICATIONS = ("passed", "failed", "none")
+"""What can be said of who calls: its signature holds, does not hold, or there is none that could be checked."""
 ANONYMOUS = "anonymous"
 """As a ``caller``: one whose number is unknown or withheld."""
 
@@ -142,6 +146,23 @@ class HeaderCondition:
 
     def _fits(self, value: str) -> bool:
         return self.regex.match(value) is not None if self.regex is not None else value.lower() == self.text.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationCondition:
+    """``verification:`` what the signature of a call says of who calls is one of `outcomes`."""
+
+    outcomes: tuple[str, ...]
+
+    def holds(self, query: Query) -> bool:
+        """Return whether it is."""
+        return query.verification in self.outcomes
+
+    def explain(self, query: Query) -> str:
+        """Say what it says, and what it would have to."""
+        if self.holds(query):
+            return f"verification is {query.verification}"
+        return f"verification is {query.verification}, not {_either(list(self.outcomes))}"
 
 
 @dataclass(frozen=True, slots=True)

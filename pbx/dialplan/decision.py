@@ -30,6 +30,8 @@ class Query:
     """Of the INVITE, for routes that match one; names compared without case."""
     codecs: tuple[str, ...] = ()
     """The voice codecs that the caller offers, as RFC 3551 and its followers spell them; empty if unknown."""
+    verification: str = "none"
+    """What a signature says of who calls: ``passed``, ``failed`` or ``none``."""
 
 
 @dataclass(frozen=True, slots=True)

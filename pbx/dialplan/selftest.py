@@ -20,12 +20,13 @@ from pbx.dialplan.steps import (
     Step,
     VoicemailStep,
 )
+from pbx.dialplan.when_loader import read_verification
 from pbx.numbers import AS_IS, TrunkNumbers
 from pbx.positions import Entry, Fault, Node, Position, ScalarNode
 
 __all__ = ["heard", "run_tests", "read_moment", "read_tests", "word_of"]
 
-_CALL_KEYS = ("from", "number", "at", "caller", "caller_name", "header", "codec")
+_CALL_KEYS = ("from", "number", "at", "caller", "caller_name", "header", "codec", "verification")
 _EXPECT_KEYS = ("route", "dial", "number", "sent", "caller", "record", "reject", "play", "voicemail", "steps")
 _AS_WRITTEN = TrunkNumbers()
 _UNTIMED = datetime(2026, 1, 7, 12, 0, tzinfo=UTC)
@@ -84,7 +85,10 @@ def _call(reader: Reader, entry: Entry, zone: tzinfo | None) -> tuple[Query, boo
     caller, name = texts.get("caller") or "", texts.get("caller_name") or ""
     codec = call.get("codec")
     codecs = tuple(text for text, _ in reader.texts(codec.value, "`codec`")) if codec else ()
-    return Query(source, number, moment, caller, name, tuple(headers), codecs), at is not None
+    said = call.get("verification")
+    verified = reader.converted(said.value, "`verification`", read_verification) if said else None
+    query = Query(source, number, moment, caller, name, tuple(headers), codecs, verification=verified or "none")
+    return query, at is not None
 
 
 def _expectations(reader: Reader, entry: Entry) -> tuple[tuple[str, Position, tuple[str, ...]], ...]:

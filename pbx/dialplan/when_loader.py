@@ -8,6 +8,7 @@ from datetime import tzinfo
 
 from pbx.dialplan.conditions import (
     ANONYMOUS,
+    VERIFICATIONS,
     CallerCondition,
     CodecCondition,
     Condition,
@@ -15,6 +16,7 @@ from pbx.dialplan.conditions import (
     NumberCondition,
     Source,
     TimeCondition,
+    VerificationCondition,
 )
 from pbx.dialplan.pattern import compile_pattern
 from pbx.dialplan.reader import Reader
@@ -22,9 +24,9 @@ from pbx.dialplan.windows import Window, parse_window
 from pbx.positions import Entry, MappingNode, Node, Position
 from pbx.units import suggestion
 
-__all__ = ["When", "load_when", "read_source"]
+__all__ = ["When", "load_when", "read_source", "read_verification"]
 
-_KEYS = ("from", "number", "caller", "header", "codec", "at")
+_KEYS = ("from", "number", "caller", "header", "codec", "verification", "at")
 _ANYONE = (Source("any"),)
 
 
@@ -60,6 +62,10 @@ def load_when(
         names = tuple(text for text, _ in reader.texts(each.value, "`codec`"))
         if names:
             conditions.append(CodecCondition(names))
+    if each := when.get("verification"):
+        outcomes = reader.converted_items(each.value, "`verification`", read_verification)
+        if outcomes:
+            conditions.append(VerificationCondition(tuple(outcomes)))
     if each := when.get("at"):
         conditions.append(_times(reader, each.value, hours, zone))
     return When(sources, named, number, tuple(conditions))
@@ -77,6 +83,13 @@ def _sources(reader: Reader, when: MappingNode) -> tuple[tuple[Source, ...], tup
             if source.name:
                 named.append((source, position))
     return tuple(sources) or _ANYONE, tuple(named)
+
+
+def read_verification(text: str) -> str:
+    """Return what `verification` names; ValueError says what is wrong with it."""
+    if text not in VERIFICATIONS:
+        raise ValueError(f"`{text}` is no verification; write passed, failed or none{suggestion(text, VERIFICATIONS)}")
+    return text
 
 
 def read_source(text: str) -> Source:

@@ -19,7 +19,7 @@ from OpenSSL.crypto import X509, X509Store, X509StoreContext, X509StoreContextEr
 
 from pbx.errors import EnvironmentFault
 
-__all__ = ["CredentialError", "Signer", "TrustStore"]
+__all__ = ["CredentialError", "SignatureError", "Signer", "TrustStore"]
 
 _COORDINATE = 32
 """Octets of each of the two numbers of an ES256 signature (RFC 7518 §3.4)."""
@@ -29,6 +29,10 @@ _MOST_CERTIFICATES = 8
 
 class CredentialError(Exception):
     """A certificate or signature that does not hold; the text says why."""
+
+
+class SignatureError(CredentialError):
+    """A signature that is not of what is said to be signed."""
 
 
 class Signer:
@@ -74,14 +78,14 @@ class TrustStore:
         if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
             raise CredentialError("the certificate's key is not of the curve P-256")
         if len(signature) != 2 * _COORDINATE:
-            raise CredentialError("the signature is of another length than ES256 makes")
+            raise SignatureError("the signature is of another length than ES256 makes")
         encoded = encode_dss_signature(
             int.from_bytes(signature[:_COORDINATE], "big"), int.from_bytes(signature[_COORDINATE:], "big")
         )
         try:
             key.verify(encoded, signed, ec.ECDSA(hashes.SHA256()))
         except InvalidSignature:
-            raise CredentialError("the signature is not of what the call says") from None
+            raise SignatureError("the signature is not of what the call says") from None
         if not _covers(leaf, originator):
             raise CredentialError(f"the certificate does not allow the number {originator}")
         return leaf.subject.rfc4514_string()

@@ -126,6 +126,12 @@ class CallRecord:
     cause_detail: str = ""
     blame: str = ""
     sip_status: int = 0
+    verification: str = ""
+    """What a signature says of who calls: ``passed``, ``failed`` or ``none``; empty where none is looked for."""
+    verification_detail: str = ""
+    """Why, in words."""
+    attestation: str = ""
+    """How far its signer vouches for who calls: ``A``, ``B``, ``C`` (RFC 8588), or empty."""
     steps: tuple[str, ...] = ()
     """The steps of the route that were taken."""
     attempts: tuple[AttemptRecord, ...] = ()
@@ -178,6 +184,9 @@ class CallRecord:
             "cause_detail": self.cause_detail,
             "blame": self.blame,
             "sip_status": self.sip_status,
+            "verification": self.verification,
+            "verification_detail": self.verification_detail,
+            "attestation": self.attestation,
             "steps": list(self.steps),
             "attempts": [_attempt(attempt) for attempt in self.attempts],
             "legs": [_leg(leg) for leg in self.legs],

@@ -307,6 +307,10 @@ class CallRecordView(_View):
     route: str
     destination: str
     cause: Cause | None
+    verification: str
+    """What a signature says of who calls: ``passed``, ``failed``, ``none``; empty where none is looked for."""
+    verification_detail: str
+    attestation: str
     steps: list[str]
     attempts: list[Attempt]
     legs: list[Leg]
@@ -339,6 +343,9 @@ class CallRecordView(_View):
             )
             if record.cause
             else None,
+            verification=record.verification,
+            verification_detail=record.verification_detail,
+            attestation=record.attestation,
             steps=list(record.steps),
             attempts=[Attempt.model_validate(attempt) for attempt in record.attempts],
             legs=[Leg.of_record(leg) for leg in record.legs],

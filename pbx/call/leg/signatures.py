@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from pbx.sip.ext.passport import telephone_number
 from pbx.sip.headers import NameAddress
 
 if TYPE_CHECKING:
@@ -29,6 +30,11 @@ def signature_of(context: LegContext, headers: Headers, voucher: Voucher) -> tup
     if not originator or not destination:
         context.count("signature-without-number")
         return ()
+    # RFC 8224 §4.1: who passes a call on that is signed already, and changes nothing of what is signed, leaves it so.
+    if voucher.received and (voucher.originator, telephone_number(destination)) in [
+        (telephone_number(originator), one) for one in voucher.destinations
+    ]:
+        return (("Identity", voucher.received),)
     return context.sign(originator, destination, voucher)
 
 
