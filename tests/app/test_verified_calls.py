@@ -19,6 +19,7 @@ from tests.support.stir import Authority
 
 URL = "https://certificates.example.com/shaken.pem"
 PLAN = """
+numbering: {country: "49"}
 routes:
   - {name: on, when: {from: trunk/marked, number: "9XX."}, do: [{dial: trunk/onward}]}
   - {name: passed, when: {from: trunk, verification: passed}, do: [{reject: busy}]}
@@ -66,9 +67,9 @@ trunks:
             headers += self.signing.headers(caller, called, "B", "trunk/there")
         return self.trunks[trunk].start("INVITE", f"sip:{called}@{LOOPBACK}", sdp(), headers)
 
-    def call(self, trunk: str, caller: str = "") -> Response:
+    def call(self, trunk: str, caller: str = "", called: str = "200") -> Response:
         """Send a call, and return how it was refused."""
-        sent = self.send(trunk, caller)
+        sent = self.send(trunk, caller, called)
         refused = self.trunks[trunk].final(sent)
         self.trunks[trunk].acknowledge(sent, refused)
         return refused
@@ -107,6 +108,7 @@ def test_a_trunk_whose_calls_must_be_signed(town: Town) -> None:
     assert (record.cause, record.sip_status, record.verification) == ("caller-unverified", 438, "failed")
     assert record.cause_detail == "signed is a call from 4930999, and not from 4930101"
     assert town.call("required").status == 428
+    assert town.call("required", called="112").status == NONE  # a call for help
 
 
 def test_a_signature_is_passed_on_with_the_call_that_it_signs(town: Town) -> None:
