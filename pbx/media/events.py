@@ -83,6 +83,12 @@ class StreamStatistics:
     """SRTP or SRTCP that came before, or is too old to tell."""
     send_errors: int = 0
     """Sends that the operating system refused."""
+    extended_received: int = 0
+    """Extended reports (RFC 3611) of the peer."""
+    remote_rating: int = -1
+    """The R factor of what the peer hears, as it says in them; -1 unknown."""
+    remote_score: float = -1.0
+    """The same as MOS."""
     refused: int = 0
     """ICMP errors that came of RTP to the peer's address."""
     refused_rtcp: int = 0

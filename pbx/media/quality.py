@@ -155,6 +155,13 @@ def quality_of(counts: StreamStatistics, codec: str, packet_time: int) -> Qualit
         remote_loss = min(100.0, 100 * max(0, counts.remote_lost) / counts.sent_packets)
         remote_jitter = counts.remote_jitter
         remote_rating = r_factor(codec, remote_loss, one_way + 2 * remote_jitter)
+    remote_score = mean_opinion_score(remote_rating) if remote_rating is not None else None
+    # The peer knows its jitter buffer and what came of it; we only estimate (RFC 3611 §4.7.5).
+    if counts.remote_rating >= 0:
+        remote_rating = float(counts.remote_rating)
+        remote_score = mean_opinion_score(remote_rating)
+    if counts.remote_score >= 0:
+        remote_score = counts.remote_score
     return Quality(
         loss,
         jitter,
@@ -164,5 +171,5 @@ def quality_of(counts: StreamStatistics, codec: str, packet_time: int) -> Qualit
         remote_loss,
         remote_jitter,
         remote_rating,
-        mean_opinion_score(remote_rating) if remote_rating is not None else None,
+        remote_score,
     )

@@ -283,6 +283,8 @@ class AudioSection:
         local = self._our_end(view.protocol, rtcp_mux and view.rtcp_mux)
         keys = self._answered_keys(view.key)
         lines = [crypto_attribute(tag, view.key.suite, key) for tag, key in keys.items()] if view.key else []
+        if view.extended_reports:
+            lines.append(("rtcp-xr", " ".join(view.extended_reports)))
         media = section(local, agreed, direction, packet_time, keys=lines)
         return Draft(media, _Terms(agreed, direction, local.rtcp_mux, keys), given, packet_time)
 

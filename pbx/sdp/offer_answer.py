@@ -76,6 +76,8 @@ class RemoteMedia:
     maximum_packet_time: int | None
     key: PeerKey | None = None
     """What the peer protects with; None for plain RTP."""
+    extended_reports: tuple[str, ...] = ()
+    """The extended reports (RFC 3611 §5.1) that it knows and we do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +155,18 @@ def read_media(
         packet_time_of(media),
         maximum_packet_time_of(media),
         key,
+        extended_reports_of(media),
     )
+
+
+_EXTENDED_REPORTS = ("rcvr-rtt=all", "rcvr-rtt=sender", "voip-metrics")
+
+
+def extended_reports_of(media: MediaDescription) -> tuple[str, ...]:
+    """Return what of a=rtcp-xr (RFC 3611 §5.1) we can do: the round trip of receivers, VoIP metrics."""
+    said = (media.value("rtcp-xr") or "").split()
+    wanted = [word.partition(":")[0] for word in said]  # rcvr-rtt may have a largest size behind it
+    return tuple([word for word in _EXTENDED_REPORTS if word in wanted])
 
 
 def check_answer(

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -131,3 +133,11 @@ def test_more_loss_or_delay_is_never_better(
     assert worse is not None
     assert 0 <= worse <= here + 0.1 <= 93.3
     assert 1 <= mean_opinion_score(here) <= 4.42
+
+
+def test_what_the_peer_says_of_its_own_hearing_counts_more_than_an_estimate() -> None:
+    counts = StreamStatistics(sent_packets=1000, rtcp_received=3, remote_rating=80, remote_score=-1.0)
+    found = quality_of(counts, "PCMU", 20)
+    assert found.remote_r_factor == 80
+    assert found.remote_mos == pytest.approx(mean_opinion_score(80))
+    assert quality_of(replace(counts, remote_score=3.9), "PCMU", 20).remote_mos == 3.9

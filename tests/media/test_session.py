@@ -731,3 +731,19 @@ def _last(made: MediaSession, leg: str) -> SetRemote:
     remote = made._streams[leg].remote
     assert remote is not None
     return remote
+
+
+@pytest.mark.parametrize(
+    ("offered", "answered"),
+    [
+        ("a=rtcp-xr:rcvr-rtt=all:10000 stat-summary=loss,dup voip-metrics", "rcvr-rtt=all voip-metrics"),
+        ("a=rtcp-xr:rcvr-rtt=sender", "rcvr-rtt=sender"),
+        ("a=rtcp-xr:pkt-loss-rle", None),
+        ("a=rtcp-xr", None),
+    ],
+)
+def test_extended_reports_are_answered_where_they_are_offered(offered: str, answered: str | None) -> None:
+    made = session()
+    open_streams(made, "a")
+    made.set_remote("a", sdp(offered), offer=True)
+    assert made.local_answer("a").media[0].value("rtcp-xr") == answered

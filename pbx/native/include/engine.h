@@ -103,6 +103,9 @@ struct engine_counts {
     uint64_t dropped_unauthentic; /* SRTP or SRTCP that the peer's key does not open */
     uint64_t dropped_replayed;  /* SRTP or SRTCP that came before, or is too old to tell */
     uint64_t send_errors;       /* refused by the operating system */
+    uint64_t extended_received; /* extended reports (RFC 3611) of the peer */
+    int remote_rating;          /* R factor of what the peer hears, as it says in them; -1 unknown */
+    double remote_score;        /* the same as MOS-CQ; -1 unknown */
     uint64_t refused;           /* ICMP errors that came of RTP to the peer's address */
     uint64_t refused_rtcp;      /* the same of RTCP: many phones have none */
     uint64_t inspected;         /* packets of sound whose payload was looked at: one in 16 */

@@ -8,6 +8,7 @@
 #include "engine_private.h"
 #include "packet.h"
 #include "random.h"
+#include "xr.h"
 
 enum { TYPE_SR = 200, TYPE_RR = 201, TYPE_SDES = 202, TYPE_BYE = 203 };
 enum { HEADER = 4, SENDER_INFO = 20, REPORT_BLOCK = 24, SDES_CNAME = 1, CNAME_LENGTH = 16 };
@@ -84,9 +85,10 @@ static size_t put_cname(struct stream *stream, uint8_t *at) {
 }
 
 static void send_report(struct worker *worker, struct stream *stream, bool bye) {
-    uint8_t data[128];
+    uint8_t data[128 + XR_MOST];
     size_t length = put_report(worker, stream, data);
     length += put_cname(stream, data + length);
+    length += xr_put(worker, stream, data + length);
     if (bye) {
         set_header(data + length, 1, TYPE_BYE, 8);
         put_32(data + length + 4, stream->tx.ssrc);
@@ -140,6 +142,8 @@ static bool compound_valid(const uint8_t *data, size_t length) {
             least = HEADER + 4 + SENDER_INFO + count * REPORT_BLOCK;
         else if (data[at + 1] == TYPE_RR)
             least = HEADER + 4 + count * REPORT_BLOCK;
+        else if (data[at + 1] == XR_TYPE)
+            least = HEADER + 4;
         else if (data[at + 1] == TYPE_BYE)
             least = HEADER + 4 * count;
         if (own < least)
@@ -191,6 +195,9 @@ void rtcp_received(struct worker *worker, struct stream *stream, const uint8_t *
             break;
         case TYPE_RR:
             read_report_blocks(stream, data + at + 8, count);
+            break;
+        case XR_TYPE:
+            xr_received(worker, stream, data + at, 4 * ((size_t)get_16(data + at + 2) + 1));
             break;
         case TYPE_BYE:
             /* The next packet of any SSRC from this address starts a source. */

@@ -40,6 +40,9 @@ void stream_counts(const struct stream *stream, struct engine_counts *counts) {
         counts->jitter = stream->rx.jitter / 16.0 * 1000.0 / stream->rx.rate;
     address_text(&stream->source, counts->source, sizeof counts->source);
     address_text(&stream->stranger, counts->stranger, sizeof counts->stranger);
+    counts->extended_received = stream->extended.received;
+    counts->remote_rating = stream->extended.rating > 0 ? stream->extended.rating : -1;
+    counts->remote_score = stream->extended.score > 0 ? stream->extended.score / 10.0 : -1;
     counts->refused = stream->refusals.rtp;
     counts->refused_rtcp = stream->refusals.rtcp;
     counts->refusal = (int)stream->refusals.last;

@@ -84,6 +84,15 @@ struct report { /* RTCP with the peer */
     char cname[17];
 };
 
+struct extended { /* reports, RFC 3611 */
+    bool asked;                  /* the peer wants to know its round trip by them: it is told */
+    bool metrics;                /* the peer sends VoIP metrics: it is sent ours */
+    uint32_t ssrc, time;         /* who asked, and the middle of the NTP time that it said */
+    uint64_t at;                 /* when */
+    uint64_t received;
+    uint8_t rating, score;       /* as the peer says, the score in tenths; 0 unknown */
+};
+
 struct refusals { /* ICMP errors of what was sent */
     uint64_t rtp, rtcp;
     enum engine_refusal last;    /* of RTP */
@@ -129,6 +138,7 @@ struct stream {
     uint64_t relock_at;          /* a source from before the last SetRemote is believed again from then on */
     struct address said, said_rtcp, announced;
     struct address stranger;     /* whose RTP was dropped last */
+    struct extended extended;
     struct refusals refusals;
     struct inspection inspection;
     struct candidate *candidate;
