@@ -105,12 +105,13 @@ def records(
     number: Annotated[str, typer.Option(help="Only calls from or to this number.")] = "",
     cause: Annotated[str, typer.Option(help="Only calls that ended so, such as `busy`.")] = "",
     audio: Annotated[str, typer.Option(help="Only calls whose audio was so, such as `nothing`.")] = "",
+    verification: Annotated[str, typer.Option(help="Only calls whose signature has `passed` or `failed`.")] = "",
     since: Annotated[datetime | None, typer.Option(help="Only calls that started then or later.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = 20,
     as_json: Json = False,
 ) -> None:
     """List call records, newest first."""
-    wanted = {"number": number, "cause": cause, "audio": audio, "limit": limit}
+    wanted = {"number": number, "cause": cause, "audio": audio, "verification": verification, "limit": limit}
     if since is not None:
         wanted["since"] = since.astimezone().isoformat()
     found = _ask(config, "GET", "/call-records", wanted)
@@ -127,12 +128,14 @@ def records(
             one["destination"],
             _span(one["duration"]) if one["answered"] else "",
             one["cause"]["slug"] if one["cause"] else "running",
+            f"{one['verification']} {one['attestation']}".strip(),
             one["audio"],
             " ".join(recording["status"] for recording in one["recordings"]),
         )
         for one in found["records"]
     ]
-    headings = ("id", "started", "source", "caller", "called", "destination", "talked", "cause", "audio", "recorded")
+    place = ("id", "started", "source", "caller", "called", "destination")
+    headings = (*place, "talked", "cause", "verified", "audio", "recorded")
     _print_table(headings, rows, "no call records")
     _print_verdicts(found["records"])
 

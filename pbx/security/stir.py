@@ -5,8 +5,9 @@ What is signed is bytes here, and what comes of a check is a value; who asks kno
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
@@ -25,6 +26,8 @@ _COORDINATE = 32
 """Octets of each of the two numbers of an ES256 signature (RFC 7518 §3.4)."""
 _TN_AUTHORIZATION_LIST = x509.ObjectIdentifier("1.3.6.1.5.5.7.1.26")
 _MOST_CERTIFICATES = 8
+_MOST_REMEMBERED = 64
+_REMEMBERED = timedelta(minutes=5)
 
 
 class CredentialError(Exception):
@@ -64,6 +67,8 @@ class TrustStore:
             self._roots = x509.load_pem_x509_certificates(roots.read_bytes())
         except (OSError, ValueError) as error:
             raise EnvironmentFault(f"the roots {roots} cannot be read: {error}") from error
+        self._led: OrderedDict[bytes, tuple[x509.Certificate, datetime, datetime]] = OrderedDict()
+        """The first certificates of chains that led to a root, and from when to when that need not be tried again."""
 
     def check(self, chain: bytes, signed: bytes, signature: bytes, originator: str, now: datetime) -> str:
         """Check `signature` of `signed` by the first certificate of a PEM `chain`; return whom that names.
@@ -71,9 +76,7 @@ class TrustStore:
         The chain must lead to a root and hold at `now`; a certificate that is limited to some numbers must allow
         `originator`. Raises CredentialError that says why it does not hold.
         """
-        certificates = _read_chain(chain)
-        self._verify_chain(certificates, now)
-        leaf = certificates[0]
+        leaf = self._leaf_of(chain, now)
         key = leaf.public_key()
         if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
             raise CredentialError("the certificate's key is not of the curve P-256")
@@ -89,6 +92,21 @@ class TrustStore:
         if not _covers(leaf, originator):
             raise CredentialError(f"the certificate does not allow the number {originator}")
         return leaf.subject.rfc4514_string()
+
+    def _leaf_of(self, chain: bytes, now: datetime) -> x509.Certificate:
+        """Return the first certificate of a chain that leads to a root. That takes most of the time of a check, and the
+        calls of one carrier come with one chain, so it is remembered for some minutes."""
+        known = self._led.get(chain)
+        if known is not None and known[1] <= now < known[2]:
+            self._led.move_to_end(chain)
+            return known[0]
+        certificates = _read_chain(chain)
+        self._verify_chain(certificates, now)
+        until = min([now + _REMEMBERED, *(one.not_valid_after_utc for one in certificates)])
+        self._led[chain] = certificates[0], now, until
+        if len(self._led) > _MOST_REMEMBERED:
+            self._led.popitem(last=False)
+        return certificates[0]
 
     def _verify_chain(self, certificates: list[x509.Certificate], now: datetime) -> None:
         store = X509Store()

@@ -245,13 +245,14 @@ class CallFilter:
     answered: bool | None = None
     recorded: bool | None = None
     audio: str = ""
+    verification: str = ""
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """Return this filter in SQL."""
         columns = call_records.c
         found: list[ColumnElement[bool]] = [
             columns[name] == value
-            for name in ("caller", "called", "source", "destination", "route", "cause", "audio")
+            for name in ("caller", "called", "source", "destination", "route", "cause", "audio", "verification")
             if (value := getattr(self, name))
         ]
         if self.since is not None:

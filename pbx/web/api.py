@@ -308,6 +308,7 @@ def _filter(
     answered: bool | None = None,
     recorded: bool | None = None,
     audio: str = "",
+    verification: str = "",
 ) -> CallFilter:
     return CallFilter(
         _aware(since),
@@ -322,6 +323,7 @@ def _filter(
         answered,
         recorded,
         audio,
+        verification,
     )
 
 

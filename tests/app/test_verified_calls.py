@@ -11,7 +11,7 @@ import pytest
 from pbx.security.stir import Signer
 from pbx.sip.ext.passport import Identity
 from pbx.sip.message import Request, Response
-from pbx.store.call_records import CallRecord
+from pbx.store.call_records import CallFilter, CallRecord
 from pbx.trunks.signing import Signing
 from tests.support.loopback import World
 from tests.support.pbx import LOOPBACK, Connect, Pbx, Phone, Serve, free_ports, sdp
@@ -94,6 +94,9 @@ def test_the_dialplan_and_the_record_know_who_calls(town: Town) -> None:
     record = town.record()
     assert (record.verification, record.attestation) == ("passed", "B")
     assert record.verification_detail == "signed by CN=signer"
+    search = town.pbx.server.store.records.search
+    assert search(CallFilter(verification="passed")).records == (record,)
+    assert search(CallFilter(verification="failed")).records == ()
     assert town.call("marked", "+4930999").status == FAILED
     assert town.call("marked").status == NONE
     assert town.call("unchecked", "+4930999").status == NONE

@@ -66,6 +66,19 @@ def test_a_list_of_numbers_that_cannot_be_read_allows_none(
             trust.check(chain, SIGNED, Signer(key, URL).sign(SIGNED), "1", NOW)
 
 
+def test_a_chain_that_has_led_to_a_root_still_runs_out(issuing: Authority, trust: TrustStore, tmp_path: Path) -> None:
+    key, chain = issuing.leaf(tmp_path, begins=NOW - timedelta(days=400) + timedelta(minutes=2))
+    signature = Signer(key, URL).sign(SIGNED)
+    for _ in range(2):
+        assert trust.check(chain, SIGNED, signature, "1", NOW)
+        with pytest.raises(CredentialError, match="not of what the call says"):
+            trust.check(chain, b"other.payload", signature, "1", NOW)
+    assert trust.check(chain, SIGNED, signature, "1", NOW + timedelta(seconds=110))
+    for moment in (NOW + timedelta(seconds=130), NOW - timedelta(days=401)):
+        with pytest.raises(CredentialError, match="leads to no root"):
+            trust.check(chain, SIGNED, signature, "1", moment)
+
+
 def test_what_does_not_hold_says_why(issuing: Authority, trust: TrustStore, tmp_path: Path) -> None:
     key, chain = issuing.leaf(tmp_path)
     signature = Signer(key, URL).sign(SIGNED)
