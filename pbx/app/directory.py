@@ -20,6 +20,7 @@ from pbx.dialplan.steps import Target
 from pbx.errors import ParseError
 from pbx.failover import EXTENSION, TRUNK, NextOn
 from pbx.loading import trunk_numbers
+from pbx.media.keys import DtmfMode
 from pbx.net.whereabouts import Whereabouts
 from pbx.registrar.location import Location
 from pbx.sdp.sdes import Srtp
@@ -211,6 +212,12 @@ class Directory:
         trunk = self._trunk(source)
         return "handle" if trunk is None else trunk.transfers
 
+    def dtmf(self, source: str) -> DtmfMode:
+        """Return how keys come from a source and go to it."""
+        kind, _, name = source.partition("/")
+        one = self._settings.trunks.get(name) if kind == "trunk" else self._extension(name)
+        return DtmfMode(one.dtmf) if one is not None else DtmfMode.AUTO
+
     def srtp(self, source: str) -> Srtp | None:
         """Return whether the audio of a source is encrypted; None as for all."""
         kind, _, name = source.partition("/")
@@ -317,6 +324,7 @@ class Directory:
                     peer=binding.flow.remote[0],
                     local=binding.flow.local[0],
                     codecs=self.codecs(source),
+                    dtmf=self.dtmf(source),
                     srtp=self.srtp(source),
                 )
                 for binding in self._location.reachable(self._aor_of(target.name))
@@ -341,6 +349,7 @@ class Directory:
                 peer=peer,
                 local=local,
                 codecs=self.codecs(source),
+                dtmf=self.dtmf(source),
                 srtp=self.srtp(source),
                 early_offer=trunk.profile.early_offer,
                 header_rules=HeaderRules(

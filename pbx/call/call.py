@@ -25,6 +25,7 @@ from pbx.call.events import (
     Rejected,
 )
 from pbx.call.items import HangUpWanted, Item, Start, TimerDue, Wish, classify
+from pbx.call.keys import Keys
 from pbx.call.legs import Legs
 from pbx.call.music import Music
 from pbx.call.ports import Candidate, LegHandle, Services
@@ -70,6 +71,7 @@ class Call:
         "_bridge",
         "_draining",
         "_inbox",
+        "_keys",
         "_maximum",
         "_moved",
         "_occupied",
@@ -145,6 +147,7 @@ class Call:
         self.recording_ends_call = services.settings.recording.failure == "end"
         self.recording = CallRecording(services.settings.recording)
         self.music = Music()
+        self._keys = Keys()
         self._steps: list[Step] = []
         self._runner: Runner | None = None
         self._bridge: Bridge | None = None
@@ -196,6 +199,15 @@ class Call:
             self.services.submit(command)
 
     def _handle(self, item: Item) -> None:
+        found = self._keys.take(self, item)
+        if found is not None:
+            self._take(found)
+
+    def take_key(self, item: media.Digit) -> None:
+        """Take a key that has waited until it was plain that it is one."""
+        self._take(item)
+
+    def _take(self, item: Item) -> None:
         if isinstance(item, media.Event):
             self.session.on_event(item)
             if self._lacks_ports(item):
@@ -294,6 +306,7 @@ class Call:
             peer=candidate.peer,
             local=candidate.local,
             codecs=candidate.codecs,
+            dtmf=candidate.dtmf,
             like=self.caller if leg != self.caller else None,
         )
 

@@ -51,6 +51,11 @@ class Legs:
         self._handles[summary.leg] = handle
         self._summaries[summary.leg] = replace(summary, ended=0.0, cause=None)
 
+    def takes_info(self, leg: str) -> bool:
+        """Return whether a leg's peer says that it takes INFO."""
+        handle = self._handles.get(leg)
+        return handle is not None and handle.takes_info
+
     def command(self, command: commands.Command) -> None:
         """Give a command to the leg that it names; one that is gone or leaving gets none."""
         handle = self._handles.get(command.leg)

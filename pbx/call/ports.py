@@ -22,6 +22,7 @@ from pbx.dialplan.steps import Recording, Target
 from pbx.failover import NextOn
 from pbx.media.commands import Command as MediaCommand
 from pbx.media.events import Verdict
+from pbx.media.keys import DtmfMode
 from pbx.sdp.sdes import Srtp
 from pbx.sip.stack import Destination, Timer
 from pbx.values import dataclass
@@ -51,6 +52,8 @@ class Candidate:
     """Our own numeric address on the way there; empty while unknown."""
     codecs: tuple[str, ...] = ()
     """The voice codecs that may pass, best first; empty for those of the server."""
+    dtmf: DtmfMode = DtmfMode.AUTO
+    """How keys come and go."""
     srtp: Srtp | None = None
     """Whether the audio is encrypted; None as the server has it."""
     early_offer: bool = False
@@ -81,6 +84,9 @@ class Directory(Protocol):
 
     def codecs(self, source: str) -> tuple[str, ...]:
         """Return the voice codecs that may pass to and from a source (see `Candidate.codecs`)."""
+
+    def dtmf(self, source: str) -> DtmfMode:
+        """Return how keys come from a source and go to it."""
 
     def srtp(self, source: str) -> Srtp | None:
         """Return whether a source's audio is encrypted (see `Candidate.srtp`)."""
@@ -113,6 +119,10 @@ class LegHandle(Protocol):
     @property
     def remote(self) -> str:
         """The signalling address of its peer, ``transport:host:port``; empty while unknown."""
+
+    @property
+    def takes_info(self) -> bool:
+        """Whether its peer says that it takes INFO (Allow)."""
 
     def handle(self, command: commands.Command) -> None:
         """Carry a command out."""

@@ -159,6 +159,7 @@ class CallRegistry:
             peer=flow.remote[0],
             local=flow.local[0],
             codecs=directory.codecs(source),
+            dtmf=directory.dtmf(source),
         )
         codecs = _offered(incoming.offer) if services.asks_codecs() else ()
         verified = incoming.verification.outcome

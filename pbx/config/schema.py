@@ -132,6 +132,10 @@ class Extension(Section):
     """Calls that it may begin in a second; `null` for no limit."""
     codecs: CodecNames | None = None
     """The codecs let through to and from it, best first; those of `media` if left out."""
+    dtmf: Literal["auto", "rfc4733", "info", "inband"] = "auto"
+    """How keys (DTMF) come and go: as telephone-events (RFC 4733), by INFO, or as tones in the voice, which takes a
+    decoder for each such call. `auto` is telephone-events where they are agreed, else INFO where the peer allows it,
+    else tones. The other side gets them its own way."""
     redirects: Literal["follow", "pass"] = "pass"
     """What becomes of a call that its phone redirects (3xx, a forward key): `follow` sends it where the extension may
     dial, `pass` takes it for a failure."""

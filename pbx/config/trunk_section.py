@@ -87,6 +87,10 @@ class Trunk(Section):
     """Whether its audio may come from another address than it says; that of `media` if left out."""
     codecs: CodecNames | None = None
     """The codecs let through to and from it, best first; those of `media` if left out."""
+    dtmf: Literal["auto", "rfc4733", "info", "inband"] = "auto"
+    """How keys (DTMF) come and go: as telephone-events (RFC 4733), by INFO, or as tones in the voice, which takes a
+    decoder for each such call. `auto` is telephone-events where they are agreed, else INFO where the peer allows it,
+    else tones. The other side gets them its own way."""
     srtp: Literal["off", "accept", "prefer", "require"] | None = None
     """Encryption of its audio; that of `media` if left out."""
     try_timeout: Positive | None = None

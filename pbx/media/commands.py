@@ -17,6 +17,7 @@ __all__ = [
     "Command",
     "Connect",
     "Disconnect",
+    "HearDigits",
     "Join",
     "Leave",
     "Mute",
@@ -34,6 +35,7 @@ __all__ = [
     "SetVolume",
     "StopPlaying",
     "StopRecording",
+    "TakeDigit",
 ]
 
 
@@ -266,11 +268,30 @@ class StopRecording:
 
 @dataclass(frozen=True, slots=True)
 class SendDigits:
-    """Send telephone-events (RFC 4733) to a stream's peer: characters of ``0-9*#A-D``."""
+    """Send keys to a stream's peer: characters of ``0-9*#A-D``, each for `duration` milliseconds.
+
+    They go as telephone-events (RFC 4733) where the peer takes these, else as tones in the voice.
+    """
 
     stream: str
     digits: str
     duration: int = 160
+
+
+@dataclass(frozen=True, slots=True)
+class HearDigits:
+    """Hear keys as tones in what a stream's peer says (`on`), or no more; a Digit tells of each."""
+
+    stream: str
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TakeDigit:
+    """Let a key that a stream's peer pressed by INFO end what a key ends there; no Digit tells of it."""
+
+    stream: str
+    digit: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,6 +336,8 @@ Command = (
     | PauseRecording
     | StopRecording
     | SendDigits
+    | HearDigits
+    | TakeDigit
     | Mute
     | Query
     | Close

@@ -208,6 +208,8 @@ class Engine:
             c.PauseRecording: self._pause_recording,
             c.StopRecording: self._stop_recording,
             c.SendDigits: self._send_digits,
+            c.HearDigits: self._hear_digits,
+            c.TakeDigit: self._take_digit,
             c.Mute: self._mute,
             c.Join: self._join,
             c.SetRole: self._set_role,
@@ -450,6 +452,12 @@ class Engine:
     def _send_digits(self, command: c.SendDigits) -> int:
         return self._on(command.stream, lib.engine_send_digits, command.digits.encode(), command.duration)
 
+    def _hear_digits(self, command: c.HearDigits) -> int:
+        return self._on(command.stream, lib.engine_hear_digits, command.on)
+
+    def _take_digit(self, command: c.TakeDigit) -> int:
+        return self._on(command.stream, lib.engine_take_digit, command.digit.encode())
+
     def _query(self, command: c.Query) -> int:
         return self._on(command.stream, lib.engine_query)
 
@@ -547,7 +555,7 @@ class Engine:
         return e.Latched(self._stream(native), _text(native.address), native.port)
 
     def _digit(self, native: _CData) -> e.Event | None:
-        return e.Digit(self._stream(native), native.digit.decode(), native.milliseconds)
+        return e.Digit(self._stream(native), native.digit.decode(), native.milliseconds, bool(native.relayed))
 
     def _play_ended(self, native: _CData) -> e.Event | None:
         play = self._forget(self._plays, native.object)

@@ -137,6 +137,9 @@ class Digit:
     stream: str
     digit: str
     duration: int
+    """Milliseconds."""
+    relayed: bool = False
+    """It goes on, as it came, to the peer of the stream that this one is connected to."""
 
 
 @dataclass(frozen=True, slots=True)

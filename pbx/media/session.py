@@ -17,6 +17,7 @@ from pbx.media.commands import (
     Command,
     Connect,
     Disconnect,
+    HearDigits,
     Join,
     Leave,
     Mute,
@@ -33,6 +34,7 @@ from pbx.media.commands import (
     SetVolume,
     StopPlaying,
     StopRecording,
+    TakeDigit,
 )
 from pbx.media.events import (
     Closed,
@@ -45,6 +47,7 @@ from pbx.media.events import (
     Verdict,
 )
 from pbx.media.judging import Judging, Subject
+from pbx.media.keys import DtmfMode, is_event, with_events, without_events
 from pbx.media.leg import MediaLeg, State
 from pbx.media.policy import MediaSettings, RtcpMux, is_numeric
 from pbx.media.quality import Quality, quality_of
@@ -159,6 +162,7 @@ class MediaSession:
         peer: str = "",
         local: str = "",
         codecs: tuple[str, ...] = (),
+        dtmf: DtmfMode = DtmfMode.AUTO,
         like: str | None = None,
     ) -> None:
         """Ask for a leg's streams. Once their Opened events were given to `on_event`, the leg is `ready`.
@@ -168,6 +172,7 @@ class MediaSession:
         `latch`: believe the first source of media over the address said (phones yes, trunks no). `peer` is the numeric
         address that the leg's signalling comes from, `local` our own towards it; each may be left out while unknown.
         `codecs` names the voice codecs that may pass to and from it, best first; empty for those of the settings.
+        `dtmf` is how keys come and go.
         """
         media = self._ensure(leg)
         stream = self._streams[leg]
@@ -175,10 +180,12 @@ class MediaSession:
             raise UsageError(f"leg {leg} is open already")
         local = local.partition("%")[0]
         stream.requested, stream.latch, stream.peer, stream.local_hint = True, latch, peer, local
-        stream.codecs = codecs
+        stream.codecs, stream.dtmf = codecs, dtmf
         view, _, _ = media.source()
         bound = self._settings.bind_address(view.address if view and is_numeric(view.address) else peer, local)
         self._commands.append(Open(stream.id, self._call, bound))
+        if dtmf is DtmfMode.INBAND:
+            self._commands.append(HearDigits(stream.id, True))
         self._open_others(leg, media.other_views())
         if like is not None:
             self._open_others(leg, self._leg(like).other_views())
@@ -206,6 +213,7 @@ class MediaSession:
             peer=before.peer,
             local=before.local_hint,
             codecs=before.codecs,
+            dtmf=before.dtmf,
             like=like,
         )
 
@@ -364,6 +372,7 @@ class MediaSession:
             self._settings.permitted(codecs, True, self._streams[source].codecs),
         )
         permitted = merged(permitted, stand_ins(self._settings, possible, permitted, media.audio.agreed, names))
+        permitted = self._with_keys(leg, source, permitted)
         return media.make_offer(permitted, direction, mux, view.packet_time, view.maximum_packet_time, others)
 
     def answer_to(self, leg: str, source: str) -> SessionDescription:
@@ -382,14 +391,14 @@ class MediaSession:
         common = self._permitted(leg, source, codecs)
         offered = media.audio.offer.codecs
         if any(not codec.is_companion and same_codec(codec, offered) for codec in common):
-            return self._answer(media, common, direction, view.packet_time, others)
+            return self._answer(media, self._with_keys(leg, source, common), direction, view.packet_time, others)
         names, possible = (
             self._streams[leg].codecs,
             self._settings.permitted(codecs, True, self._streams[source].codecs),
         )
         chosen = transcoded_answer(self._settings, offered, possible, names)
         packet_time = media.audio.offer.packet_time or self._settings.packet_time
-        return self._answer(media, chosen or common, direction, packet_time, others)
+        return self._answer(media, self._with_keys(leg, source, chosen or common), direction, packet_time, others)
 
     def local_answer(self, leg: str, direction: Direction = Direction.SENDRECV) -> SessionDescription:
         """Return our own answer to a leg's offer, for sound that the engine makes or takes.
@@ -403,12 +412,12 @@ class MediaSession:
             raise NegotiationError("no audio")
         names = self._streams[leg].codecs
         chosen = one_voice(self._settings.permitted(view.codecs, decodable_only=True, names=names)) if view else ()
-        return self._answer(media, chosen, direction, self._settings.packet_time)
+        return self._answer(media, self._without_keys(leg, chosen), direction, self._settings.packet_time)
 
     def local_offer(self, leg: str, direction: Direction = Direction.SENDRECV) -> SessionDescription:
         """Return an offer of our own, for a leg that nobody else is connected to yet."""
         media, settings = self._leg(leg), self._settings
-        own = settings.own_codecs(self._streams[leg].codecs)
+        own = self._without_keys(leg, settings.own_codecs(self._streams[leg].codecs))
         codecs = [numbered(codec, media.audio.remember_number(codec)) for codec in own]
         return media.make_offer(codecs, direction, settings.rtcp_mux is RtcpMux.OFFER, settings.packet_time)
 
@@ -422,6 +431,21 @@ class MediaSession:
     def rollback(self, leg: str) -> None:
         """Forget a leg's pending offer, ours or the peer's, if there is one. The session stays as it was."""
         self._leg(leg).roll_back()
+
+    def _with_keys(self, leg: str, source: str, codecs: tuple[PayloadFormat, ...]) -> tuple[PayloadFormat, ...]:
+        """Return `codecs` with the telephone-events that a leg may have.
+
+        Where both modes are automatic, what both ends can do comes first: a leg is told of events if the other has any,
+        and else the two find their own way, as they would without us. Whoever is configured decides for itself.
+        """
+        mode, other = self._streams[leg].dtmf, self._streams[source].dtmf
+        if not mode.has_events:
+            return without_events(codecs)
+        wanted = mode is DtmfMode.RFC4733 or not other.has_events or any(is_event(codec) for codec in codecs)
+        return with_events(codecs) if wanted else codecs
+
+    def _without_keys(self, leg: str, codecs: tuple[PayloadFormat, ...]) -> tuple[PayloadFormat, ...]:
+        return codecs if self._streams[leg].dtmf.has_events else without_events(codecs)
 
     def _permitted(
         self, leg: str, source: str, codecs: tuple[PayloadFormat, ...], decodable_only: bool = False
@@ -463,6 +487,13 @@ class MediaSession:
         self._unlink(other)
         self._connected[one], self._connected[other] = other, one
         self._commands.append(Connect(one, other))
+        if self._both_tones(one, other):
+            # What the one presses the other one hears: no need to decode it.
+            self._commands += [HearDigits(one, False), HearDigits(other, False)]
+
+    def _both_tones(self, one: str, other: str) -> bool:
+        streams = [self._by_id[one], self._by_id[other]]
+        return one != other and all(stream.slot == AUDIO and stream.dtmf is DtmfMode.INBAND for stream in streams)
 
     def echo(self, leg: str) -> None:
         """Send a leg's media back to it."""
@@ -479,6 +510,9 @@ class MediaSession:
         other = self._connected.pop(stream, None)
         if other is not None:
             self._connected.pop(other, None)
+            if self._both_tones(stream, other):
+                ends = (self._by_id[stream], self._by_id[other])
+                self._commands += [HearDigits(one.id, True) for one in ends if not (one.closed or one.closing)]
 
     def join(
         self,
@@ -590,8 +624,29 @@ class MediaSession:
         self._commands.append(StopRecording(recording))
 
     def send_digits(self, leg: str, digits: str, duration: int = 160) -> None:
-        """Send keys to a leg as telephone-events; `duration` of each in milliseconds."""
+        """Send keys to a leg, as telephone-events if it has these or else tones; `duration` of each in milliseconds."""
         self._commands.append(SendDigits(self.stream_of(leg), digits, duration))
+
+    def take_digit(self, leg: str, digit: str) -> None:
+        """Let a key that came by INFO end what a key of the leg ends, such as a play."""
+        self._commands.append(TakeDigit(self.stream_of(leg), digit))
+
+    def dtmf_of(self, leg: str) -> DtmfMode:
+        """Return how keys come from a leg and go to it, as configured."""
+        return self._streams[leg].dtmf
+
+    def has_events(self, leg: str) -> bool:
+        """Return whether telephone-events are agreed with a leg."""
+        return any(is_event(codec) for codec in self._leg(leg).audio.agreed)
+
+    def carries_tones(self, leg: str) -> bool:
+        """Return whether the keys of a leg are tones in its voice, which whoever it is connected to hears anyhow."""
+        return self._streams[leg].dtmf is DtmfMode.INBAND
+
+    def has_stream(self, leg: str) -> bool:
+        """Return whether a leg is of this call and has its audio stream."""
+        stream = self._streams.get(leg) if leg in self._legs else None
+        return stream is not None and stream.requested and not (stream.closed or stream.closing)
 
     def mute(self, leg: str, *, receive: bool, send: bool) -> None:
         """Drop what a leg's peer sends, or what would be sent to it, until said otherwise."""

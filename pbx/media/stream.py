@@ -5,6 +5,7 @@ from __future__ import annotations
 from pbx.errors import UsageError
 from pbx.media.commands import Codec, SetKeys, SetRemote
 from pbx.media.events import StreamStatistics
+from pbx.media.keys import DtmfMode
 from pbx.media.policy import MAXIMUM_FORMATS, MediaSettings, is_numeric
 from pbx.media.relayed import RelayedSection
 from pbx.media.section import AudioSection
@@ -28,6 +29,7 @@ class Stream:
         "closing",
         "codecs",
         "counts",
+        "dtmf",
         "id",
         "latch",
         "leg",
@@ -54,6 +56,7 @@ class Stream:
         self.latch = True
         self.codecs: tuple[str, ...] = ()
         """The voice codecs that may pass; empty for those of the settings."""
+        self.dtmf = DtmfMode.AUTO
         self.peer = ""
         """Where the leg's signalling comes from; empty while unknown."""
         self.local_hint = ""

@@ -10,8 +10,9 @@ from pbx.call.leg import InboundLeg, Leg, OutboundLeg
 from pbx.cause import EndCause, cause_named
 from pbx.errors import NegotiationError
 from pbx.phone import notices
-from pbx.phone.keys import INFO_TYPE, KEY_SECONDS, info_body, key_in, split_keys
+from pbx.phone.keys import KEY_SECONDS, split_keys
 from pbx.phone.voice import Agreed, Voice
+from pbx.sip.ext.key_info import INFO_TYPE, info_body, key_in
 
 if TYPE_CHECKING:
     from pbx.media.events import Event as MediaEvent

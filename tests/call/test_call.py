@@ -440,8 +440,8 @@ def test_info_is_passed_on() -> None:
     caller = rig.incoming()
     callee = rig.leg(1)
     rig.answer(callee)
-    rig.tell(caller, events.Informed(caller.id, "INFO", "application/dtmf-relay", b"Signal=5\r\n"))
-    assert callee.last(Inform).body == b"Signal=5\r\n"
+    rig.tell(caller, events.Informed(caller.id, "INFO", "application/media_control+xml", b"<media_control/>"))
+    assert callee.last(Inform).body == b"<media_control/>"
     rig.registry.end_all()
     rig.assert_nothing_left()
 

@@ -215,8 +215,8 @@ def test_more_keys_wait_for_those_before(desk: Desk) -> None:
     assert [packet.payload[0] for packet in heard if packet.marker] == [1, 2, 15]
 
 
-def test_a_peer_without_events_is_counted(desk: Desk) -> None:
-    phone = desk.phone("a", (ULAW,))
+def test_a_peer_without_events_or_a_voice_of_ours_is_counted(desk: Desk) -> None:
+    phone = desk.phone("a", (Codec(98, "AMR", 8000),))
     desk.submit(SendDigits("a", "1"))
     assert not phone.hear_all()
     assert desk.engine.counters().commands_refused == 1

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pbx.errors import ConfigurationError
-from pbx.phone.keys import INFO_TYPE, KEY_SECONDS, info_body, key_in, split_keys
+from pbx.phone.keys import KEY_SECONDS, split_keys
+from pbx.sip.ext.key_info import INFO_TYPE, info_body, key_in
 
 
 def test_pauses_divide_keys() -> None:

@@ -21,6 +21,7 @@ from pbx.failover import EXTENSION, TRUNK, NextOn
 from pbx.ids import Ids
 from pbx.media import commands as media_commands
 from pbx.media import events as media
+from pbx.media.keys import DtmfMode
 from pbx.media.policy import MediaSettings
 from pbx.media.session import MediaSession
 from pbx.sdp.model import SessionDescription
@@ -54,6 +55,7 @@ class FakeLeg:
         self.gone = False
         self.sip_call_id = f"call-id-of-{leg}"
         self.remote = "udp:192.0.2.10:5060"
+        self.takes_info = False
 
     def handle(self, command: commands.Command) -> None:
         assert not self.gone, f"{command} after the leg was gone"
@@ -82,6 +84,7 @@ class Rig:
     """One registry with its fakes. `plan` is what every call is routed by; `phones` says who is reachable."""
 
     plan: tuple[Step, ...] = ()
+    dtmf_modes: dict[str, DtmfMode] = field(default_factory=dict)
     phones: dict[str, int] = field(default_factory=dict)
     """How many contacts each target has."""
     settings: CallSettings = field(default_factory=CallSettings)
@@ -154,6 +157,7 @@ class Rig:
             Destination(Uri.parse(f"sip:{target.number}@192.0.2.20")),
             Party(target.number),
             codecs=self.codecs(str(target)),
+            dtmf=self.dtmf(str(target)),
             early_offer=str(target) in self.early_offers,
         )
         return (one,) * self.phones.get(str(target), 0)
@@ -169,6 +173,9 @@ class Rig:
 
     def latches(self, source: str) -> bool:
         return True
+
+    def dtmf(self, source: str) -> DtmfMode:
+        return self.dtmf_modes.get(source, DtmfMode.AUTO)
 
     def srtp(self, source: str) -> None:
         return None

@@ -231,6 +231,11 @@ class LegCore(ABC):
         return f"{flow.transport}:{flow.remote[0]}:{flow.remote[1]}" if flow is not None else ""
 
     @property
+    def takes_info(self) -> bool:
+        """Whether the peer says that it takes INFO."""
+        return any(usage.informable for usage in self.usages())
+
+    @property
     def finished(self) -> bool:
         """True once nothing is left: no timer, no client transaction, no entry in the DialogTable."""
         return self.state is State.ENDED

@@ -45,6 +45,7 @@ class InviteUsage:
     __slots__ = (
         "dialog",
         "heard",
+        "informable",
         "leg",
         "negotiation",
         "own_offer",
@@ -62,6 +63,8 @@ class InviteUsage:
         self.rseqs = RSeqOrder()
         self.updatable = False
         """Whether the peer takes UPDATE, as its Allow says (RFC 3311 §4)."""
+        self.informable = False
+        """Whether the peer takes INFO."""
         self.pending: OpenOffer | None = None
         """The peer's open offer."""
         self.own_offer: OwnOffer | None = None
@@ -77,7 +80,9 @@ class InviteUsage:
         """Learn from a message of the peer which methods it takes."""
         if "Allow" in message.headers:
             # Taking the list apart would cost more than a 405 once in a while (`OwnOffer` then goes on by re-INVITE).
-            self.updatable = any("UPDATE" in methods for methods in message.headers.raw("Allow"))
+            allowed = message.headers.raw("Allow")
+            self.updatable = any("UPDATE" in methods for methods in allowed)
+            self.informable = any("INFO" in methods for methods in allowed)
 
     # -- 2xx that we send, and their ACK
 

@@ -152,6 +152,7 @@ struct engine_event {
     char address[ENGINE_ADDRESS_SIZE];
     int port, rtcp_port;
     char digit;
+    int relayed;                /* the key goes on to whom the stream is connected to, as it came */
     int level;                  /* dBov */
     uint64_t milliseconds;
     uint64_t gaps;              /* ms of silence where packets were missing, of both sides; from the first moment to the last,
@@ -256,7 +257,12 @@ int engine_set_keys(struct engine *engine, uint64_t group, uint64_t stream, int 
 int engine_connect(struct engine *engine, uint64_t group, uint64_t left, uint64_t right);
 int engine_disconnect(struct engine *engine, uint64_t group, uint64_t stream);
 int engine_mute(struct engine *engine, uint64_t group, uint64_t stream, int receive, int send);
+/* Keys to the peer, `duration` milliseconds each: telephone-events (RFC 4733) where it takes these, else tones in the voice. */
 int engine_send_digits(struct engine *engine, uint64_t group, uint64_t stream, const char *digits, int duration);
+/* Hear keys as tones in the peer's voice too, or no more; -ENOTSUP in a build that can't. */
+int engine_hear_digits(struct engine *engine, uint64_t group, uint64_t stream, int on);
+/* The peer has pressed a key that came some other way (INFO): it ends what a key ends. No event tells of it. */
+int engine_take_digit(struct engine *engine, uint64_t group, uint64_t stream, char digit);
 int engine_query(struct engine *engine, uint64_t group, uint64_t stream);
 int engine_close(struct engine *engine, uint64_t group, uint64_t stream);
 

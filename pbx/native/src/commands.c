@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "digits.h"
+#include "ear.h"
 #include "engine_private.h"
 
 static int submit(struct engine *engine, uint64_t group, struct command *command) {
@@ -154,6 +155,25 @@ int engine_send_digits(struct engine *engine, uint64_t group, uint64_t stream, c
     if (digits[strspn(digits, DIGITS)] != '\0' || duration < 40 || duration > 8000)
         return -EINVAL;
     return submit_text(engine, group, with_text(COMMAND_SEND_DIGITS, stream, digits), 0, 0, duration);
+}
+
+int engine_hear_digits(struct engine *engine, uint64_t group, uint64_t stream, int on) {
+    struct command *command = ear_available() ? command_new(COMMAND_HEAR_DIGITS, stream) : NULL;
+    if (!ear_available())
+        return on ? -ENOTSUP : 0;
+    if (command != NULL)
+        command->first = on;
+    return submit(engine, group, command);
+}
+
+int engine_take_digit(struct engine *engine, uint64_t group, uint64_t stream, char digit) {
+    int event = digit_event(digit);
+    if (event < 0)
+        return -EINVAL;
+    struct command *command = command_new(COMMAND_TAKE_DIGIT, stream);
+    if (command != NULL)
+        command->first = event;
+    return submit(engine, group, command);
 }
 
 static struct sounds *copy_sounds(const struct engine_sounds *from) {

@@ -1,4 +1,4 @@
-/* Keys: telephone-events (RFC 4733) read and sent. */
+/* Keys: telephone-events (RFC 4733) read and sent, and tones for peers that take none. */
 #ifndef TANDEM_DIGITS_H
 #define TANDEM_DIGITS_H
 
@@ -16,9 +16,11 @@ static inline int digit_event(char digit) {
 
 /* Reads a packet of the stream's event payload type. */
 void digits_read(struct worker *worker, struct stream *stream, const struct packet *packet, uint32_t rate);
-/* Sends keys after those that are still being sent; they take the place of what is relayed or played. False if the peer
-   takes no telephone-events, or there is no memory. */
+/* Sends keys after those that are still being sent; they take the place of what is relayed or played: as
+   telephone-events, or as tones to a peer that takes none. False if it takes neither, or there is no memory. */
 bool digits_send(struct stream *stream, const char *digits, int duration);
+/* Tells that a key was pressed; `relayed`: see engine_event. */
+void digits_tell(struct stream *stream, char digit, uint64_t milliseconds, bool relayed);
 /* What is due next of the keys that are being sent. */
 struct timer *digits_timer(struct dialer *dialer);
 /* Ends what is under way: a key that is held is told, what is unsent is dropped. */

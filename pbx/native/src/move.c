@@ -5,6 +5,7 @@
 
 #include "clock.h"
 #include "digits.h"
+#include "ear.h"
 #include "engine_private.h"
 #include "mix.h"
 #include "player.h"
@@ -27,6 +28,8 @@ static void each_timer(struct stream *stream, struct timers *timers, void (*chan
         change(timers, &stream->player->timer);
     if (stream->dialer != NULL)
         change(timers, digits_timer(stream->dialer));
+    if (stream->ear != NULL)
+        change(timers, ear_timer(stream->ear));
 }
 
 static void tell(struct engine *engine, uint64_t from, uint64_t to) {

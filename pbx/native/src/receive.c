@@ -3,6 +3,7 @@
 
 #include "clock.h"
 #include "digits.h"
+#include "ear.h"
 #include "mix.h"
 #include "packet.h"
 #include "path.h"
@@ -167,6 +168,8 @@ void packet_accept(struct worker *worker, struct stream *stream, struct packet *
     }
     if (format->kind == CODEC_EVENT)
         digits_read(worker, stream, packet, format->clock);
+    else if (stream->ear != NULL)
+        ear_take(stream, packet);
     if (stream->counts.received_packets % INSPECT_EVERY == 0)
         inspect(&stream->inspection, packet, format);
     if (stream->taps != NULL && !stream->mute_receive)

@@ -13,6 +13,7 @@ struct speaker {
     uint32_t rate;               /* of what is put */
     unsigned negotiation;        /* of the stream, that what follows comes from */
     bool fits;
+    bool interrupts;             /* it takes the place of what is relayed */
     struct codec_offer codec;
     int packet_time;
     int16_t comfort;             /* payload type of comfort noise; -1: not negotiated */
@@ -58,6 +59,10 @@ struct speaker *speaker_new(struct stream *stream, uint32_t rate) {
 
 bool speaker_speaks_to(const struct speaker *speaker, const struct stream *stream) {
     return speaker->stream == stream;
+}
+
+void speaker_interrupt(struct speaker *speaker) {
+    speaker->interrupts = true;
 }
 
 void speaker_free(struct speaker *speaker) {
@@ -123,7 +128,8 @@ static void send_one(struct speaker *speaker, uint8_t *payload, size_t length, i
 
 static void say(void *listener, enum uttered uttered, uint8_t *payload, size_t length) {
     struct speaker *speaker = listener;
-    if (uttered != UTTERED_NOTHING && speaker->stream->sendable)
+    bool free = speaker->interrupts ? speaker->stream->can_send : speaker->stream->sendable;
+    if (uttered != UTTERED_NOTHING && free)
         send_one(speaker, payload, length,
                  uttered == UTTERED_COMFORT ? speaker->comfort : speaker->codec.payload_type);
     speaker->marker = uttered != UTTERED_VOICE;

@@ -35,6 +35,8 @@ void speaker_put(struct speaker *speaker, const int16_t *samples, size_t count, 
 struct voice *speaker_voice(struct speaker *speaker);
 bool speaker_has(struct speaker *speaker, const struct voice *voice);
 void speaker_say(struct speaker *speaker, enum uttered uttered, const uint8_t *payload, size_t length);
+/* Speaks from now on also while something else is sent in the place of what is relayed: it is that. */
+void speaker_interrupt(struct speaker *speaker);
 void speaker_free(struct speaker *speaker);
 
 #endif

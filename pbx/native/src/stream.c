@@ -9,6 +9,7 @@
 
 #include "clock.h"
 #include "digits.h"
+#include "ear.h"
 #include "engine_private.h"
 #include "mix.h"
 #include "packet.h"
@@ -175,6 +176,7 @@ void stream_close(struct stream *stream, const char *reason) {
     struct engine_counts counts;
     player_stop(stream, 0, "");
     digits_end(stream);
+    ear_listen(stream, false);
     rtcp_bye(stream);
     stream_counts(stream, &counts);
     stream_disconnect(stream);

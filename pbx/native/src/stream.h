@@ -15,6 +15,7 @@
 struct worker;
 struct candidate;
 struct dialer;
+struct ear;
 struct media_path;
 struct member;
 struct player;
@@ -100,6 +101,7 @@ struct refusals { /* ICMP errors of what was sent */
 
 struct key { /* the telephone-event that is heard, or was last */
     bool known, told;
+    bool relayed;                /* the peer of the stream that this one is connected to gets its packets */
     uint8_t event;
     uint32_t ssrc, timestamp, rate;
     uint32_t before, duration;   /* in timestamp units: of earlier segments, of this one */
@@ -145,6 +147,7 @@ struct stream {
     struct report report;
     struct player *player;       /* NULL: none */
     struct dialer *dialer;       /* NULL: no digits to send */
+    struct ear *ear;             /* hears keys in the voice that is received; NULL: nobody asked for it */
     struct transcoder *transcoder; /* of what is received; NULL: none runs */
     uint64_t keyed_until;        /* the other side's key is relayed to the peer: nothing else may be sent before */
     struct key key;

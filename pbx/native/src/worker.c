@@ -10,6 +10,7 @@
 
 #include "clock.h"
 #include "digits.h"
+#include "ear.h"
 #include "engine_private.h"
 #include "mix.h"
 #include "move.h"
@@ -59,6 +60,13 @@ static void carry_out_for_stream(struct worker *worker, struct stream *stream, c
     case COMMAND_SEND_DIGITS:
         if (!digits_send(stream, command->text, command->first))
             atomic_fetch_add_explicit(&worker->refused, 1, memory_order_relaxed);
+        break;
+    case COMMAND_HEAR_DIGITS:
+        if (!ear_listen(stream, command->first))
+            atomic_fetch_add_explicit(&worker->refused, 1, memory_order_relaxed);
+        break;
+    case COMMAND_TAKE_DIGIT:
+        player_key(stream, (unsigned)command->first);
         break;
     case COMMAND_JOIN:
         if (!mix_join(stream, command->object, (uint32_t)command->first, command->role))
