@@ -14,6 +14,7 @@
 #include "engine_private.h"
 #include "mix.h"
 #include "digits.h"
+#include "ear.h"
 #include "packet.h"
 #include "library_srtp.h"
 #include "recorder.h"
@@ -110,6 +111,7 @@ static void step(struct stream *streams[2], uint8_t what, const uint8_t *data, s
         stream_mute(stream, length > 0 && data[0] & 1, length > 0 && data[0] & 2);
         break;
     case 5:
+        ear_listen(stream, length > 0 && data[0] & 1);
         if (digits_send(stream, "12#", 100))
             worker.now += MILLISECOND;
         break;

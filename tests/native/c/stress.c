@@ -159,7 +159,9 @@ static void *call(void *argument) {
             atomic_fetch_add(&played, 1);
             play_sounds(group, b, play, seed);
         }
+        engine_hear_digits(engine, group, a, (int)(seed >> 12 & 1));
         engine_send_digits(engine, group, a, "1#", 60);
+        engine_take_digit(engine, group, b, '5');
         engine_mute(engine, group, a, 0, (int)(seed >> 11 & 1));
         usleep(1000 + seed % 60000);
         engine_query(engine, group, a);
