@@ -19,6 +19,7 @@ from pbx.app.directory import Directory, party_of_trunk_call, redirections_of_tr
 from pbx.app.firewall import Firewall
 from pbx.app.lines import Lines, ensure_contact_key
 from pbx.app.observer import CallObserver
+from pbx.app.public_address import PublicAddress
 from pbx.app.reload import Loaded
 from pbx.app.shedding import LoadShedding
 from pbx.app.sidecars import SidecarWriter
@@ -100,6 +101,7 @@ class Server:
         self.wall = WallClock()
         self.counters = Counters()
         self._left = False
+        self.public_address: PublicAddress | None = None
         try:
             self._build(reactor)
         except BaseException:
@@ -138,7 +140,7 @@ class Server:
 
     def _build_sip(self, reactor: NetworkReactor) -> None:
         settings, clock = self.settings, self.clock
-        book = AddressBook(clock.seconds, tuple(str(network) for network in settings.sip.local_networks))
+        book = self.book = AddressBook(clock.seconds, tuple(str(network) for network in settings.sip.local_networks))
         tls = translate.tls(settings)
         network = RealNetwork(
             reactor,
@@ -396,6 +398,7 @@ class Server:
         self.registrar.start()
         self._undo.append(self.registrar.stop)
         self.directory.watch()
+        self._learn_address()
         for listener, bound in self.network.listening:
             _log.info("listening", transport=listener.transport, address=bound[0], port=bound[1])
         if self.counters["udp_buffer_short"]:
@@ -412,6 +415,21 @@ class Server:
                 calls_interrupted=len(self.store.interrupted),
                 recordings_recovered=len(self.recovered),
             )
+
+    def _learn_address(self) -> None:
+        stun = self.settings.sip.stun
+        if stun is not None:
+            self.public_address = PublicAddress(
+                stun.server, stun.interval, self.driver.later, self._loop.call_soon_threadsafe, self._address_learned
+            )
+            self._undo.append(self.public_address.stop)
+            self.public_address.start()
+
+    def _address_learned(self, address: str) -> None:
+        self.book.learned = address
+        self._media_settings = translate.media_settings(self.settings, self.network.local_towards, address)
+        for status in self.lines.registrations:
+            self.lines.registrations.renew(status.account)
 
     def _engine_ready(self) -> None:
         self.registry.on_media(self.engine.drain())
@@ -455,7 +473,7 @@ class Server:
         self.directory.replace(settings)
         self.directory.watch()
         self.context.settings = translate.leg_settings(settings)
-        self._media_settings = translate.media_settings(settings, self.network.local_towards)
+        self._media_settings = translate.media_settings(settings, self.network.local_towards, self.book.learned)
         self.registrar.settings = translate.registrar_settings(settings)
         self.registry.reconfigure(translate.call_settings(settings), translate.call_limits(settings))
         self.sounds = loaded.sounds

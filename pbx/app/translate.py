@@ -188,10 +188,11 @@ def _is_secure(uri: Uri) -> bool:
     return uri.scheme == "sips" or (uri.params.get("transport") or "").lower() == "tls"
 
 
-def media_settings(settings: Settings, local_towards: Callable[[str, str], str]) -> MediaSettings:
-    """Return what holds for the media of every call; see `pbx.net.network.RealNetwork.local_towards`."""
+def media_settings(settings: Settings, local_towards: Callable[[str, str], str], learned: str = "") -> MediaSettings:
+    """Return what holds for the media of every call; see `pbx.net.network.RealNetwork.local_towards`. `learned` is the
+    address by which the outside reaches us where configuration gives none."""
     media, sip = settings.media, settings.sip
-    external = media.external_address or sip.external_address or ""
+    external = media.external_address or sip.external_address or learned
     networks = media.local_networks if media.local_networks is not None else sip.local_networks
     if media.address:
         address, address6 = media.address, media.address if ":" in media.address else ""

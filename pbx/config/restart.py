@@ -27,6 +27,7 @@ RESTART = (
     "sip.tcp",
     "sip.resolver",
     "sip.hep",
+    "sip.stun",
     "media.ports",
     "media.threads",
     "media.dscp",

@@ -25,6 +25,7 @@ from pbx.config.kinds import (
     parse_address,
     parse_host_port,
 )
+from pbx.config.stun_section import Stun
 
 __all__ = ["LOCAL_NETWORKS", "Digest", "Listener", "Resolver", "SessionTimer", "Sip", "Tcp", "Trace"]
 
@@ -188,6 +189,7 @@ class Sip(Section):
     resolver: Resolver = Resolver()
     trace: Trace = Trace()
     hep: Hep | None = None
+    stun: Stun | None = None
 
 
 def _listeners(value: object) -> object:

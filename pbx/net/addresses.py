@@ -67,6 +67,8 @@ class AddressBook:
         self._seconds = seconds
         self._networks = LocalNetworks(local_networks)
         self._sources: dict[str, tuple[str, float]] = {}
+        self.learned = ""
+        """The IPv4 address by which the outside reaches us, as somebody there has told; empty while nobody has."""
 
     def source_towards(self, host: str) -> str:
         """Return the local address that the kernel would use towards the numeric `host`, empty if there is no way.
@@ -94,12 +96,15 @@ class AddressBook:
 
     def advertised(self, listener: Listener, local: Address, peer: str) -> Address:
         """Return what the peer at the numeric host `peer` is told of a listener that it reaches at `local`."""
-        if listener.external is None:
+        external = listener.external
+        if external is None and self.learned and ":" not in local[0]:
+            external = self.learned, 0
+        if external is None:
             return local
         inside = self._networks if listener.local_networks is None else listener.local_networks
         if peer in inside:
             return local
-        return listener.external[0], listener.external[1] or local[1]
+        return external[0], external[1] or local[1]
 
 
 def _probe(host: str) -> str:
