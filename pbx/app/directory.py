@@ -8,7 +8,6 @@ from dataclasses import replace
 
 from pbx.app.lines import Lines
 from pbx.app.translate import leg_settings, probes
-from pbx.call.admission import number_in
 from pbx.call.commands import Party, Redirection, Voucher
 from pbx.call.header_rules import HeaderRules
 from pbx.call.leg import LegSettings
@@ -26,7 +25,7 @@ from pbx.registrar.location import Location
 from pbx.sdp.sdes import Srtp
 from pbx.security.sources import contains
 from pbx.sip.digest import Credential
-from pbx.sip.ext.identity import asserted_identities, is_anonymous, remote_parties
+from pbx.sip.ext.identity import asserted_identities, is_anonymous, number_in, remote_parties
 from pbx.sip.headers import NameAddress
 from pbx.sip.message import Request
 from pbx.sip.stack import Destination, Flow

@@ -7,12 +7,12 @@ from typing import Protocol
 
 from pbx.call.commands import Party, Redirection
 from pbx.call.leg import LegSettings
+from pbx.sip.ext.identity import number_in
 from pbx.sip.message import Request
 from pbx.sip.stack import Flow, ServerTransaction
-from pbx.sip.uri import Uri
 from pbx.values import dataclass
 
-__all__ = ["Admission", "Caller", "Sources", "number_in"]
+__all__ = ["Admission", "Caller", "Sources"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +43,6 @@ class Sources(Protocol):
 
     def leg_settings(self, source: str) -> LegSettings:
         """Return how legs to this source behave."""
-
-
-def number_in(uri: Uri) -> str:
-    """Return the number or name that a URI calls."""
-    return uri.aor().removeprefix("tel:") if uri.scheme == "tel" else uri.user or ""
 
 
 Authenticate = Callable[[ServerTransaction, Request], "str | None"]

@@ -15,10 +15,9 @@ from typing import Final, Protocol
 
 from pbx.errors import ParseError
 from pbx.security.stir import CredentialError, SignatureError, TrustStore
-from pbx.sip.ext.identity import asserted_identities
+from pbx.sip.ext.identity import asserted_identities, number_in
 from pbx.sip.ext.passport import Identity, Passport, telephone_number
 from pbx.sip.message import Request
-from pbx.sip.uri import Uri
 from pbx.values import dataclass
 
 __all__ = ["FRESH", "UNVERIFIED", "Fetch", "Verification", "Verifier", "marked"]
@@ -139,7 +138,7 @@ class Verifier:
             if identity.extension or issued is None:
                 return _failed(438, "its Identity is in the compact form, and not all that it signs stands in the call")
             # RFC 8224 §8.4: the destination is that of To.
-            number = telephone_number(request.to.uri.user or "")
+            number = telephone_number(number_in(request.to.uri))
             passport = Passport(originator, (number,), issued, identity.info)
             identity = identity._replace(signed=passport.signed_part())
             value = ""
@@ -258,8 +257,8 @@ def _number_calling(request: Request, believed: bool) -> str:
 
     RFC 8224 §8.1: if From is anonymous, the signature is of P-Asserted-Identity; nobody is shown that number then.
     """
-    asserted = [_number_of(one.uri) for one in asserted_identities(request)]
-    shown = _number_of(request.from_.uri)
+    asserted = [number_in(one.uri) for one in asserted_identities(request)]
+    shown = number_in(request.from_.uri)
     if asserted and (believed or not _NUMBER.fullmatch(shown)):
         return asserted[0]
     return shown if _NUMBER.fullmatch(shown) else ""
@@ -267,12 +266,8 @@ def _number_calling(request: Request, believed: bool) -> str:
 
 def _numbers_called(request: Request) -> frozenset[str]:
     """Return whom the call is for: by To, which retargeting leaves alone, or by the Request-URI."""
-    numbers = (telephone_number(_number_of(request.to.uri)), telephone_number(_number_of(request.uri)))
+    numbers = (telephone_number(number_in(request.to.uri)), telephone_number(number_in(request.uri)))
     return frozenset(number for number in numbers if number)
-
-
-def _number_of(uri: Uri) -> str:
-    return uri.aor().removeprefix("tel:") if uri.scheme == "tel" else uri.user or ""
 
 
 def _date(request: Request) -> int | None:

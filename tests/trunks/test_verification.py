@@ -121,6 +121,15 @@ def test_who_calls_is_whom_the_callee_is_told(web: Web) -> None:
     check(web.verify(web.signed(called="100"), **retargeted), "passed", 0, "")
 
 
+def test_parameters_of_a_number_are_no_part_of_it(web: Web) -> None:
+    numbered = {
+        "caller": "<sip:+4930101;verstat=TN-Validation-Passed@a.example;user=phone>",
+        "to": "<sip:+4930222;npdi;rn=+4930999@b.example>",
+        "uri": "sip:+4930222;npdi@b.example",
+    }
+    check(web.verify(web.signed(), **numbered), "passed", 0, "")
+
+
 @pytest.mark.parametrize(("seconds", "fresh"), [(-61, False), (-60, True), (60, True), (61, False)])
 def test_a_signature_is_good_for_a_minute(web: Web, seconds: int, fresh: bool) -> None:
     value = web.signed()

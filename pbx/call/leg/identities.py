@@ -8,7 +8,7 @@ from pbx.call.commands import Party, Redirection
 from pbx.errors import ParseError
 from pbx.sip.ext.diversion import REASONS, Diversion, diversions_of
 from pbx.sip.ext.history_info import diversions_in, history_of, history_with
-from pbx.sip.ext.identity import ANONYMOUS, RemoteParty
+from pbx.sip.ext.identity import ANONYMOUS, RemoteParty, number_in
 from pbx.sip.grammar import quote
 from pbx.sip.headers import NameAddress
 from pbx.sip.uri import Uri
@@ -98,11 +98,7 @@ def redirections_of(request: Request) -> tuple[Redirection, ...]:
         return ()
     return tuple(
         [
-            Redirection(Party(_number(one.address.uri), one.address.display, one.private), one.reason)
+            Redirection(Party(number_in(one.address.uri), one.address.display, one.private), one.reason)
             for one in found[:_MOST_REDIRECTIONS]
         ]
     )
-
-
-def _number(uri: Uri) -> str:
-    return uri.aor().removeprefix("tel:") if uri.scheme == "tel" else uri.user or ""

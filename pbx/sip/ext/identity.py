@@ -17,6 +17,7 @@ __all__ = [
     "RemoteParty",
     "asserted_identities",
     "is_anonymous",
+    "number_in",
     "preferred_identities",
     "privacy_of",
     "remote_parties",
@@ -25,7 +26,20 @@ __all__ = [
 ANONYMOUS: Final = NameAddress("Anonymous", Uri(user="anonymous", host="anonymous.invalid"))
 """What stands in From when the caller is not to be known (RFC 3323 §4.1.1.3, RFC 3325 §7)."""
 
+_BEGINS_NUMBER: Final = frozenset("+0123456789")
 _HIDING: Final = frozenset({"id", "user", "header"})
+
+
+def number_in(uri: Uri) -> str:
+    """Return the number or name that a URI stands for.
+
+    RFC 3261 §19.1.6: the parameters of a telephone number stand within the user part: number portability (RFC 4694), or
+    what the network has verified, which nobody but the network may say (verstat, 3GPP TS 24.229 §7.2A.20).
+    """
+    if uri.scheme == "tel":
+        return uri.aor().removeprefix("tel:")
+    user = uri.user or ""
+    return user.partition(";")[0] if user[:1] in _BEGINS_NUMBER else user
 
 
 class RemoteParty(NamedTuple):
