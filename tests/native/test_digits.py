@@ -74,6 +74,20 @@ def test_lost_packets(desk: Desk, lost: set[int]) -> None:
     assert told(desk, 1) == "3"
 
 
+def test_no_key_is_lost_or_doubled_with_one_packet_in_twenty_lost(desk: Desk) -> None:
+    """Dialled fast, 50 ms on and 50 ms off: three packets of the key, and its end twice more."""
+    phone = desk.phone("a")
+    chance = random.Random(4733)
+    digits = "".join(chance.choice("0123456789*#ABCD") for _ in range(100))
+    drops = 0
+    for digit in digits:
+        lost = {number for number in range(6) if chance.random() < 0.05}
+        drops += len(lost)
+        send_press(phone, digit, duration=400, lost=lost)
+    assert drops > 20
+    assert told(desk, 100) == digits
+
+
 def test_without_its_end_a_key_is_told_when_the_next_begins(desk: Desk) -> None:
     phone = desk.phone("a")
     send_press(phone, "1", lost={7, 8, 9})
