@@ -114,6 +114,7 @@ def make_server(directory: Path, store: Store, http: Any) -> Any:
         leg_counters={"late-answer": 1},
         lines=SimpleNamespace(registrations=[REGISTERED]),
         admission=SimpleNamespace(strangers=8),
+        signatures=SimpleNamespace(outcomes={"passed": 9}),
         guard=SimpleNamespace(
             dropped={"banned": 5, "rate": 6}, connections_refused=0, bans=BanList(BanLimits(), lambda: 0.0)
         ),
