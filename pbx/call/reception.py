@@ -178,23 +178,30 @@ class Reception:
         caller = self._admission.admit(transaction, request)
         if caller is None:
             return
-        registry = self._registry
-        refusal = registry.refusal(
-            caller.source,
-            lambda: registry.is_emergency(
-                registry.query(caller.source, caller.party, caller.called, tuple(request.headers))
-            ),
-        )
-        if refusal is not None:
-            response = make_response(request, refusal.sip_status, to_tag=self._context.ids.tag())
-            response.headers.set("Retry-After", str(registry.retry_after))
-            self._stack.send_response(transaction, response)
-            registry.refuse(caller.source, caller.party, caller.called, refusal)
+        if self._turned_away(transaction, request, caller):
             return
         held = _Held()
         transaction.user = held
         self._verify(caller.source, request, lambda found: self._verified(held, transaction, request, caller, found))
         held.returned = True
+
+    def _is_emergency(self, request: Request, caller: Caller) -> bool:
+        registry = self._registry
+        return registry.is_emergency(registry.query(caller.source, caller.party, caller.called, tuple(request.headers)))
+
+    def _turned_away(
+        self, transaction: ServerTransaction, request: Request, caller: Caller, *, waited: bool = False
+    ) -> bool:
+        """Refuse a call that is not taken now, and return whether that was so."""
+        registry = self._registry
+        refusal = registry.refusal(caller.source, lambda: self._is_emergency(request, caller), waited=waited)
+        if refusal is None:
+            return False
+        response = make_response(request, refusal.sip_status, to_tag=self._context.ids.tag())
+        response.headers.set("Retry-After", str(registry.retry_after))
+        self._stack.send_response(transaction, response)
+        registry.refuse(caller.source, caller.party, caller.called, refusal)
+        return True
 
     def _verified(
         self, held: _Held, transaction: ServerTransaction, request: Request, caller: Caller, found: Verification
@@ -202,17 +209,15 @@ class Reception:
         """Go on with a call of which is known what can be known of its caller."""
         if held.gone:
             return
-        registry = self._registry
-        if held.returned and registry.draining:
-            self._refuse(transaction, 503)
+        # While it waited, others may have taken the last place.
+        if held.returned and self._turned_away(transaction, request, caller, waited=True):
             return
-        if found.status and not registry.is_emergency(
-            registry.query(caller.source, caller.party, caller.called, tuple(request.headers))
-        ):
+        if found.status and not self._is_emergency(request, caller):
             cause = cause_named("caller-unverified", found.detail)
             # RFC 8224 §6.2.2: "Stale Date" is what 403 says of a signature that is too old.
             self._refuse(transaction, found.status, "Stale Date" if found.status == 403 else None)
-            registry.refuse(caller.source, caller.party, caller.called, replace(cause, sip_status=found.status), found)
+            cause = replace(cause, sip_status=found.status)
+            self._registry.refuse(caller.source, caller.party, caller.called, cause, found)
             return
         try:
             self._begin(transaction, request, caller, found)

@@ -90,10 +90,13 @@ class CallRegistry:
 
     # -- calls begin
 
-    def refusal(self, source: str = "", emergency: Callable[[], bool] = _no_emergency) -> EndCause | None:
+    def refusal(
+        self, source: str = "", emergency: Callable[[], bool] = _no_emergency, *, waited: bool = False
+    ) -> EndCause | None:
         """Return why no new call is taken now, or none from `source`; None if one is. It counts as begun then.
 
-        `emergency` is asked where a limit is reached: a call for help is stopped by none.
+        `emergency` is asked where a limit is reached: a call for help is stopped by none. A call that has `waited`
+        since it was asked for before is not counted again.
         """
         services, limits = self._services, self.limits
         reached, detail = "", ""
@@ -104,9 +107,9 @@ class CallRegistry:
             reached = "calls"
         elif source and services.occupancy.full(source):
             reached, detail = "source-calls", f"{source} has as many calls as it may have"
-        elif limits.per_second is not None and not services.rates.within(_SYSTEM, limits.per_second):
+        elif not waited and limits.per_second is not None and not services.rates.within(_SYSTEM, limits.per_second):
             reached, detail = "rate", "as many calls a second as the server may take"
-        elif source and not services.rates.allows(source):
+        elif not waited and source and not services.rates.allows(source):
             reached, detail = "source-rate", f"{source} makes more calls a second than it may"
         if not reached or emergency():
             return None

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pbx.call.registry import Limits
 from pbx.security.stir import Signer
 from pbx.sip.ext.passport import Identity
 from pbx.sip.message import Request, Response
@@ -157,6 +158,14 @@ def test_a_call_waits_for_its_certificate_and_can_be_cancelled(
     caller.acknowledge(sent, given_up)
     asked.pop()((tmp_path / "copy.pem").read_bytes())
     assert not town.pbx.server.registry.all()
+    sent = town.send("marked", "+4930101")
+    world.until(lambda: asked)
+    town.pbx.server.registry.limits = Limits(calls=0)  # somebody else has the last place
+    asked.pop()((tmp_path / "copy.pem").read_bytes())
+    full = caller.final(sent)
+    assert full.status == 503
+    assert "Retry-After" in full.headers
+    caller.acknowledge(sent, full)
     assert verifier.waiting == 0
 
 
