@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from pbx.app.lines import Lines
-from pbx.app.translate import leg_settings, probes
+from pbx.app.translate import leg_settings, probes, processing_of
 from pbx.call.commands import Party, Redirection, Voucher
 from pbx.call.header_rules import HeaderRules
 from pbx.call.leg import LegSettings
@@ -20,6 +20,7 @@ from pbx.errors import ParseError
 from pbx.failover import EXTENSION, TRUNK, NextOn
 from pbx.loading import trunk_numbers
 from pbx.media.keys import DtmfMode
+from pbx.media.processing import Processing
 from pbx.net.whereabouts import Whereabouts
 from pbx.registrar.location import Location
 from pbx.sdp.sdes import Srtp
@@ -206,6 +207,12 @@ class Directory:
         one = self._settings.trunks.get(name) if kind == "trunk" else self._extension(name)
         return (one.codecs if one is not None else None) or ()
 
+    def processing(self, source: str) -> Processing | None:
+        """Return what is done to what a source says; None as for all."""
+        kind, _, name = source.partition("/")
+        one = self._settings.trunks.get(name) if kind == "trunk" else self._extension(name)
+        return None if one is None else processing_of(one.processing.over(self._settings.media.processing))
+
     def transfers(self, source: str) -> str:
         """Return what becomes of the transfers that a source asks for: ``handle``, ``pass`` or ``refuse``."""
         trunk = self._trunk(source)
@@ -324,6 +331,7 @@ class Directory:
                     local=binding.flow.local[0],
                     codecs=self.codecs(source),
                     dtmf=self.dtmf(source),
+                    processing=self.processing(source),
                     srtp=self.srtp(source),
                 )
                 for binding in self._location.reachable(self._aor_of(target.name))
@@ -349,6 +357,7 @@ class Directory:
                 local=local,
                 codecs=self.codecs(source),
                 dtmf=self.dtmf(source),
+                processing=self.processing(source),
                 srtp=self.srtp(source),
                 early_offer=trunk.profile.early_offer,
                 header_rules=HeaderRules(

@@ -407,6 +407,11 @@ class Server:
                 wanted=self.settings.sip.receive_buffer,
                 remedy="bursts may be lost; raise net.core.rmem_max and net.core.wmem_max, or grant CAP_NET_ADMIN",
             )
+        if translate.lacks_processing(self.settings):
+            _log.warning(
+                "processing-missing",
+                remedy="sound stays as it is; install libspeexdsp-dev and build the engine again: pbx/native/build.py",
+            )
         if restored or banned or self.store.interrupted or self.recovered:
             _log.info(
                 "restored",

@@ -9,10 +9,12 @@ from pbx.call.leg import LegSettings
 from pbx.call.leg.profile import DEFAULT, Profile
 from pbx.call.ports import CallSettings
 from pbx.call.registry import Limits
+from pbx.config.processing_section import Processing as ProcessingSection
 from pbx.config.schema import AddressFailures, Settings, Trunk, UserFailures
 from pbx.dialplan.steps import Recording
-from pbx.media.engine import codec_names
+from pbx.media.engine import codec_names, processes_sound
 from pbx.media.policy import LatchPolicy, MediaSettings, RtcpMux
+from pbx.media.processing import Processing
 from pbx.media.srtp import srtp_suites
 from pbx.net.addresses import LocalNetworks
 from pbx.net.certificates import ensure_certificate
@@ -42,11 +44,13 @@ __all__ = [
     "domain_towards",
     "edge_limits",
     "hep",
+    "lacks_processing",
     "layer_settings",
     "leg_settings",
     "listeners",
     "media_settings",
     "probes",
+    "processing_of",
     "registrar_settings",
     "socket_options",
     "stream_limits",
@@ -221,9 +225,24 @@ def media_settings(settings: Settings, local_towards: Callable[[str, str], str],
                 if policy == "relay"
             ]
         ),
+        processing=processing_of(media.processing),
         srtp=Srtp(media.srtp),
         suites=srtp_suites(),
     )
+
+
+def processing_of(section: ProcessingSection) -> Processing:
+    """Return what is asked of the engine; nothing where its build cannot do it."""
+    if not processes_sound():
+        return Processing()
+    return Processing(section.level or 0, section.noise or 0, section.echo or 0)
+
+
+def lacks_processing(settings: Settings) -> bool:
+    """Return whether processing of sound is asked for somewhere that the build of the engine cannot do."""
+    sections = [settings.media.processing]
+    sections += [one.processing for one in (*settings.extensions.values(), *settings.trunks.values())]
+    return not processes_sound() and any(one.level or one.noise or one.echo for one in sections)
 
 
 def probes(settings: Settings) -> list[Probe]:

@@ -307,6 +307,7 @@ class Call:
             local=candidate.local,
             codecs=candidate.codecs,
             dtmf=candidate.dtmf,
+            processing=candidate.processing,
             like=self.caller if leg != self.caller else None,
         )
 

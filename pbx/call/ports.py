@@ -23,6 +23,7 @@ from pbx.failover import NextOn
 from pbx.media.commands import Command as MediaCommand
 from pbx.media.events import Verdict
 from pbx.media.keys import DtmfMode
+from pbx.media.processing import Processing
 from pbx.sdp.sdes import Srtp
 from pbx.sip.stack import Destination, Timer
 from pbx.values import dataclass
@@ -54,6 +55,8 @@ class Candidate:
     """The voice codecs that may pass, best first; empty for those of the server."""
     dtmf: DtmfMode = DtmfMode.AUTO
     """How keys come and go."""
+    processing: Processing | None = None
+    """What is done to what it says; None as the server has it."""
     srtp: Srtp | None = None
     """Whether the audio is encrypted; None as the server has it."""
     early_offer: bool = False
@@ -87,6 +90,9 @@ class Directory(Protocol):
 
     def dtmf(self, source: str) -> DtmfMode:
         """Return how keys come from a source and go to it."""
+
+    def processing(self, source: str) -> Processing | None:
+        """Return what is done to what a source says (see `Candidate.processing`)."""
 
     def srtp(self, source: str) -> Srtp | None:
         """Return whether a source's audio is encrypted (see `Candidate.srtp`)."""

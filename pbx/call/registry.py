@@ -163,6 +163,7 @@ class CallRegistry:
             local=flow.local[0],
             codecs=directory.codecs(source),
             dtmf=directory.dtmf(source),
+            processing=directory.processing(source),
         )
         codecs = _offered(incoming.offer) if services.asks_codecs() else ()
         verified = incoming.verification.outcome

@@ -19,6 +19,7 @@ from pbx.config.kinds import (
     Section,
     Size,
 )
+from pbx.config.processing_section import Processing
 
 __all__ = ["Media", "Rtcp"]
 
@@ -51,6 +52,7 @@ class Media(Section):
     transcode: Literal["auto", "never"] = "auto"
     """Whether calls between peers that have no codec in common are transcoded. `auto`: a peer is offered the other's
     codecs first, and behind them those of its own list, or PCMA and PCMU where there is none; `never`: they fail."""
+    processing: Processing = Processing()
     video: Literal["relay", "refuse"] = "relay"
     """Whether the video of a call between two peers that both have it is relayed, unread."""
     text: Literal["relay", "refuse"] = "relay"

@@ -30,6 +30,7 @@ from pbx.config.kinds import (
 )
 from pbx.config.limit_kinds import Rate
 from pbx.config.media_section import Media, Rtcp
+from pbx.config.processing_section import Processing
 from pbx.config.recording_section import Recording
 from pbx.config.secret import Secret
 from pbx.config.security_section import AddressFailures, Budget, NetworkRule, Security, UserFailures
@@ -141,6 +142,7 @@ class Extension(Section):
     dial, `pass` takes it for a failure."""
     allow_from: Networks | None = None
     """Networks that its phones may be in; any if left out. From elsewhere the right password counts as a wrong one."""
+    processing: Processing = Processing()
     srtp: Literal["off", "accept", "prefer", "require"] | None = None
     """Encryption of its audio; that of `media` if left out."""
     mailbox: str | None = None

@@ -20,6 +20,7 @@ from pbx.config.kinds import (
 )
 from pbx.config.limit_kinds import NextOnWords, Rate
 from pbx.config.numbers_section import CallerNumbers, Numbers
+from pbx.config.processing_section import Processing
 from pbx.config.profile_section import HeaderRules, Profile
 from pbx.config.registration_section import Match, OptionalRegister
 from pbx.config.stir_section import TrunkStir
@@ -91,6 +92,7 @@ class Trunk(Section):
     """How keys (DTMF) come and go: as telephone-events (RFC 4733), by INFO, or as tones in the voice, which takes a
     decoder for each such call. `auto` is telephone-events where they are agreed, else INFO where the peer allows it,
     else tones. The other side gets them its own way."""
+    processing: Processing = Processing()
     srtp: Literal["off", "accept", "prefer", "require"] | None = None
     """Encryption of its audio; that of `media` if left out."""
     try_timeout: Positive | None = None

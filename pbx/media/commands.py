@@ -8,6 +8,7 @@ raises for what happens in the engine. Addresses are numeric text, times are mil
 
 from __future__ import annotations
 
+from pbx.media.processing import Processing
 from pbx.sdp.sdes import MasterKey
 from pbx.values import dataclass
 
@@ -25,6 +26,7 @@ __all__ = [
     "PausePlaying",
     "PauseRecording",
     "Play",
+    "Process",
     "Query",
     "Record",
     "SeekPlaying",
@@ -304,6 +306,17 @@ class Mute:
 
 
 @dataclass(frozen=True, slots=True)
+class Process:
+    """Process what a stream's peer says from here on, wherever it is decoded; and decode it wherever that can be.
+
+    Where the engine was built without speexdsp the command is counted as refused, and sound goes on as it is.
+    """
+
+    stream: str
+    processing: Processing
+
+
+@dataclass(frozen=True, slots=True)
 class Query:
     """Ask for a Statistics event now."""
 
@@ -339,6 +352,7 @@ Command = (
     | HearDigits
     | TakeDigit
     | Mute
+    | Process
     | Query
     | Close
 )

@@ -33,7 +33,7 @@ from pbx.native._engine import ffi, lib
 if TYPE_CHECKING:
     from pbx.native._engine import _CData
 
-__all__ = ["Engine", "EngineCounters", "codec_names"]
+__all__ = ["Engine", "EngineCounters", "codec_names", "processes_sound"]
 
 _NO_STREAM = "no such stream"
 _ROOM = 64
@@ -57,7 +57,7 @@ class EngineCounters:
     ports_free: int
     ports_draining: int
     commands_refused: int
-    """Commands that named what does not exist."""
+    """Commands that named what does not exist, or asked for what this build does not have."""
     events_dropped: int
     """Events lost because nobody drained."""
     recording_packets_dropped: int
@@ -84,6 +84,11 @@ class _Named:
 def codec_names() -> tuple[str, ...]:
     """Return the names of the codecs that this build decodes and encodes; others are relayed only."""
     return tuple(ffi.string(lib.engine_codec_names()).decode().split())
+
+
+def processes_sound() -> bool:
+    """Return whether this build can process what peers say (`pbx.media.commands.Process`)."""
+    return bool(lib.engine_processes())
 
 
 def _parameter(codec: c.Codec, name: str) -> int:
@@ -126,6 +131,8 @@ def _statistics(counts: _CData) -> e.StreamStatistics:
         buffer_delay=counts.buffer_delay,
         dropped_unauthentic=counts.dropped_unauthentic,
         dropped_replayed=counts.dropped_replayed,
+        processed=counts.processed,
+        voiced=counts.voiced,
         send_errors=counts.send_errors,
         extended_received=counts.extended_received,
         remote_rating=counts.remote_rating,
@@ -214,6 +221,7 @@ class Engine:
             c.Join: self._join,
             c.SetRole: self._set_role,
             c.Leave: self._leave,
+            c.Process: self._process,
             c.Query: self._query,
             c.Close: self._close,
         }
@@ -457,6 +465,15 @@ class Engine:
 
     def _take_digit(self, command: c.TakeDigit) -> int:
         return self._on(command.stream, lib.engine_take_digit, command.digit.encode())
+
+    def _process(self, command: c.Process) -> int:
+        wish, asked = ffi.new("struct engine_processing *"), command.processing
+        wish.level, wish.noise, wish.echo = asked.level, asked.noise, asked.echo
+        result = self._on(command.stream, lib.engine_process, wish)
+        if result != -errno.ENOTSUP:
+            return result
+        self._refused += 1
+        return 0
 
     def _query(self, command: c.Query) -> int:
         return self._on(command.stream, lib.engine_query)

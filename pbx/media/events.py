@@ -81,6 +81,10 @@ class StreamStatistics:
     """SRTP or SRTCP that the peer's key does not open."""
     dropped_replayed: int = 0
     """SRTP or SRTCP that came before, or is too old to tell."""
+    processed: int = 0
+    """Milliseconds of sound processed (`pbx.media.commands.Process`)."""
+    voiced: int = 0
+    """Of these, what was speech."""
     send_errors: int = 0
     """Sends that the operating system refused."""
     extended_received: int = 0

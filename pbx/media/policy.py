@@ -10,6 +10,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from socket import AF_INET, AF_INET6, inet_pton
 
 from pbx.errors import ConfigurationError, UsageError
+from pbx.media.processing import Processing
 from pbx.sdp.codecs import TELEPHONE_EVENT, PayloadFormat
 from pbx.sdp.relayed import RELAYED_KINDS
 from pbx.sdp.sdes import SUITES, Protection, Srtp
@@ -52,6 +53,7 @@ _OWN_EVENT = PayloadFormat(101, TELEPHONE_EVENT, 8000, 1, "0-15")
 _OWN_EVENT_48 = PayloadFormat(100, TELEPHONE_EVENT, 48000, 1, "0-15")
 
 _Network = IPv4Network | IPv6Network
+_UNTOUCHED = Processing()
 
 
 class RtcpMux(Enum):
@@ -114,6 +116,8 @@ class MediaSettings:
     """Kinds of media beside audio that are relayed between two legs; others are refused."""
     srtp: Srtp = Srtp.ACCEPT
     """Whether audio is encrypted, where a leg has no policy of its own."""
+    processing: Processing = _UNTOUCHED
+    """What is done to what a peer says, where a leg does not say otherwise."""
     suites: frozenset[str] = frozenset(SUITES)
     """The suites that the engine can do."""
 

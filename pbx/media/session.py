@@ -25,6 +25,7 @@ from pbx.media.commands import (
     PausePlaying,
     PauseRecording,
     Play,
+    Process,
     Query,
     Record,
     SeekPlaying,
@@ -50,6 +51,7 @@ from pbx.media.judging import Judging, Subject
 from pbx.media.keys import DtmfMode, is_event, with_events, without_events
 from pbx.media.leg import MediaLeg, State
 from pbx.media.policy import MediaSettings, RtcpMux, is_numeric
+from pbx.media.processing import Processing
 from pbx.media.quality import Quality, quality_of
 from pbx.media.stream import AUDIO, Stream, packet_time_of
 from pbx.media.transcoding import merged, numbered, one_voice, stand_ins, transcoded_answer
@@ -163,6 +165,7 @@ class MediaSession:
         local: str = "",
         codecs: tuple[str, ...] = (),
         dtmf: DtmfMode = DtmfMode.AUTO,
+        processing: Processing | None = None,
         like: str | None = None,
     ) -> None:
         """Ask for a leg's streams. Once their Opened events were given to `on_event`, the leg is `ready`.
@@ -173,6 +176,7 @@ class MediaSession:
         address that the leg's signalling comes from, `local` our own towards it; each may be left out while unknown.
         `codecs` names the voice codecs that may pass to and from it, best first; empty for those of the settings.
         `dtmf` is how keys come and go.
+        `processing` is what is done to what it says; None for that of the settings.
         """
         media = self._ensure(leg)
         stream = self._streams[leg]
@@ -180,12 +184,15 @@ class MediaSession:
             raise UsageError(f"leg {leg} is open already")
         local = local.partition("%")[0]
         stream.requested, stream.latch, stream.peer, stream.local_hint = True, latch, peer, local
-        stream.codecs, stream.dtmf = codecs, dtmf
+        stream.codecs, stream.dtmf, stream.processing = codecs, dtmf, processing
         view, _, _ = media.source()
         bound = self._settings.bind_address(view.address if view and is_numeric(view.address) else peer, local)
         self._commands.append(Open(stream.id, self._call, bound))
         if dtmf is DtmfMode.INBAND:
             self._commands.append(HearDigits(stream.id, True))
+        asked = self._settings.processing if processing is None else processing
+        if asked:
+            self._commands.append(Process(stream.id, asked))
         self._open_others(leg, media.other_views())
         if like is not None:
             self._open_others(leg, self._leg(like).other_views())
@@ -214,6 +221,7 @@ class MediaSession:
             local=before.local_hint,
             codecs=before.codecs,
             dtmf=before.dtmf,
+            processing=before.processing,
             like=like,
         )
 

@@ -7,6 +7,7 @@ from pbx.media.commands import Codec, SetKeys, SetRemote
 from pbx.media.events import StreamStatistics
 from pbx.media.keys import DtmfMode
 from pbx.media.policy import MAXIMUM_FORMATS, MediaSettings, is_numeric
+from pbx.media.processing import Processing
 from pbx.media.relayed import RelayedSection
 from pbx.media.section import AudioSection
 from pbx.media.verdict import Facts
@@ -37,6 +38,7 @@ class Stream:
         "muted_receive",
         "muted_send",
         "peer",
+        "processing",
         "remote",
         "requested",
         "slot",
@@ -57,6 +59,8 @@ class Stream:
         self.codecs: tuple[str, ...] = ()
         """The voice codecs that may pass; empty for those of the settings."""
         self.dtmf = DtmfMode.AUTO
+        self.processing: Processing | None = None
+        """What is done to what the leg says; None for that of the settings."""
         self.peer = ""
         """Where the leg's signalling comes from; empty while unknown."""
         self.local_hint = ""

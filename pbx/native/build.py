@@ -18,7 +18,13 @@ ROOT = Path(__file__).resolve().parents[2] if __name__ == "__main__" else Path.c
 HEADER = Path("pbx/native/include/engine.h")
 SOURCES = Path("pbx/native/src")
 
-LIBRARIES = {"opus": "HAVE_OPUS", "spandsp": "HAVE_SPANDSP", "libbcg729": "HAVE_LIBBCG729", "sndfile": "HAVE_SNDFILE"}
+LIBRARIES = {
+    "opus": "HAVE_OPUS",
+    "spandsp": "HAVE_SPANDSP",
+    "libbcg729": "HAVE_LIBBCG729",
+    "sndfile": "HAVE_SNDFILE",
+    "speexdsp": "HAVE_SPEEXDSP",
+}
 """pkg-config's name of each optional library, and the macro that tells the sources of it."""
 
 WARNINGS = [
@@ -75,7 +81,7 @@ def builder() -> FFI:
             compile_arguments += [f"-D{macro}", *flags]
             link_arguments += libraries
         else:
-            sys.stderr.write(f"pbx.native: {library} is not installed; its formats are left out\n")
+            sys.stderr.write(f"pbx.native: {library} is not installed; what it is for is left out\n")
     ffi.set_source(
         "pbx.native._engine",
         PREAMBLE,

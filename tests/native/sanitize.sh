@@ -12,7 +12,7 @@ mkdir -p "$build/corpus" "$build/listener-corpus"
 cd "$root"
 
 libraries= defines=
-for library in opus spandsp libbcg729 sndfile; do
+for library in opus spandsp libbcg729 sndfile speexdsp; do
     if pkg-config --exists "$library"; then
         libraries="$libraries $(pkg-config --cflags --libs "$library")"
         defines="$defines -DHAVE_$(echo "$library" | tr a-z A-Z)"
@@ -58,6 +58,7 @@ link address listener_test -fsanitize=address $undefined
 link address codec_test -fsanitize=address $undefined
 link address transcode_test -fsanitize=address $undefined -Wl,--wrap=sendto
 link address fuzz_listener -fsanitize=address,fuzzer $undefined
+link address processing_test -fsanitize=address $undefined
 link address mixer_test -fsanitize=address $undefined
 link address stress -fsanitize=address $undefined
 link address fuzz_packet -fsanitize=address,fuzzer $undefined -Wl,--wrap=sendto
@@ -78,6 +79,8 @@ fi
 # shellcheck disable=SC2086
 "$build/transcode_test-address" $speech >"$build/transcode_test.log" || { cat "$build/transcode_test.log"; exit 1; }
 "$build/mixer_test-address"
+# shellcheck disable=SC2086
+"$build/processing_test-address" ${speech%% *}
 "$build/stress-address" "$scratch" "$seconds" $sounds
 "$build/stress-thread" "$scratch" "$seconds" $sounds
 "$build/fuzz_packet-address" -max_total_time="$seconds" -max_len=4096 -timeout=5 -rss_limit_mb=2048 -detect_leaks=0 -print_final_stats=1 \

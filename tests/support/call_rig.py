@@ -177,6 +177,9 @@ class Rig:
     def dtmf(self, source: str) -> DtmfMode:
         return self.dtmf_modes.get(source, DtmfMode.AUTO)
 
+    def processing(self, source: str) -> None:
+        return None
+
     def srtp(self, source: str) -> None:
         return None
 

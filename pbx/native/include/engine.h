@@ -8,7 +8,7 @@
  * `engine_new_group`, and says which packet thread carries it. 0 names nothing.
  *
  * Commands only enqueue: they never block and never fail for what happens in the engine; they return 0, or a negative errno:
- * -ENOMEM, -EINVAL for arguments that break this contract, -EPIPE after `engine_stop`. Commands of one group are carried out in the order given, by the one packet thread that the group was
+ * -ENOMEM, -EINVAL for arguments that break this contract, -EPIPE after `engine_stop`, -ENOTSUP for what the build lacks. Commands of one group are carried out in the order given, by the one packet thread that the group was
  * given to, so nothing on the way of a packet takes a lock. What comes of a command is told by an event. Any thread may
  * give commands; one thread at a time may drain events.
  *
@@ -31,7 +31,10 @@ enum {
     ENGINE_KEY_SIZE = 46,       /* octets of the longest SRTP master key with its salt */
     ENGINE_SOUNDS = 256,        /* sounds that one play may have */
     ENGINE_SOFTEST = -60,       /* dB, of a play's volume */
-    ENGINE_LOUDEST = 20
+    ENGINE_LOUDEST = 20,
+    ENGINE_QUIETEST = -40, ENGINE_FULLEST = -6, /* dBov that speech may be brought to */
+    ENGINE_SUPPRESSION = 60,    /* dB */
+    ENGINE_SHORTEST_ECHO = 20, ENGINE_LONGEST_ECHO = 500 /* ms */
 };
 
 enum engine_suite { /* of SRTP: RFC 4568 6.2, RFC 6188, RFC 7714 */
@@ -102,6 +105,8 @@ struct engine_counts {
     double buffer_delay;        /* ms that sound waits to be decoded, now; 0 when nothing is decoded */
     uint64_t dropped_unauthentic; /* SRTP or SRTCP that the peer's key does not open */
     uint64_t dropped_replayed;  /* SRTP or SRTCP that came before, or is too old to tell */
+    uint64_t processed;         /* ms of sound processed, see engine_process */
+    uint64_t voiced;            /* ms of these that were speech */
     uint64_t send_errors;       /* refused by the operating system */
     uint64_t extended_received; /* extended reports (RFC 3611) of the peer */
     int remote_rating;          /* R factor of what the peer hears, as it says in them; -1 unknown */
@@ -196,6 +201,13 @@ struct engine_role {            /* in a mix */
     const uint64_t *hearers;
 };
 
+struct engine_processing { /* of what a peer says; with nothing but zeros it is left as it is */
+    int level;                  /* dBov that speech is brought to, ENGINE_QUIETEST to ENGINE_FULLEST; 0: as it is */
+    int noise;                  /* dB that steady noise is suppressed by, up to ENGINE_SUPPRESSION */
+    int echo;                   /* ms after which the echo of what the peer is sent is gone, ENGINE_SHORTEST_ECHO to
+                                   ENGINE_LONGEST_ECHO; 0: it is not cancelled */
+};
+
 struct engine_key { /* what protects one direction of a stream */
     int suite;                  /* enum engine_suite */
     const uint8_t *key;         /* master key, then master salt */
@@ -236,6 +248,9 @@ void engine_read_counters(struct engine *engine, struct engine_counters *counter
 /* The names of the codecs that this build decodes and encodes, separated by spaces. */
 const char *engine_codec_names(void);
 
+/* Whether this build can process sound. */
+int engine_processes(void);
+
 /* Whether that libsrtp has a suite; may be asked without an engine. */
 int engine_srtp_supports(const struct engine_srtp *srtp, int suite);
 
@@ -263,6 +278,9 @@ int engine_send_digits(struct engine *engine, uint64_t group, uint64_t stream, c
 int engine_hear_digits(struct engine *engine, uint64_t group, uint64_t stream, int on);
 /* The peer has pressed a key that came some other way (INFO): it ends what a key ends. No event tells of it. */
 int engine_take_digit(struct engine *engine, uint64_t group, uint64_t stream, char digit);
+/* What is done to what the peer says, wherever it is decoded, from here on; and its sound is decoded for it where it can be, so
+   that nothing of it is merely relayed. -ENOTSUP if this build has no speexdsp: sound goes on as it is. */
+int engine_process(struct engine *engine, uint64_t group, uint64_t stream, const struct engine_processing *processing);
 int engine_query(struct engine *engine, uint64_t group, uint64_t stream);
 int engine_close(struct engine *engine, uint64_t group, uint64_t stream);
 

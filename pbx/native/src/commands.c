@@ -7,6 +7,7 @@
 #include "digits.h"
 #include "ear.h"
 #include "engine_private.h"
+#include "processing.h"
 
 static int submit(struct engine *engine, uint64_t group, struct command *command) {
     if (command == NULL)
@@ -137,6 +138,23 @@ int engine_mute(struct engine *engine, uint64_t group, uint64_t stream, int rece
         command->first = receive;
         command->second = send;
     }
+    return submit(engine, group, command);
+}
+
+static bool lies_between(int value, int least, int most) {
+    return value == 0 || (value >= least && value <= most);
+}
+
+int engine_process(struct engine *engine, uint64_t group, uint64_t stream, const struct engine_processing *processing) {
+    if (!lies_between(processing->level, ENGINE_QUIETEST, ENGINE_FULLEST) ||
+        !lies_between(processing->noise, 1, ENGINE_SUPPRESSION) ||
+        !lies_between(processing->echo, ENGINE_SHORTEST_ECHO, ENGINE_LONGEST_ECHO))
+        return -EINVAL;
+    if (!processing_available())
+        return -ENOTSUP;
+    struct command *command = command_new(COMMAND_PROCESS, stream);
+    if (command != NULL)
+        command->processing = *processing;
     return submit(engine, group, command);
 }
 

@@ -6,6 +6,7 @@
 
 #include "clock.h"
 #include "engine_private.h"
+#include "processing.h"
 
 static int or_else(int wished, long otherwise) {
     return wished > 0 ? wished : otherwise > 0 ? (int)otherwise : 1;
@@ -103,6 +104,10 @@ void engine_read_counters(struct engine *engine, struct engine_counters *counter
         counters->plays += atomic_load_explicit(&worker->play_count, memory_order_relaxed);
         counters->commands_refused += atomic_load_explicit(&worker->refused, memory_order_relaxed);
     }
+}
+
+int engine_processes(void) {
+    return processing_available();
 }
 
 const char *engine_codec_names(void) {

@@ -6,6 +6,7 @@
 #include "clock.h"
 #include "engine_private.h"
 #include "packet.h"
+#include "processing.h"
 #include "recorder.h"
 #include "speaker.h"
 
@@ -144,6 +145,8 @@ static void hear_members(struct mix *mix, uint64_t now) {
         struct member *member = mix->members[i];
         struct mixer_seat *seat = &member->seat;
         enum heard heard = listener_take(member->listener, seat->said, mix->mixer.count, now);
+        if (member->stream->processing != NULL)
+            processing_run(member->stream->processing, seat->said, mix->mixer.count, mix->rate);
         bool sounds = heard >= HEARD_CONCEALED && !member->stream->mute_receive;
         talker_hear(&member->talker, sounds ? mixer_power(seat->said, mix->mixer.count) : 0, MIX_TICK);
         seat->says = sounds && talker_counts(&member->talker);
@@ -170,6 +173,7 @@ static void speak(struct mix *mix, struct member *member) {
         member->apart -= MIX_TICK;
     if (member->speaker == NULL && (member->speaker = speaker_new(member->stream, mix->rate)) == NULL)
         return;
+    stream_refer(member->stream, seat->heard, mix->mixer.count, mix->rate);
     bool common = seat->heard == mix->mixer.common && member->apart == 0;
     if (!common || !chorus_join(&mix->chorus, member->speaker))
         speaker_put(member->speaker, seat->heard, mix->mixer.count,

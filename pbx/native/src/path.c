@@ -4,6 +4,7 @@
 
 #include "g711.h"
 #include "packet.h"
+#include "processing.h"
 #include "speaker.h"
 #include "transcoder.h"
 
@@ -123,10 +124,20 @@ static const struct media_path paths[] = {
     {"translate", can_translate, translate},
     {"transcode", can_transcode, transcode},
 };
+static const struct media_path path_transcode = {"transcode", can_transcode, transcode};
 static const struct media_path path_aside = {"aside", NULL, aside}, path_nowhere = {"nowhere", NULL, drop};
+
+/* Sound that is to be processed on its way, or the echo of which is to be found, is no use as it comes. */
+static bool must_be_decoded(const struct stream *from) {
+    return from->processing != NULL || processing_wants_reference(from->relay->processing);
+}
 
 static void choose_for(struct stream *from, struct negotiated *codec) {
     codec->way = (struct way){.path = &path_nowhere, .type = 255};
+    if (from->relay != NULL && must_be_decoded(from) && can_transcode(from, &codec->codec, &codec->way)) {
+        codec->way.path = &path_transcode;
+        return;
+    }
     for (size_t i = 0; from->relay != NULL && i < sizeof paths / sizeof *paths; i++)
         if (paths[i].fits(from, &codec->codec, &codec->way)) {
             codec->way.path = &paths[i];

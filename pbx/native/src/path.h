@@ -1,6 +1,7 @@
 /*
  * How packets get from a stream to the one that it is connected to. For each payload type that a peer may send the first of
- * these that fits is taken, so nothing is decoded that could be relayed:
+ * these that fits is taken, so nothing is decoded that could be relayed; but what is to be processed (processing.h) is
+ * transcoded wherever it can be:
  *
  *   relay      the peer on the other side takes the same codec: only the payload number may change
  *   translate  PCMU and PCMA in packets of equal length: one octet for another

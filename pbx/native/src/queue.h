@@ -18,6 +18,7 @@ enum command_kind {
     COMMAND_CONNECT,
     COMMAND_DISCONNECT,
     COMMAND_MUTE,
+    COMMAND_PROCESS,
     COMMAND_SEND_DIGITS,
     COMMAND_HEAR_DIGITS,
     COMMAND_TAKE_DIGIT,
@@ -80,6 +81,7 @@ struct command {
     int first, second; /* what the kind says */
     void *pointer;     /* what a thread of ours hands over */
     struct engine_tape tape;
+    struct engine_processing processing;
     union {
         struct remote *remote; /* owned */
         struct role *role;     /* owned */

@@ -11,10 +11,12 @@
 #include "digits.h"
 #include "ear.h"
 #include "engine_private.h"
+#include "listener.h"
 #include "mix.h"
 #include "packet.h"
 #include "path.h"
 #include "player.h"
+#include "processing.h"
 #include "random.h"
 #include "recorder.h"
 #include "refusal.h"
@@ -37,6 +39,7 @@ void stream_counts(const struct stream *stream, struct engine_counts *counts) {
     counts->level = mix_level(stream);
     counts->lost = source_lost(stream);
     transcoder_count(stream, counts);
+    processing_count(stream->processing, counts);
     if (stream->rx.rate != 0)
         counts->jitter = stream->rx.jitter / 16.0 * 1000.0 / stream->rx.rate;
     address_text(&stream->source, counts->source, sizeof counts->source);
@@ -181,6 +184,7 @@ void stream_close(struct stream *stream, const char *reason) {
     stream_counts(stream, &counts);
     stream_disconnect(stream);
     mix_leave(stream);
+    processing_free(stream->processing);
     recorder_lose(&stream->taps);
     source_forget(stream);
     timer_cancel(&worker->timers, &stream->watch);
@@ -225,6 +229,25 @@ void stream_mute(struct stream *stream, bool receive, bool send) {
         recorder_expect(stream->taps, stream->receive && !receive);
     stream->mute_send = send;
     stream_update(stream);
+}
+
+bool stream_process(struct stream *stream, const struct engine_processing *wish) {
+    bool asked = wish->level != 0 || wish->noise != 0 || wish->echo != 0;
+    processing_count(stream->processing, &stream->counts);
+    processing_free(stream->processing);
+    stream->processing = asked ? processing_new(wish) : NULL;
+    path_choose(stream);
+    if (stream->relay != NULL)
+        path_choose(stream->relay);
+    return !asked || stream->processing != NULL;
+}
+
+void stream_refer(struct stream *stream, const int16_t *samples, size_t count, uint32_t rate) {
+    if (!processing_wants_reference(stream->processing))
+        return;
+    int16_t silence[48 * LISTENER_MOST_MILLISECONDS] = {0};
+    bool hears = stream->sendable && stream->worker->now >= stream->keyed_until;
+    processing_refer(stream->processing, hears ? samples : silence, count, rate);
 }
 
 static void no_media(struct timer *timer, uint64_t now) {

@@ -3,6 +3,7 @@
 #define TANDEM_STREAM_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "../include/engine.h"
@@ -19,6 +20,7 @@ struct ear;
 struct media_path;
 struct member;
 struct player;
+struct processing;
 struct srtp;
 struct tap;
 struct transcoder;
@@ -149,6 +151,7 @@ struct stream {
     struct dialer *dialer;       /* NULL: no digits to send */
     struct ear *ear;             /* hears keys in the voice that is received; NULL: nobody asked for it */
     struct transcoder *transcoder; /* of what is received; NULL: none runs */
+    struct processing *processing; /* of what is received; NULL: none is asked for */
     uint64_t keyed_until;        /* the other side's key is relayed to the peer: nothing else may be sent before */
     struct key key;
     struct timer watch;          /* no media */
@@ -165,6 +168,10 @@ void stream_set_remote(struct stream *stream, const struct remote *remote);
 void stream_connect(struct stream *left, struct stream *right);
 void stream_disconnect(struct stream *stream);
 void stream_mute(struct stream *stream, bool receive, bool send);
+/* False when memory is exhausted: then nothing is processed. */
+bool stream_process(struct stream *stream, const struct engine_processing *wish);
+/* Sound that is put to the peer, for whoever looks for its echo. */
+void stream_refer(struct stream *stream, const int16_t *samples, size_t count, uint32_t rate);
 /* To be called when what `sendable` depends on has changed. */
 void stream_update(struct stream *stream);
 void stream_counts(const struct stream *stream, struct engine_counts *counts);

@@ -5,6 +5,7 @@
 #include "clock.h"
 #include "listener.h"
 #include "packet.h"
+#include "processing.h"
 #include "speaker.h"
 
 /* Directions take their turns at multiples of this, so that one waking serves many. */
@@ -20,7 +21,7 @@ struct transcoder {
     struct timer timer;
     uint64_t due;
     uint32_t rate;
-    int packet_time;
+    int turn;                    /* milliseconds of sound that are taken at a time: a packet, or what is processed at once */
     int silent;                  /* milliseconds */
 };
 
@@ -36,20 +37,31 @@ static uint32_t rate_between(const struct stream *from) {
     return widest < peer ? widest : peer;
 }
 
+/* Whole packets, but for processing, which has frames of its own; packets are filled all the same. */
+static int turn_of(const struct stream *from) {
+    int packet_time = speaker_packet_time(from->relay);
+    if (from->processing == NULL)
+        return packet_time;
+    return packet_time % PROCESSING_LONG == 0 ? PROCESSING_LONG : PROCESSING_SHORT;
+}
+
 static void take_turn(struct timer *timer, uint64_t now) {
     struct transcoder *transcoder = CONTAINER_OF(timer, struct transcoder, timer);
     struct stream *from = transcoder->from, *to = from->relay;
     int16_t samples[48 * LISTENER_MOST_MILLISECONDS];
-    size_t count = (size_t)transcoder->rate * (size_t)transcoder->packet_time / 1000;
+    size_t count = (size_t)transcoder->rate * (size_t)transcoder->turn / 1000;
     enum heard heard = listener_take(transcoder->listener, samples, count, now);
+    if (from->processing != NULL)
+        processing_run(from->processing, samples, count, transcoder->rate);
+    stream_refer(to, samples, count, transcoder->rate);
     if (now >= to->keyed_until)
         speaker_put(transcoder->speaker, samples, count, heard);
-    transcoder->silent = heard == HEARD_NOTHING ? transcoder->silent + transcoder->packet_time : 0;
+    transcoder->silent = heard == HEARD_NOTHING ? transcoder->silent + transcoder->turn : 0;
     if (transcoder->silent > GIVE_UP_MILLISECONDS) {
         transcoder_stop(from);
         return;
     }
-    transcoder->due += (uint64_t)transcoder->packet_time * MILLISECOND;
+    transcoder->due += (uint64_t)transcoder->turn * MILLISECOND;
     if (now > transcoder->due + TOO_LATE)
         transcoder->due = now;
     timer_set(&from->worker->timers, timer, transcoder->due);
@@ -63,7 +75,7 @@ bool transcoder_start(struct stream *from) {
     from->transcoder = transcoder;
     transcoder->from = from;
     transcoder->rate = rate_between(from);
-    transcoder->packet_time = speaker_packet_time(from->relay);
+    transcoder->turn = turn_of(from);
     transcoder->listener = listener_new(transcoder->rate);
     transcoder->speaker = speaker_new(from->relay, transcoder->rate);
     transcoder->timer.fire = take_turn;
@@ -100,7 +112,7 @@ void transcoder_renegotiate(struct stream *from, bool needed) {
     if (!needed || transcoder->rate != rate_between(from) || !speaker_speaks_to(transcoder->speaker, from->relay))
         transcoder_stop(from);
     else
-        transcoder->packet_time = speaker_packet_time(from->relay);
+        transcoder->turn = turn_of(from);
 }
 
 void transcoder_count(const struct stream *from, struct engine_counts *counts) {

@@ -57,6 +57,10 @@ static void carry_out_for_stream(struct worker *worker, struct stream *stream, c
     case COMMAND_MUTE:
         stream_mute(stream, command->first, command->second);
         break;
+    case COMMAND_PROCESS:
+        if (!stream_process(stream, &command->processing))
+            atomic_fetch_add_explicit(&worker->refused, 1, memory_order_relaxed);
+        break;
     case COMMAND_SEND_DIGITS:
         if (!digits_send(stream, command->text, command->first))
             atomic_fetch_add_explicit(&worker->refused, 1, memory_order_relaxed);

@@ -8,6 +8,7 @@
  */
 #include <arpa/inet.h>
 #include <assert.h>
+#include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -113,6 +114,12 @@ static void mix(uint64_t group, uint64_t a, uint64_t b, unsigned seed) {
     usleep(seed % 20000);
 }
 
+static void process(uint64_t group, uint64_t stream, unsigned seed) {
+    const struct engine_processing wish = {
+        .level = seed & 1 ? -20 : 0, .noise = seed & 2 ? 15 : 0, .echo = seed & 4 ? 100 : 0};
+    assert(engine_process(engine, group, stream, &wish) == (engine_processes() ? 0 : -ENOTSUP));
+}
+
 /* Some streams are encrypted, under keys that the senders have, and change them. */
 static void set_keys(uint64_t group, uint64_t stream, unsigned seed) {
 #ifdef HAVE_LIBSRTP2
@@ -162,6 +169,8 @@ static void *call(void *argument) {
         engine_hear_digits(engine, group, a, (int)(seed >> 12 & 1));
         engine_send_digits(engine, group, a, "1#", 60);
         engine_take_digit(engine, group, b, '5');
+        process(group, a, seed >> 3);
+        process(group, b, seed >> 9);
         engine_mute(engine, group, a, 0, (int)(seed >> 11 & 1));
         usleep(1000 + seed % 60000);
         engine_query(engine, group, a);
@@ -172,6 +181,7 @@ static void *call(void *argument) {
         if (seed & 0x10000)
             group = move(caller, group);
         set_keys(group, b, seed >> 7);
+        process(group, a, seed >> 17);
         set_remote(group, a, 33002, seed >> 20);
         engine_pause_recording(engine, group, tape, 1);
         engine_disconnect(engine, group, b);
