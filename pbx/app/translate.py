@@ -241,7 +241,8 @@ def processing_of(section: ProcessingSection) -> Processing:
 def lacks_processing(settings: Settings) -> bool:
     """Return whether processing of sound is asked for somewhere that the build of the engine cannot do."""
     sections = [settings.media.processing]
-    sections += [one.processing for one in (*settings.extensions.values(), *settings.trunks.values())]
+    sections += [extension.processing for extension in settings.extensions.values()]
+    sections += [trunk.processing for trunk in settings.trunks.values()]
     return not processes_sound() and any(one.level or one.noise or one.echo for one in sections)
 
 

@@ -32,8 +32,8 @@ _Echo = Annotated[int | None, BeforeValidator(_Number(200, 20, 500, "ms")), Kind
 
 
 class Processing(Section):
-    """What is done to the sound that a side sends. Whoever has any of it is decoded, wherever the codec can be. All is off
-    where nothing is said; what a trunk or an extension leaves out is as `media` has it."""
+    """What is done to the sound that a side sends. Whoever has any of it is decoded, wherever the codec can be. All is
+    off where nothing is said; what a trunk or an extension leaves out is as `media` has it."""
 
     level: _Level = None
     """Brings speech to a level, in dBov; `true` is -20."""

@@ -201,7 +201,7 @@ static void tells_speech(void) {
     add_noise(in, number, -50);
     of_noise = voiced(number, &all);
     printf("; of %llu ms of noise %llu", (unsigned long long)all, (unsigned long long)of_noise);
-    assert(of_noise < all / 20);
+    assert(of_noise < all / 10);
     memset(in, 0, number * sizeof *in);
     of_noise = voiced(number, &all);
     printf("; of silence %llu\n", (unsigned long long)of_noise);
