@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 from pydantic import BeforeValidator
@@ -19,6 +20,9 @@ class _Number:
 
     def __call__(self, value: object) -> object:
         """Return the number, 0 for `false`. Raises ValueError that says what would do."""
+        if isinstance(value, str):  # as a file has it
+            value = {"true": True, "false": False}.get(value.lower(), value)
+            value = int(value) if isinstance(value, str) and re.fullmatch(r"-?\d{1,4}", value, re.ASCII) else value
         if value is None or isinstance(value, bool):
             return value if value is None else self._usual if value else 0
         if not isinstance(value, int) or (value and not self._least <= value <= self._most):

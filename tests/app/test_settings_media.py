@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pbx.media.engine import processes_sound
 from pbx.sdp import parser
 from pbx.sdp.model import SessionDescription
 from pbx.sip.message import Request, Response
@@ -263,6 +264,26 @@ def test_latching(serve: Serve, phone: Connect, audio, media: str, trunk: str, h
     says, sends = audio(), audio()
     sends.talk(called(line, "600", sdp(says.port)))
     assert bool(sends.heard) is heard
+
+
+@pytest.mark.skipif(not processes_sound(), reason="the engine is built without speexdsp")
+@pytest.mark.parametrize(
+    ("media", "trunk", "processed"),
+    [
+        ("", "", False),
+        ("processing: {level: true}", "", True),
+        ("processing: {level: true}", ", processing: {level: false}", False),
+        ("", ", processing: {level: -30}", True),
+    ],
+)
+def test_sound_is_processed_where_it_is_asked_for(
+    serve: Serve, phone: Connect, audio, media: str, trunk: str, processed: bool
+) -> None:
+    _, line = callers(serve, phone, media, trunk)
+    one = audio()
+    one.talk(called(line, "600", sdp(one.port)))
+    assert one.heard
+    assert ({data[12:] for data, _ in one.heard} == {bytes(160)}) is not processed
 
 
 def test_packets_are_marked(serve: Serve, phone: Connect, audio) -> None:

@@ -11,6 +11,8 @@ from pbx.config.processing_section import Processing
 def test_true_is_the_usual_and_a_number_itself() -> None:
     assert Processing(level=True, noise=True, echo=True) == Processing(level=-20, noise=15, echo=200)
     assert Processing(level=False).level == 0
+    written = {"level": "-30", "noise": "true", "echo": "false"}
+    assert Processing.model_validate(written) == Processing(level=-30, noise=15, echo=0)
     assert Processing().level is None
 
 
@@ -20,6 +22,7 @@ def test_true_is_the_usual_and_a_number_itself() -> None:
         ("level", 20, "dBov from -40 to -6"),
         ("noise", 61, "dB from 1 to 60"),
         ("echo", "long", "ms from 20 to 500"),
+        ("noise", "61", "dB from 1 to 60"),
         ("echo", 1.5, "ms from 20 to 500"),
     ],
 )
