@@ -58,7 +58,7 @@ def test_used_ports_rest() -> None:
     first = holders[0].getsockname()[1]
     for holder in holders:
         holder.close()
-    with Desk(first, first + 1, drain=300) as desk:
+    with Desk(first, first + 1, drain=1000) as desk:
         port = desk.open("a")
         desk.close("a")
         begun = time.monotonic()

@@ -316,7 +316,8 @@ def test_a_carrier_is_registered_with_from_start_to_drain(tmp_path_factory: pyte
     plan = {"routes": [{"name": "echo", "do": ["echo"]}]}
     with serving(site, site.settings(trunks={"telco": telco}), plan) as server:
         until(lambda: server.trunk("telco")["registration"] == "registered", server.log_tail)
-        assert 0 < server.trunk("telco")["registration_ends"] <= 60
+        # RFC 3261 §10.2.4: what the Contact says, which SIPp gives back as it came, goes before Expires, a minute here.
+        assert 60 < server.trunk("telco")["registration_ends"] <= 3600
     registrar.wait()
 
 

@@ -64,7 +64,8 @@ class Site:
                 # Nobody outside is asked for names.
                 "resolver": {"servers": ["127.0.0.1"], "timeout": "1s"},
             },
-            "media": {"address": "127.0.0.1", "ports": self.media_range},
+            # Who is held hears nothing, so that what phones hear is what phones say.
+            "media": {"address": "127.0.0.1", "ports": self.media_range, "music_on_hold": None},
             "storage": {"directory": "var"},
             "http": {"listen": f"127.0.0.1:{self.http}", "token": TOKEN},
             "log": {"format": "json"},
@@ -196,6 +197,10 @@ class Server:
         found = sorted(self.site.recordings.rglob(f"*-{record['id']}.wav"))
         assert len(found) == 1, f"recordings of {record}: {found}"
         return found[0], json.loads(found[0].with_suffix(".json").read_text())
+
+    def trunk(self, name: str) -> dict[str, Any]:
+        """How a trunk stands."""
+        return next(one for one in self.api("/trunks")["trunks"] if one["name"] == name)
 
     def registered(self, *numbers: str) -> None:
         """Wait until all these extensions are registered."""
