@@ -64,7 +64,7 @@ def run(*command: str | Path) -> None:
         ("opus", ("opusenc", "--quiet", "--bitrate", "32", "IN", "OUT"), 0.9),
         ("mp3", ("lame", "--quiet", "-b", "64", "IN", "OUT"), 0.93),
         ("aiff", ("sox", "IN", "OUT"), 0.99),
-        ("wav", ("sox", "IN", "-r", "44100", "-c", "2", "-b", "24", "OUT"), 0.98),
+        ("wav", ("sox", "IN", "-r", "44100", "-c", "2", "-b", "24", "OUT"), 0.99),
         ("g722", ("ffmpeg", "-i", "IN", "-f", "g722", "OUT"), 0.97),
         ("sln16", ("sox", "IN", "-t", "raw", "-e", "signed", "-b", "16", "OUT"), 0.99),
     ],

@@ -62,6 +62,7 @@ struct resampler *resampler_new(uint32_t from, uint32_t to) {
     r->phases = to / common_divisor(from, to);
     r->exact = r->phases <= PHASES;
     r->phases = r->exact ? r->phases : PHASES;
+    r->position = (uint64_t)r->half * to % from; /* so that the delay is a whole number of samples that come out */
     size_t taps = 2 * r->half;
     r->table = malloc((r->phases + 1) * taps * sizeof *r->table);
     r->history = calloc(taps + BLOCK, sizeof *r->history);

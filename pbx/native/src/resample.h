@@ -14,7 +14,7 @@ struct resampler *resampler_new(uint32_t from, uint32_t to);
 /* Turns samples into at most `room` others and returns how many; what came in earlier is remembered. Everything comes out
    later by a constant delay. `room` must hold count * to / from + 1. */
 size_t resampler_run(struct resampler *resampler, const int16_t *in, size_t count, int16_t *out, size_t room);
-/* The delay, in samples that come out. */
+/* The delay, in samples that come out: exactly as many, whatever the rates. */
 size_t resampler_delay(const struct resampler *resampler);
 void resampler_free(struct resampler *resampler);
 
