@@ -46,6 +46,10 @@ _WEIGHT = {
     "unavailable": 10,
 }
 
+_BETWEEN_US = {401: 403, 407: 403, 405: 500, 420: 500, 421: 500, 422: 500, 423: 500, 494: 500}
+"""What a caller is told for what a peer says of our own request alone. Each of these must come with a header by which
+its client can do better (RFC 3261 §21.4), and the caller cannot: a phone would take a 401 for a wrong password."""
+
 
 def worse(one: EndCause | None, other: EndCause) -> EndCause:
     """Return which of two failures says more of why nobody answered."""
@@ -64,6 +68,8 @@ def as_told(target: str, cause: EndCause) -> EndCause:
     if 300 <= cause.sip_status < 400:
         # Where it would lead is not told to the caller: what was not followed here is not for it to try.
         return replace(cause, sip_status=480)
+    if cause.sip_status in _BETWEEN_US:
+        return replace(cause, sip_status=_BETWEEN_US[cause.sip_status])
     if target.startswith("extension/") and cause.slug in ("unreachable", "callee-overloaded"):
         return replace(cause, sip_status=480)
     return cause

@@ -107,6 +107,17 @@ def test_failure_reaches_the_caller_with_its_status(status: int, slug: str) -> N
     assert rig.ended[0].attempts[0].outcome == slug
 
 
+@pytest.mark.parametrize(("status", "told"), [(401, 403), (407, 403), (405, 500), (420, 500), (422, 500)])
+def test_what_a_peer_says_of_our_own_request_is_not_passed_on(status: int, told: int) -> None:
+    """A caller that got the 401 of a carrier would take its own password for wrong, and has no challenge to answer."""
+    rig = office()
+    caller = rig.incoming()
+    rig.tell(rig.leg(1), events.Rejected(rig.leg(1).id, cause_of_status(status, "As It Is"), status))
+    assert caller.last(Reject).cause.sip_status == told
+    assert rig.ended[0].attempts[0].detail == f"{status} As It Is"
+    rig.assert_nothing_left()
+
+
 def test_nobody_registered() -> None:
     rig = office()
     rig.phones.clear()
