@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.peers.support import ports
 from tests.peers.support.server import Server, Site, serving
-from tests.peers.support.sipp import Sipp
+from tests.peers.support.sipp import Make, run
 
 pytestmark = pytest.mark.peers
 
@@ -25,8 +25,6 @@ PLAN = {
     ]
 }
 
-Make = Callable[..., Sipp]
-
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
@@ -41,34 +39,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     listen = [f"udp://127.0.0.1:{site.sip}", f"tcp://127.0.0.1:{site.sip}"]
     with serving(site, site.settings(trunks=trunks, sip={"listen": listen}), PLAN) as running:
         yield running
-
-
-@pytest.fixture
-def sipp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Make]:
-    """Make SIPps; those that still run at the end are ended."""
-    made: list[Sipp] = []
-    folder = tmp_path_factory.mktemp("sipp")
-
-    def make(*arguments: Any, **words: Any) -> Sipp:
-        made.append(Sipp(folder, *arguments, **words))
-        return made[-1].start()
-
-    yield make
-    for one in made:
-        one.end()
-
-
-def run(server: Server, caller: Callable[[], Sipp], *callees: Sipp) -> dict[str, Any]:
-    """Let a call go its way; return its record when all are content."""
-    before = len(server.records())
-    one = caller()
-    try:
-        for each in (one, *callees):
-            each.wait()
-    except AssertionError as error:
-        stories = "\n=== another\n".join(each.story() for each in (one, *callees))
-        raise AssertionError(f"{error}\n{stories}\n{server.log_tail(8)}") from None
-    return server.record(before + 1)
 
 
 def test_t38_goes_over_and_back_to_its_end(server: Server, sipp: Make) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from threading import Thread
 from typing import Any
@@ -14,7 +14,7 @@ import pytest
 
 from tests.peers.support import ports
 from tests.peers.support.server import ROOT, TOKEN, Server, Site, serving
-from tests.peers.support.sipp import Sipp
+from tests.peers.support.sipp import Make
 from tests.peers.support.waiting import until
 
 pytestmark = pytest.mark.peers
@@ -69,8 +69,6 @@ CUSTOMER, CARRIER, SECOND, STREAM = ports.port(), ports.port(), ports.port(), po
 
 HANGS_UP = "<?part callee-request METHOD=BYE EXTRA=?>"
 
-Make = Callable[..., Sipp]
-
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
@@ -85,21 +83,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     settings = site.settings(trunks=trunks, sip={"t1": "50ms", "resolver": {"dead_for": "1s"}})
     with serving(site, settings, PLAN) as running:
         yield running
-
-
-@pytest.fixture
-def sipp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Make]:
-    """Make SIPps; those that still run at the end are ended."""
-    made: list[Sipp] = []
-    folder = tmp_path_factory.mktemp("sipp")
-
-    def make(*arguments: Any, **words: Any) -> Sipp:
-        made.append(Sipp(folder, *arguments, **words))
-        return made[-1].start()
-
-    yield make
-    for one in made:
-        one.end()
 
 
 class Call:

@@ -8,18 +8,30 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from tests.peers.support import ports
 from tests.peers.support.child import Child, program
+from tests.peers.support.server import Server
 from tests.peers.support.waiting import until
 
-__all__ = ["Sipp", "scenario_text"]
+__all__ = ["Make", "Sipp", "run", "scenario_text"]
 
 _PACKAGE = "sip-tester"
 SCENARIOS = Path(__file__).parents[1] / "scenarios"
-_DEFAULTS = {"HOLD": "200", "EXTRA": "", "NUMBER": "1000", "REASON": "Because", "RETRANS": "", "MEDIA": "[media_port]"}
+_DEFAULTS = {
+    "HOLD": "200",
+    "EXTRA": "",
+    "NUMBER": "1000",
+    "REASON": "Because",
+    "RETRANS": "",
+    "MEDIA": "[media_port]",
+    "VERIFY": "",
+    "JUDGED": "",
+    "AGAIN": "",
+}
 
 
 def scenario_text(name: str, words: Mapping[str, str]) -> str:
@@ -126,3 +138,20 @@ class Sipp:
         """Every message that it sent and got."""
         path = self.folder / "messages.log"
         return path.read_text(errors="replace") if path.exists() else ""
+
+
+Make = Callable[..., Sipp]
+"""Makes a SIPp and starts it: the fixture `sipp`."""
+
+
+def run(server: Server, caller: Callable[[], Sipp], *callees: Sipp) -> dict[str, Any]:
+    """Let a call go its way; return its record when all are content."""
+    before = len(server.records())
+    one = caller()
+    try:
+        for each in (one, *callees):
+            each.wait()
+    except AssertionError as error:
+        stories = "\n=== another\n".join(each.story() for each in (one, *callees))
+        raise AssertionError(f"{error}\n{stories}\n{server.log_tail(8)}") from None
+    return server.record(before + 1)
