@@ -2,65 +2,32 @@
 
 from __future__ import annotations
 
-import socket
-import threading
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from pbx.app.public_address import StunError, ask
 from pbx.config.stun_section import StunServer
-from pbx.rtp.stun import BINDING, Attribute, MessageClass, StunMessage, encode_address
+from pbx.rtp.stun import BINDING, Attribute, MessageClass, StunMessage
 from tests.support.pbx import LOOPBACK, Connect, Serve, free_ports, sdp
+from tests.support.stun import StunHost, success
 
 OUTSIDE, LATER = "203.0.113.7", "203.0.113.8"
 TRANSACTION = bytes(range(12))
-Answers = Callable[[StunMessage], list[bytes]]
-
-
-def success(request: StunMessage, host: str = OUTSIDE, transaction: bytes = b"") -> bytes:
-    transaction = transaction or request.transaction
-    value = encode_address(host, 4321, transaction)
-    return StunMessage(MessageClass.SUCCESS, BINDING, transaction, ((Attribute.XOR_MAPPED_ADDRESS, value),)).to_bytes()
-
-
-class StunHost:
-    """A STUN server that says what it is told to."""
-
-    def __init__(self) -> None:
-        self.answers: Answers = lambda request: [success(request)]
-        self.line = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.line.bind((LOOPBACK, 0))
-        self.server = StunServer(LOOPBACK, self.line.getsockname()[1])
-        self.thread = threading.Thread(target=self.serve)
-        self.thread.start()
-
-    def serve(self) -> None:
-        while True:
-            data, source = self.line.recvfrom(2048)
-            if data == b"stop":
-                return
-            for answer in self.answers(StunMessage.parse(data)):
-                self.line.sendto(answer, source)
-
-    def stop(self) -> None:
-        self.line.sendto(b"stop", self.line.getsockname())
-        self.thread.join()
-        self.line.close()
 
 
 @pytest.fixture
 def host() -> Iterator[StunHost]:
-    made = StunHost()
+    made = StunHost(LOOPBACK, lambda request, _: [success(request, OUTSIDE)])
     yield made
     made.stop()
 
 
 def test_what_a_server_says(host: StunHost) -> None:
-    assert ask(host.server, TRANSACTION) == OUTSIDE
+    assert ask(StunServer(*host.place), TRANSACTION) == OUTSIDE
     # Noise, and the answer to somebody else's question, are passed over.
-    host.answers = lambda request: [b"noise", success(request, LATER, bytes(12)), success(request)]
-    assert ask(host.server, TRANSACTION) == OUTSIDE
+    host.answers = lambda request, _: [b"noise", success(request, LATER, bytes(12)), success(request, OUTSIDE)]
+    assert ask(StunServer(*host.place), TRANSACTION) == OUTSIDE
 
 
 @pytest.mark.parametrize(
@@ -80,15 +47,15 @@ def test_what_a_server_says(host: StunHost) -> None:
     ],
 )
 def test_what_is_not_believed(host: StunHost, answer: Callable[[StunMessage], bytes], why: str) -> None:
-    host.answers = lambda request: [answer(request)]
+    host.answers = lambda request, _: [answer(request)]
     with pytest.raises(StunError, match=why):
-        ask(host.server, TRANSACTION)
+        ask(StunServer(*host.place), TRANSACTION)
 
 
 def test_a_server_that_does_not_answer(host: StunHost) -> None:
-    host.answers = lambda request: []
+    host.answers = lambda request, _: []
     with pytest.raises(StunError, match="does not answer"):
-        ask(host.server, TRANSACTION, (0.02, 0.02))
+        ask(StunServer(*host.place), TRANSACTION, (0.02, 0.02))
 
 
 def test_peers_outside_are_told_what_was_learned(serve: Serve, phone: Connect, host: StunHost) -> None:
@@ -98,7 +65,7 @@ def test_peers_outside_are_told_what_was_learned(serve: Serve, phone: Connect, h
 sip:
   listen: ["udp://{LOOPBACK}:0"]
   local_networks: []
-  stun: {{server: "{LOOPBACK}:{host.server.port}"}}
+  stun: {{server: "{LOOPBACK}:{host.place[1]}"}}
 trunks: {{carrier: {{address: "sip:{LOOPBACK}:{port}", identify: "{LOOPBACK}:{port}"}}}}
 extensions: {{"101": {{password: wonderland}}}}
 """,
@@ -115,6 +82,6 @@ extensions: {{"101": {{password: wonderland}}}}
         assert f"IN IP4 {told}".encode() in invite.body
         carrier.answer(invite, 486)
         alice.acknowledge(sent, alice.final(sent))
-        host.answers = lambda request: [success(request, LATER)]
+        host.answers = lambda request, _: [success(request, LATER)]
         watch.start()
         pbx.world.until(lambda: watch.address == LATER)
