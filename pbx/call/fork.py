@@ -198,7 +198,7 @@ class Fork:
             return
         cause = self._cause or cause_named("unavailable")
         self._stop_ringback()
-        call.step_failed(cause, self._step.after(cause))
+        call.route.step_failed(call, cause, self._step.after(cause))
 
     def _limit(self, target: Target) -> EndCause | None:
         """Return why a target takes no more calls now; None if it takes this one, which counts as begun then."""
@@ -459,7 +459,7 @@ class Fork:
             self._drop(other, cause_named("answered-elsewhere"))
         call.clear_timer(_TIMER)
         self._stop_ringback()
-        call.step_failed(item.cause, way.steps)
+        call.route.step_failed(call, item.cause, way.steps)
         return True
 
     def _next_if_none(self) -> None:

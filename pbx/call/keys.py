@@ -112,7 +112,7 @@ class Keys:
 
     def _pass_on(self, call: Call, leg: str, item: media.Digit, spoken: bool) -> None:
         """Send a key to whom its leg talks to; `spoken`: it is a tone in what that one hears anyhow."""
-        if item.relayed or not call.is_talking or leg not in (call.caller, call.bridge.callee):
+        if item.relayed or not call.connected or leg not in (call.caller, call.bridge.callee):
             return
         other, session = call.bridge.other_than(leg), call.session
         mode = session.dtmf_of(other)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pbx.call.items import Item, RecordingWanted, TimerDue
+from pbx.call.recording_files import record, refuse
 from pbx.dialplan.steps import Recording
 from pbx.media import events as media
 
@@ -106,7 +107,7 @@ class CallRecording:
     def _record(self, call: Call) -> None:
         policy = self.policy
         mixed = policy.channels == "mixed"
-        self._recording = call.record(call.caller, self._callee, sound_format=policy.format or "wav", mixed=mixed)
+        self._recording = record(call, call.caller, self._callee, sound_format=policy.format or "wav", mixed=mixed)
         self.paused = False
         if policy.beep:
             self._beep(call)
@@ -142,6 +143,6 @@ class CallRecording:
             # Recording people who were not told may be against the law: it counts as a recording that failed.
             self._announcing.clear()
             reason = f"the announcement {self.policy.announce} cannot be played: {item.failure}"
-            call.refuse_recording(self._callee, reason)
+            refuse(call, self._callee, reason)
         elif not self._announcing:
             self._record(call)

@@ -217,7 +217,7 @@ class CallRegistry:
         )
         summary.route = decision.route or ""
         services.observer.call_started(summary)
-        call.run(decision.steps, first=DialCallerRunner(call, candidates[0]))
+        call.route.run(call, decision.steps, first=DialCallerRunner(call, candidates[0]))
         return call_id
 
     def _make(self, summary: Summary, leg: str) -> Call:
@@ -240,7 +240,7 @@ class CallRegistry:
         if decision.route is None:
             call.post(HangUpWanted(cause_named(decision.refusal or "no-route", query.number)))
         else:
-            call.run(decision.steps)
+            call.route.run(call, decision.steps)
 
     def _route_refusal(self, decision: Decision) -> EndCause | None:
         """Return why a route takes no more calls now."""

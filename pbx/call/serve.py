@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pbx.call.commands import Dial
 from pbx.call.events import Answered
 from pbx.call.ports import Candidate
+from pbx.call.recording_files import record
 from pbx.cause import EndCause, cause_named
 from pbx.dialplan.steps import RECORDED, EchoStep, PlayStep, RecordStep, WaitStep
 from pbx.errors import NegotiationError
@@ -35,7 +36,7 @@ _MOST_SOUNDS = 256
 def not_available(call: Call, what: str) -> EndCause:
     """Return the cause for a feature that this server does not have; a busy or absent callee stays the reason if it was
     one."""
-    return call.last_failure or cause_named("not-available", what)
+    return call.route.last_failure or cause_named("not-available", what)
 
 
 class EndRunner:
@@ -81,7 +82,7 @@ class WithStream:
             elif call.session.ready(call.caller):
                 self._begun = True
                 if not self.begin():
-                    call.step_done()
+                    call.route.step_done(call)
         elif self._begun:
             self.happened(item)
 
@@ -127,7 +128,7 @@ class EchoRunner(WithStream):
         """End at the limit."""
         if getattr(item, "name", "") == _TIMER:
             self._call.session.disconnect(self._call.caller)
-            self._call.step_done()
+            self._call.route.step_done(self._call)
 
 
 class PlayRunner(WithStream):
@@ -182,11 +183,11 @@ class PlayRunner(WithStream):
             self._rounds = max(1, step.repeat)
         elif isinstance(item, media.PlayEnded) and item.play == self._play:
             if item.failure:
-                call.last_failure = cause_named("prompt-missing", item.failure)
+                call.route.last_failure = cause_named("prompt-missing", item.failure)
             again = not item.failure and not item.digit and self._rounds < step.repeat
             if not (again and self._round()):
                 call.clear_timer(_TIMER)
-                call.step_done()
+                call.route.step_done(call)
 
 
 class RecordRunner(WithStream):
@@ -214,7 +215,7 @@ class RecordRunner(WithStream):
     def _record(self) -> None:
         call = self._call
         default = call.services.settings.recording
-        self._recording = call.record(call.caller, None, self._step.name, sound_format=default.format or "wav")
+        self._recording = record(call, call.caller, None, self._step.name, sound_format=default.format or "wav")
         call.set_timer(_TIMER, self._step.limit)
 
     def happened(self, item: Any) -> None:
@@ -230,10 +231,10 @@ class RecordRunner(WithStream):
         elif isinstance(item, media.RecordingEnded) and item.recording == self._recording:
             call.files.note(item)
             call.recorded = item.path
-            call.step_done()
+            call.route.step_done(call)
         elif isinstance(item, media.RecordingFailed) and item.recording == self._recording:
-            call.last_failure = cause_named("recording-impossible", item.reason)
-            call.step_done()
+            call.route.last_failure = cause_named("recording-impossible", item.reason)
+            call.route.step_done(call)
 
 
 class WaitRunner:
@@ -255,7 +256,7 @@ class WaitRunner:
     def take(self, item: Any) -> None:
         """End when the time is over."""
         if getattr(item, "name", "") == _TIMER:
-            self._call.step_done()
+            self._call.route.step_done(self._call)
 
 
 class DialCallerRunner:
@@ -294,4 +295,4 @@ class DialCallerRunner:
                 )
             )
         elif isinstance(item, Answered):
-            call.step_done()
+            call.route.step_done(call)

@@ -14,7 +14,7 @@ __all__ = ["Runner", "runner_of"]
 
 
 class Runner(Protocol):
-    """A step while it runs. It tells its end by `Call.step_done`, `Call.step_failed`, `Call.talk` or `Call.end`."""
+    """A step while it runs. It tells its end by `Route.step_done`, `Route.step_failed`, `Call.talk` or `Call.end`."""
 
     def start(self) -> bool:
         """Begin; return False if the step is done at once (its end has not been told then)."""

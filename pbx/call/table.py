@@ -65,7 +65,7 @@ class Input(Enum):
 
 
 class Action(Enum):
-    """What is done. Each has one method in `pbx.call.call.Call`."""
+    """What is done. Each has one function in `pbx.call.actions`."""
 
     START = "run the first step"
     STEP = "hand it to the running step"

@@ -7,12 +7,14 @@ parties of two calls: the party of the other call moves into this one.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pbx.call import commands
 from pbx.call.events import HungUp, Rejected
-from pbx.call.summary import Attempt
+from pbx.call.ports import LegHandle
+from pbx.call.summary import Attempt, LegSummary
 from pbx.cause import EndCause, cause_named
+from pbx.media.session import Moving
 
 if TYPE_CHECKING:
     from pbx.call.call import Call
@@ -55,7 +57,10 @@ class Transfer:
             self._report(200)
             return False
         self._report(cause.sip_status)
-        call.return_to(self.leg)
+        call.route.clear()
+        call.connect_with(self.leg)
+        call.session.connect(call.caller, self.leg)
+        call.recording.resume(call, self.leg)
         return True
 
     def take(self, item: object) -> bool:
@@ -72,21 +77,60 @@ class Transfer:
             self._call.command(commands.ReportRefer(self.leg, status, then))
 
 
+class _Moved(NamedTuple):
+    """A leg on its way from one call to another."""
+
+    handle: LegHandle
+    summary: LegSummary
+    media: Moving
+
+
 def transfer(call: Call, leg: str, decision: Decision) -> None:
     """Transfer the party that `leg` talks to as the dialplan has decided (a blind transfer)."""
     call.command(commands.AcceptRefer(leg))
     call.summary.attempts.append(Attempt(call.summary.legs[leg].target, TRANSFERRED, f"to {decision.number}"))
-    call.lead_elsewhere(Transfer(call, leg), decision)
+    staying = call.bridge.other_than(leg)
+    _part(call)
+    call.session.disconnect(staying)
+    call.transfer = Transfer(call, leg)
+    call.lead(staying, decision.query.source)
+    call.route.replace(call, decision.steps)
 
 
 def join(call: Call, leg: str, other: Call, other_leg: str) -> None:
     """Connect the party that `leg` talks to in one call with the one that `other_leg` talks to in another (an attended
     transfer): that one moves into `call`, and the other call ends."""
-    coming = other.bridge.other_than(other_leg)
+    staying, coming = call.bridge.other_than(leg), other.bridge.other_than(other_leg)
     call.command(commands.AcceptRefer(leg))
     call.summary.attempts.append(
         Attempt(call.summary.legs[leg].target, TRANSFERRED, f"to {other.summary.legs[coming].target}")
     )
-    call.take_over(leg, other, coming)
+    _part(call)
+    moved = _give_away(other, coming, call)
+    call.session.disconnect(staying)
+    call.session.close(leg)
+    call.session.adopt(moved.media, like=staying)
+    call.legs.adopt(moved.handle, moved.summary)
+    call.caller = staying
+    call.connect_with(coming)
+    call.bridge.join()
+    call.recording.resume(call, coming)
+    call.summary.destination = moved.summary.target
     call.command(commands.ReportRefer(leg, 200, cause_named(TRANSFERRED)))
     other.end(cause_named(TRANSFERRED))
+
+
+def _part(call: Call) -> None:
+    """End what belongs to the two who talked: recording, music, and those who listened in, for who is transferred is no
+    longer the call that they were to hear."""
+    call.end_supervision()
+    call.recording.interrupt(call)
+    call.music.stop(call)
+
+
+def _give_away(call: Call, leg: str, to: Call) -> _Moved:
+    """Let a leg go into another call, which hears from it from now on; this one is to be ended."""
+    _part(call)
+    handle, summary = call.legs.release(leg)
+    call.forward(leg, to)
+    return _Moved(handle, summary, call.session.release(leg))

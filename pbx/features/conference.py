@@ -100,7 +100,7 @@ class Conferences:
         was_moderated = conference.moderated
         member = Member(call, step, moderator, self._now(), muted=step.mute and not moderator)
         conference.members[call.id] = member
-        call.at_end(lambda: self.leave(member))
+        call.ending.listen(lambda: self.leave(member))
         silent = conference.silent(member)
         call.session.join(call.caller, conference.room.mix, mute=silent or member.muted, deaf=silent)
         if moderator and not was_moderated:

@@ -58,7 +58,7 @@ class ConferenceRunner(WithStream):
         elif isinstance(item, media.PlayEnded) and item.play == self._prompt:
             self._prompt = ""
             if self._last:
-                self._call.step_done()
+                self._call.route.step_done(self._call)
         elif getattr(item, "name", "") == _TIMER and self._member is None and not self._last:
             self._judge()
 
@@ -121,6 +121,6 @@ class ConferenceRunner(WithStream):
             self._play("conf-onlyperson")
 
     def _refuse(self, sound: str, why: str) -> None:
-        self._call.last_failure = cause_named("declined", why)
+        self._call.route.last_failure = cause_named("declined", why)
         self._last = True
         self._play(sound)

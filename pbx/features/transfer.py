@@ -56,7 +56,7 @@ class Transfers:
         elif item.replaces is not None:
             self._attended(call, item, source)
         elif policy == "pass":
-            call.pass_refer(item)
+            call.bridge.pass_refer(item)
         else:
             self._blind(call, item.leg, source, item.number)
 
@@ -88,7 +88,7 @@ class Transfers:
         elif other.summary.legs[found].target != source:
             # Who knows the identifiers of somebody else's dialog may not take that call over.
             call.command(commands.DeclineRefer(item.leg, _FORBIDDEN))
-        elif other.is_talking:
+        elif other.connected:
             join(call, item.leg, other, found)
         elif self._blind(call, item.leg, source, other.summary.called):
             # It still rings there, or a service of the server has answered: what was dialled is dialled again for the

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pbx.call.call import _ACTIONS
+from pbx.call.actions import ACTIONS
 from pbx.call.diagram import document
 from pbx.call.table import TABLE, Action, Input, State
 
@@ -13,7 +13,7 @@ from pbx.call.table import TABLE, Action, Input, State
 @pytest.mark.parametrize("given", Input)
 def test_every_pair_has_an_action(state: State, given: Input) -> None:
     action = TABLE[state][given]
-    assert action in (Action.STEP, Action.IGNORE) or action in _ACTIONS
+    assert action in (Action.STEP, Action.IGNORE) or action in ACTIONS
 
 
 @pytest.mark.parametrize("action", [one for one in Action if one not in (Action.STEP, Action.IGNORE)])
