@@ -116,7 +116,10 @@ def _has_section(text: str, key: str) -> bool:
 
 
 class Phone:
-    """One socket (UDP, or a TCP connection to the server) that sends what it is told and keeps what it hears."""
+    """One socket (UDP, or a TCP connection to the server) that sends what it is told and keeps what it hears.
+
+    What a busy machine makes the server send again over UDP is heard once, unless it `hears_repeats`.
+    """
 
     def __init__(
         self,
@@ -141,6 +144,8 @@ class Phone:
         self.address: Address = self.socket.getsockname()
         self.transport = "TCP" if tcp else "UDP"
         self.inbox: list[Request | Response] = []
+        self._heard: set[bytes] = set()
+        self.hears_repeats = False
         self.closed = False
         self.tag = f"phone{next(_numbers)}"
         self._cseq = itertools.count(1)
@@ -163,7 +168,8 @@ class Phone:
                 return
             if self._framer is None:
                 self.server = source
-                if data.strip(b"\r\n\0"):
+                if data.strip(b"\r\n\0") and (self.hears_repeats or data not in self._heard):
+                    self._heard.add(data)
                     self.inbox.append(parse_message(data))
                 continue
             if not data:
