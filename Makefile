@@ -11,7 +11,7 @@ NATIVE := $(wildcard pbx/native/include/*.h pbx/native/src/*.c pbx/native/src/*.
 # What the build needs, what a spoken greeting needs, and what the tests call against.
 BUILD_PACKAGES := gcc pkg-config libc6-dev libopus-dev libspandsp-dev libspeexdsp-dev libbcg729-dev libsndfile1-dev
 SOUND_PACKAGES := asterisk-core-sounds-en-wav asterisk-core-sounds-en-g722 asterisk-moh-opsound-wav
-BENCH_PACKAGES := rtpengine-daemon sip-tester
+BENCH_PACKAGES := rtpengine-daemon sip-tester libsrtp2-dev
 TEST_PACKAGES := sip-tester libsrtp2-dev baresip-core linphone-cli iproute2 nftables sipvicious conntrack clang libclang-rt-dev tshark postgresql \
   sox libsox-fmt-all flac lame vorbis-tools opus-tools
 

@@ -11,9 +11,10 @@ import sys
 import time
 from pathlib import Path
 
-from bench.processes import LOOPBACK, free_range, lines_of, running, say, usage, wait_for
-from bench.relay import Bench
-from bench.table import Heading, Line, Row, ratio
+from bench.load import Generator, share_of
+from bench.processes import LOOPBACK, free_range, running, say, usage
+from bench.servers import listed_ports
+from bench.table import Heading, Line, Row, number, ratio
 from bench.tandem import ROOT
 
 __all__ = ["rows"]
@@ -27,8 +28,8 @@ _VOICE = bytes(0x80 | ((number * 37) & 0x3F) if number % 16 < 8 else (number * 3
 _SILENCE = b"\xff" * 160
 
 
-def _measure(folder: Path, members: int, seconds: float) -> float:
-    """Return the percent of a core for each member."""
+def _measure(folder: Path, members: int, seconds: float) -> tuple[float, float]:
+    """Return the percent of a core and the KiB for each member."""
     first, last = free_range(2 * members + 100)
     heard, log = folder / f"room{members}.in", folder / f"room{members}.log"
     phones = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(members)]
@@ -40,11 +41,8 @@ def _measure(folder: Path, members: int, seconds: float) -> float:
         with running(
             [sys.executable, "-m", "bench.room", str(first), str(last)], log, cwd=ROOT, stdin=heard
         ) as process:
-            try:
-                wait_for(lambda: "ready" in log.read_text(), 20, "the engine's start", process)
-            except (RuntimeError, TimeoutError) as error:
-                raise RuntimeError(f"{error}\n{lines_of(log)}") from error
-            ports = [int(line) for line in log.read_text().splitlines()[:members]]
+            (empty,), *lines = listed_ports(log, process)
+            ports = [port for (port,) in lines]
             _talk(phones, ports, _WARM_UP, 0)
             before = usage(process.pid)
             _talk(phones, ports, seconds, round(_WARM_UP / _PERIOD))
@@ -52,17 +50,18 @@ def _measure(folder: Path, members: int, seconds: float) -> float:
     finally:
         for phone in phones:
             phone.close()
-    share = (after.cpu - before.cpu) / (after.at - before.at) / members * 100
-    say(f"  conference of {members}: {share:.4f} % of a core for each member")
-    return share
+    share = share_of(before.cpu, after.cpu, after.at - before.at, members)
+    memory = (after.resident - empty) / members
+    say(f"  conference of {members}: {share:.4f} % of a core and {memory:.0f} KiB for each member")
+    return share, memory
 
 
 def _talk(phones: list[socket.socket], ports: list[int], seconds: float, first: int) -> None:
     due = time.monotonic()
     for turn in range(first, first + round(seconds / _PERIOD)):
-        for number, (phone, port) in enumerate(zip(phones, ports, strict=True)):
-            head = struct.pack("!BBHII", 0x80, 0, turn & 0xFFFF, turn * 160, number + 1)
-            phone.sendto(head + (_VOICE if number < _TALKERS else _SILENCE), (LOOPBACK, port))
+        for place, (phone, port) in enumerate(zip(phones, ports, strict=True)):
+            head = struct.pack("!BBHII", 0x80, 0, turn & 0xFFFF, turn * 160, place + 1)
+            phone.sendto(head + (_VOICE if place < _TALKERS else _SILENCE), (LOOPBACK, port))
             try:
                 while True:
                     phone.recv(2048)
@@ -74,12 +73,15 @@ def _talk(phones: list[socket.socket], ports: list[int], seconds: float, first: 
 
 def rows(folder: Path, seconds: float) -> list[Line]:
     """Measure and return the lines of the table."""
-    bench = Bench(folder, max(_SIZES), seconds)
-    loop = bench.measure("bare loop", bench.loop()).cpu / 2
+    generator = Generator(folder, max(_SIZES), seconds)
+    loop = generator.measure("bare loop", generator.loop()).cpu / 2
     lines: list[Line] = [
         Heading("A member of a conference, G.711 mixed at 16 kHz, three talk; % of a core", "bare C loop")
     ]
     for members in _SIZES:
-        share = _measure(folder, members, seconds)
-        lines.append(Row(f"conference of {members}", f"{share:.3f} %", f"{loop:.3f} %", ratio(share / loop)))
+        share, memory = _measure(folder, members, seconds)
+        lines += [
+            Row(f"conference of {members}", f"{share:.3f} %", f"{loop:.3f} %", ratio(share / loop)),
+            Row(f"conference of {members}: memory", number(memory, "KiB")),
+        ]
     return lines

@@ -1,5 +1,6 @@
 """The media engine alone, for what the rest of the server adds to it: reads lines of two ports, where the two ends of a
-call hear; prints a line of two ports each, where they send to; relays until it is ended.
+call hear; prints the KiB that are resident before there is a call, a line of two ports each, where they send to, and
+"ready"; relays until it is ended.
 
     python -m bench.engine FIRST_PORT LAST_PORT [FOLDER [CODEC CODEC]]
 
@@ -9,11 +10,12 @@ out.
 
 from __future__ import annotations
 
+import os
 import select
 import sys
 import time
 
-from bench.processes import LOOPBACK
+from bench.processes import LOOPBACK, usage
 from pbx.media.commands import Codec, Connect, Open, Record, SetRemote
 from pbx.media.engine import Engine
 from pbx.media.events import Opened
@@ -32,6 +34,7 @@ def main(first: int, last: int, folder: str = "", *codecs: str) -> None:
     sides = [(CODECS[name],) for name in codecs] or [(CODECS["PCMU"],)] * 2
     engine = Engine(first, last)
     calls = [tuple(int(port) for port in line.split()) for line in sys.stdin]
+    print(usage(os.getpid()).resident)
     for number, ports in enumerate(calls):
         for side, port in enumerate(ports):
             engine.submit(Open(f"{number}.{side}", f"{number}", LOOPBACK))

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from bench.description import Keyed, audio_of, description
 from bench.processes import LOOPBACK
 
 __all__ = ["Call", "Phones"]
@@ -20,7 +21,6 @@ __all__ = ["Call", "Phones"]
 _PATIENCE = 10.0
 _ROOM = 4 * 1024 * 1024
 _HEADER = re.compile(rb"^(Via|From|To|Call-ID|CSeq|Contact|Record-Route) *: *(.*?)\r?$", re.MULTILINE | re.IGNORECASE)
-_AUDIO = re.compile(rb"^m=audio (\d+) ", re.MULTILINE)
 _URI = re.compile(rb"<?(sip:[^>;]*[^>]*)>?")
 
 
@@ -31,8 +31,8 @@ class Call:
     number: str
     media: tuple[int, int]
     """The ports where caller and callee want to hear it."""
-    server: list[int]
-    """The server's media ports: the one that the caller sends to, the one that the callee sends to; 0 until known."""
+    server: list[Keyed | None]
+    """What the server says of its media: to the caller, and to the callee; None until it has."""
     to: str = ""
     target: str = ""
     over: bool = False
@@ -46,11 +46,19 @@ class Call:
 class Phones:
     """All callers on one socket and all callees on another."""
 
-    def __init__(self, server: int, caller: int, callee: int, media: Sequence[tuple[int, int]] = ((9, 9),)) -> None:
+    def __init__(
+        self,
+        server: int,
+        caller: int,
+        callee: int,
+        media: Sequence[tuple[int, int]] = ((9, 9),),
+        secure: tuple[bool, bool] = (False, False),
+    ) -> None:
         """Call through the server at port `server`, from port `caller` to port `callee`. The calls take the pairs of
-        `media`, ports of caller and callee, in turn."""
+        `media`, ports of caller and callee, in turn; `secure` says which of the two encrypt their sound."""
         self._server = (LOOPBACK, server)
         self._media = media
+        self._secure = secure
         self._caller, self._callee = _bound(caller), _bound(callee)
         self._ports = (caller, callee)
         self._calls: dict[str, Call] = {}
@@ -70,10 +78,11 @@ class Phones:
         start = time.monotonic()
         for count, number in enumerate(numbers):
             self._listen(start + count / rate)
-            call = Call(number, self._media[count % len(self._media)], [0, 0])
+            call = Call(number, self._media[count % len(self._media)], [None, None])
             self._calls[number] = call
             made.append(call)
-            self._request(call, "INVITE", f"sip:{number}@{LOOPBACK}:{self._server[1]}", _description(call.media[0]))
+            body = description(0, call.media[0], tag=int(self._secure[0]))
+            self._request(call, "INVITE", f"sip:{number}@{LOOPBACK}:{self._server[1]}", body)
         self._until(lambda: all(call.up for call in made), made, "came up")
         return made
 
@@ -121,9 +130,9 @@ class Phones:
         if request.startswith(b"INVITE"):
             number = request.split(b" ", 2)[1].partition(b":")[2].partition(b"@")[0].decode()
             call = self._calls[number]
-            call.server[1] = _audio(request)
+            call.server[1] = offered = audio_of(1, request)
             lines.append(f"Contact: <sip:callee@{LOOPBACK}:{self._ports[1]}>")
-            body = _description(call.media[1])
+            body = description(1, call.media[1], tag=offered.tag if self._secure[1] else 0)
         self._callee.sendto(_message(lines, body), self._server)
 
     # -- what comes
@@ -157,7 +166,7 @@ class Phones:
             found = _URI.match(fields[b"contact"][0])
             assert found is not None
             call.to, call.target = fields[b"to"][0].decode(), found[1].decode()
-            call.server[0] = _audio(data)
+            call.server[0] = audio_of(0, data)
             self._request(call, "ACK", call.target)
 
 
@@ -173,19 +182,5 @@ def _message(lines: list[str], body: str) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n" + body).encode()
 
 
-def _description(port: int) -> str:
-    return (
-        f"v=0\r\no=bench 1 1 IN IP4 {LOOPBACK}\r\ns=-\r\nc=IN IP4 {LOOPBACK}\r\nt=0 0\r\n"
-        f"m=audio {port} RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n"
-    )
-
-
 def _first(message: bytes) -> str:
     return message.split(b"\r\n", 1)[0].decode()
-
-
-def _audio(message: bytes) -> int:
-    found = _AUDIO.search(message)
-    if found is None:
-        raise RuntimeError(f"no audio in {_first(message)}")
-    return int(found[1])

@@ -1,17 +1,18 @@
-"""One conference in the media engine alone: reads lines of a port, where a member hears, and prints a line of a port
-each, where it sends to; mixes until it is ended.
+"""One conference in the media engine alone: reads lines of a port, where a member hears; prints the KiB that are
+resident before there is a member, a line of a port each, where it sends to, and "ready"; mixes until it is ended.
 
     python -m bench.room FIRST_PORT LAST_PORT
 """
 
 from __future__ import annotations
 
+import os
 import select
 import sys
 import time
 
 from bench.engine import CODECS
-from bench.processes import LOOPBACK
+from bench.processes import LOOPBACK, usage
 from pbx.media.commands import Join, Open, SetRemote
 from pbx.media.engine import Engine
 from pbx.media.events import Opened
@@ -23,6 +24,7 @@ def main(first: int, last: int) -> None:
     """Mix."""
     engine = Engine(first, last)
     ports = [int(line) for line in sys.stdin]
+    print(usage(os.getpid()).resident)
     for number, port in enumerate(ports):
         name = str(number)
         engine.submit(Open(name, name, LOOPBACK))

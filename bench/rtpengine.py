@@ -4,31 +4,36 @@ over UDP, each with a cookie before it."""
 from __future__ import annotations
 
 import itertools
-import re
 import shutil
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.processes import LOOPBACK, free_ports, free_range, lines_of, running, wait_for
+from bench.description import PCMU, Keyed, audio_of, description
+from bench.load import Between
+from bench.processes import LOOPBACK, free_ports, free_range, lines_of, running, usage, wait_for
 from pbx.media.commands import Codec
 
 __all__ = ["PROGRAM", "rtpengine"]
 
 PROGRAM = shutil.which("rtpengine")
-_AUDIO = re.compile(rb"m=audio (\d+) ")
-_PCMU = Codec(0, "PCMU", 8000)
 _cookies = itertools.count(1)
 _Value = str | Mapping[str, "_Value"] | Sequence["_Value"]
 
 
 @contextmanager
 def rtpengine(
-    folder: Path, media: Sequence[tuple[int, int]], *, record: bool = False, codecs: Sequence[Codec] = (_PCMU, _PCMU)
-) -> Iterator[tuple[int, list[tuple[int, int]]]]:
-    """Run it with a call for each pair of ports where caller and callee hear; yield its process id, and for each call
-    the ports that caller and callee send to. `codecs` are those of caller and callee."""
+    folder: Path,
+    media: Sequence[tuple[int, int]],
+    *,
+    record: bool = False,
+    codecs: Sequence[Codec] = (PCMU, PCMU),
+    secure: Sequence[bool] = (False, False),
+) -> Iterator[Between]:
+    """Run it with a call for each pair of ports where caller and callee hear. `codecs` are those of caller and callee,
+    `secure` whether they encrypt."""
+    folder.mkdir()
     (control,), (first, last) = free_ports(1), free_range(len(media) * 4 + 400)
     log = folder / "rtpengine.log"
     command = [str(PROGRAM), "--config-file=none", "--foreground", "--log-stderr", "--log-level=4", "--table=-1"]
@@ -41,10 +46,12 @@ def rtpengine(
         sock.connect((LOOPBACK, control))
         wait_for(lambda: _answers(sock), 20, "rtpengine's start", process)
         try:
-            calls = [_call(sock, number, ports, record, codecs) for number, ports in enumerate(media)]
+            empty = usage(process.pid).resident
+            calls = [_call(sock, number, ports, record, codecs, secure) for number, ports in enumerate(media)]
         except (OSError, RuntimeError) as error:
             raise RuntimeError(f"rtpengine: {error}\n{lines_of(log)}") from error
-        yield process.pid, calls
+        keys = [(a.key, b.key) for a, b in calls] if any(secure) else []
+        yield Between(process.pid, [(a.port, b.port) for a, b in calls], empty, keys)
 
 
 def _answers(sock: socket.socket) -> bool:
@@ -55,26 +62,29 @@ def _answers(sock: socket.socket) -> bool:
 
 
 def _call(
-    sock: socket.socket, number: int, ports: tuple[int, int], record: bool, codecs: Sequence[Codec]
-) -> tuple[int, int]:
+    sock: socket.socket,
+    number: int,
+    ports: tuple[int, int],
+    record: bool,
+    codecs: Sequence[Codec],
+    secure: Sequence[bool],
+) -> tuple[Keyed, Keyed]:
     usual: dict[str, _Value] = {"call-id": f"bench{number}", "from-tag": "a", "ICE": "remove"}
     if record:
         usual["record call"] = "yes"
-    caller, callee = codecs
+    (caller, callee), (from_keyed, to_keyed) = codecs, secure
+    offer: dict[str, _Value] = {**usual, "command": "offer", "sdp": description(0, ports[0], caller, int(from_keyed))}
     if caller != callee:
-        usual["codec"] = {"transcode": [f"{callee.name}/{callee.rate}/{callee.channels}"]}
-    offer: dict[str, _Value] = {**usual, "command": "offer", "sdp": _description(ports[0], caller)}
-    towards_callee = _port(_ask(sock, offer))
-    usual.pop("codec", None)
-    answer: dict[str, _Value] = {**usual, "command": "answer", "to-tag": "b", "sdp": _description(ports[1], callee)}
-    return _port(_ask(sock, answer)), towards_callee
-
-
-def _port(answer: bytes) -> int:
-    found = _AUDIO.search(answer)
-    if found is None:
-        raise RuntimeError(f"answered {answer.decode(errors='replace')}")
-    return int(found[1])
+        offer["codec"] = {"transcode": [f"{callee.name}/{callee.rate}/{callee.channels}"]}
+    if any(secure):
+        offer["transport protocol"] = "RTP/SAVP" if to_keyed else "RTP/AVP"
+    towards_callee = audio_of(1, _ask(sock, offer))
+    answered = description(1, ports[1], callee, towards_callee.tag if to_keyed else 0)
+    towards_caller = audio_of(0, _ask(sock, {**usual, "command": "answer", "to-tag": "b", "sdp": answered}))
+    for wanted, given in zip(secure, (towards_caller, towards_callee), strict=True):
+        if wanted != bool(given.key):
+            raise RuntimeError("keys were agreed on where none were asked for, or the other way round")
+    return towards_caller, towards_callee
 
 
 def _ask(sock: socket.socket, request: Mapping[str, _Value], timeout: float = 2.0) -> bytes:
@@ -92,12 +102,3 @@ def _bencode(value: _Value) -> bytes:
     if isinstance(value, Mapping):
         return b"d" + b"".join(_bencode(key) + _bencode(value[key]) for key in sorted(value)) + b"e"
     return b"l" + b"".join(_bencode(item) for item in value) + b"e"
-
-
-def _description(port: int, codec: Codec) -> str:
-    channels = f"/{codec.channels}" if codec.channels > 1 else ""
-    return (
-        f"v=0\r\no=bench 1 1 IN IP4 {LOOPBACK}\r\ns=-\r\nc=IN IP4 {LOOPBACK}\r\nt=0 0\r\n"
-        f"m=audio {port} RTP/AVP {codec.payload_type}\r\n"
-        f"a=rtpmap:{codec.payload_type} {codec.name}/{codec.rate}{channels}\r\n"
-    )

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from bench import conference, memory, registration, relay, signalling, transcode
+from bench import capacity, conference, memory, registration, relay, secure, signalling, transcode
 from bench.churn import churn
 from bench.machine import describe
 from bench.processes import say
@@ -31,7 +31,7 @@ __all__ = ["main"]
 
 _DOCUMENT = ROOT / "docs" / "performance.md"
 _PICTURE = ROOT / "docs" / "churn.svg"
-_NAMES = ("signalling", "relay", "transcode", "conference", "memory", "registration", "churn")
+_NAMES = ("signalling", "relay", "secure", "transcode", "conference", "capacity", "memory", "registration", "churn")
 _SIPPY = ROOT / ".venv-bench" / "bin" / "b2bua_simple"
 
 
@@ -50,20 +50,22 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--only", nargs="+", choices=_NAMES, default=[])
     add("--quick", action="store_true", help="a tenth of everything: to see that it works, not how fast")
     add("--rates", type=int, nargs="+", default=[25, 50, 100], metavar="N", help="calls a second")
-    add("--seconds", type=float, default=10.0, help="how long each load lasts")
+    add("--seconds", type=float, default=6.0, help="how long each load lasts")
     add("--relayed", type=int, default=200, metavar="CALLS", help="relayed at once, at most 1000")
+    add("--recorded", type=int, default=1000, metavar="CALLS", help="recorded at once that are tried at most")
     add("--up", type=int, nargs="+", default=[500, 1000], metavar="CALLS", help="up at once while memory is measured")
     add("--phones", type=int, default=10_000, help="that register")
     add("--churn", type=int, default=5000, metavar="CALLS", help="short calls; 50000 for the hour's equivalent")
     add("--churn-rate", type=int, default=75, metavar="N", help="short calls a second")
     add("--sippy", type=Path, default=_SIPPY, metavar="PATH", help="sippy's b2bua_simple")
     options = parser.parse_args(arguments)
-    if options.relayed > 1000:
-        parser.error("--relayed: the recorded route of the shipped dialplan has 1000 numbers")
+    if max(options.relayed, options.recorded) > 1000:
+        parser.error("--relayed, --recorded: the recorded route of the shipped dialplan has 1000 numbers")
     if options.write and (options.only or options.quick):
         parser.error("--write is for whole runs: not with --only or --quick")
     if options.quick:
         options.seconds, options.relayed = options.seconds / 5, options.relayed // 10
+        options.recorded //= 10
         options.up, options.phones = [step // 10 for step in options.up], options.phones // 10
         options.churn //= 10
     return options
@@ -85,11 +87,13 @@ def _parts(options: argparse.Namespace, sippy: Path | None, pictures: list[str])
             servers * len(rates) * (seconds + 2) + 15,
             lambda folder: signalling.rows(folder, rates, seconds, sippy),
         ),
-        _Part("relay", 8 * (seconds + 7), lambda folder: relay.rows(folder, options.relayed, seconds)),
+        _Part("relay", 8 * (seconds + 8), lambda folder: relay.rows(folder, options.relayed, seconds)),
+        _Part("secure", 5 * (seconds + 8), lambda folder: secure.rows(folder, options.relayed, seconds)),
         _Part(
-            "transcode", 6 * (seconds + 6) + 45, lambda folder: transcode.rows(folder, options.relayed // 2, seconds)
+            "transcode", 7 * (seconds + 5) + 15, lambda folder: transcode.rows(folder, options.relayed // 2, seconds)
         ),
         _Part("conference", 4 * (seconds + 4), lambda folder: conference.rows(folder, seconds)),
+        _Part("capacity", 90, lambda folder: capacity.rows(folder, options.recorded, seconds / 2)),
         _Part("memory", 10 + max(options.up) / 50, lambda folder: memory.rows(folder, options.up)),
         _Part("registration", registered, lambda folder: registration.rows(folder, options.phones, seconds)),
         _Part("churn", options.churn / options.churn_rate + 48, churned),

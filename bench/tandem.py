@@ -44,9 +44,11 @@ class Tandem:
 
 
 @contextmanager
-def tandem(folder: Path, calls: int = 0, extensions: int = 0) -> Iterator[Tandem]:
+def tandem(
+    folder: Path, calls: int = 0, extensions: int = 0, secure: tuple[bool, bool] = (False, False)
+) -> Iterator[Tandem]:
     """Run the server with media ports for `calls` at once, and with so many extensions: number and password are both
-    10000, 10001 and so on."""
+    10000, 10001 and so on. `secure` says which of the two trunks must encrypt its sound."""
     port, caller, callee, http = free_ports(4)
     first, last = free_range(max(6000, calls * 4 + 400))
     settings = yaml.safe_load((ROOT / "config" / "bridge.yaml").read_text())
@@ -55,7 +57,11 @@ def tandem(folder: Path, calls: int = 0, extensions: int = 0) -> Iterator[Tandem
     settings["storage"] = {"directory": str(folder / "var")}
     settings["http"] = {"listen": f"{LOOPBACK}:{http}"}
     for name, where in (("customer", caller), ("carrier", callee)):
-        settings["trunks"][name] = {"address": f"sip:{LOOPBACK}:{where}", "identify": [f"{LOOPBACK}:{where}"]}
+        trunk = {"address": f"sip:{LOOPBACK}:{where}", "identify": [f"{LOOPBACK}:{where}"], "srtp": "off"}
+        settings["trunks"][name] = trunk
+    for name, encrypts in zip(("customer", "carrier"), secure, strict=True):
+        if encrypts:
+            settings["trunks"][name]["srtp"] = "require"
     settings["dialplan"] = str(ROOT / "dialplans" / "bridge-dialplan.yaml")
     settings["limits"] = {"drain_timeout": "1s"}
     if extensions:

@@ -7,40 +7,26 @@ import json
 import select
 import socket
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from bench.engine import CODECS
-from bench.processes import LOOPBACK, free_ports, free_range, lines_of, running, say, usage, wait_for
+from bench.goals import BELOW, DECODED, WIDE
+from bench.load import WARM_UP, Between, Generator, Measured, compiled, cpu_row, memory_row, share_of, write_calls
+from bench.processes import LOOPBACK, free_range, say, usage
 from bench.rtpengine import PROGRAM, rtpengine
-from bench.table import Heading, Line, Row, ratio
-from bench.tandem import ROOT
+from bench.servers import engine
+from bench.table import Heading, Line
 from pbx.media.commands import Codec, Open, Play, SetRemote
 from pbx.media.engine import Engine
 
 __all__ = ["rows"]
 
-_PAIRS = (("PCMA", 0.10), ("G722", 0.20), ("opus", 0.0))
-"""What PCMU is turned into and back, and the goal in percent of a core; 0 for none."""
+_PAIRS = (("PCMA", DECODED), ("G722", WIDE), ("opus", 0.0))
+"""What PCMU is turned into and back, and how many times the bare loop it may take; 0: no goal."""
 _SPEECHES = sorted(Path("/usr/share/asterisk/sounds").glob("en*/demo-instruct.wav"))
-_SOURCES = ROOT / "bench" / "media"
-_WARM_UP = 3.0
-_SOCKETS = 4
 _FRAMES = 150
-
-Ports = list[tuple[int, int]]
-
-
-@dataclass(frozen=True)
-class _Measured:
-    cpu: float
-    """Percent of a core for each call."""
-    sent: int
-    received: int
 
 
 def _frames(folder: Path, codec: Codec) -> Path:
@@ -68,19 +54,38 @@ def _frames(folder: Path, codec: Codec) -> Path:
     return path
 
 
-@contextmanager
-def _engine(folder: Path, media: Ports, other: str) -> Iterator[tuple[int, Ports]]:
-    first, last = free_range(4 * len(media) + 400)
-    log, heard = folder / f"engine-{other}.log", folder / "engine.in"
-    heard.write_text("".join(f"{a} {b}\n" for a, b in media))
-    command = [sys.executable, "-m", "bench.engine", str(first), str(last), "", "PCMU", other]
-    with running(command, log, cwd=ROOT, stdin=heard) as process:
-        try:
-            wait_for(lambda: "ready" in log.read_text(), 20, "the engine's start", process)
-        except (RuntimeError, TimeoutError) as error:
-            raise RuntimeError(f"{error}\n{lines_of(log)}") from error
-        lines = [line.split() for line in log.read_text().splitlines()[: len(media)]]
-        yield process.pid, [(int(a), int(b)) for a, b in lines]
+class _Load:
+    """Both ends of calls in PCMU on one side and another codec on the other."""
+
+    def __init__(self, folder: Path, calls: int, seconds: float) -> None:
+        self.generator = Generator(folder, calls, seconds)
+        self._program = compiled(folder, "codec_load")
+        self._voices = {
+            name: [str(codec.payload_type), str(codec.rate // 50), str(_frames(folder, codec))]
+            for name, codec in CODECS.items()
+        }
+
+    def measure(self, name: str, other: str, between: AbstractContextManager[Between]) -> Measured:
+        """Send through it, and return what it took. RuntimeError if the codec that comes is not the one that should."""
+        media, seconds = self.generator.media, self.generator.seconds
+        path = self.generator.folder / "calls"
+        with between as what:
+            write_calls(path, media, what.ports)
+            command = [str(self._program), str(path), str(WARM_UP), str(seconds)]
+            command += [*self._voices["PCMU"], *self._voices[other]]
+            with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+                time.sleep(WARM_UP)
+                before = usage(what.pid)
+                time.sleep(seconds - 0.2)
+                after = usage(what.pid)
+                output, _ = process.communicate(timeout=30)
+        found = json.loads(output)
+        cpu = share_of(before.cpu, after.cpu, after.at - before.at, len(media))
+        memory = (after.resident - what.empty) / len(media)
+        say(f"  {name}, PCMU and {other}: {cpu:.4f} % of a core, {memory:.0f} KiB, {found}")
+        if found["wrong"] > found["sent"] // 1000 or found["received"] < 0.2 * found["sent"]:
+            raise RuntimeError(f"{name} did not turn PCMU into {other}: {found}")
+        return Measured(cpu, memory, found["sent"], found["sent"] - found["received"], 0, 0, 0)
 
 
 def rows(folder: Path, calls: int, seconds: float) -> list[Line]:
@@ -89,58 +94,19 @@ def rows(folder: Path, calls: int, seconds: float) -> list[Line]:
         raise RuntimeError(
             "the prompts of asterisk-core-sounds-en-wav are missing; `make setup` installs them where it may"
         )
-    load = folder / "codec_load"
-    subprocess.run(["cc", "-O2", "-D_GNU_SOURCE", "-o", str(load), str(_SOURCES / "codec_load.c")], check=True)
-    ports = free_ports(2 * _SOCKETS)
-    pairs = list(zip(ports[::2], ports[1::2], strict=True))
-    media = [pairs[number % _SOCKETS] for number in range(calls)]
-    voices: dict[str, list[str]] = {}
-    for name, codec in CODECS.items():
-        voices[name] = [str(codec.payload_type), str(codec.rate // 50), str(_frames(folder, codec))]
-
-    def measure(name: str, other: str, pid: int, server: Ports) -> _Measured:
-        path = folder / "calls"
-        path.write_text("".join(f"{a} {sa} {b} {sb}\n" for (a, b), (sa, sb) in zip(media, server, strict=True)))
-        command = [str(load), str(path), str(_WARM_UP), str(seconds), *voices["PCMU"], *voices[other]]
-        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-            time.sleep(_WARM_UP)
-            before = usage(pid)
-            time.sleep(seconds - 0.2)
-            after = usage(pid)
-            output, _ = process.communicate(timeout=20)
-        found = json.loads(output)
-        cpu = (after.cpu - before.cpu) / (after.at - before.at) / calls * 100
-        say(f"  {name}, PCMU and {other}: {cpu:.4f} % of a core, {found}")
-        if found["wrong"] or found["received"] < 0.5 * found["sent"]:
-            raise RuntimeError(f"{name} did not turn PCMU into {other}: {found}")
-        return _Measured(cpu, found["sent"], found["received"])
-
-    lines: list[Line] = [Heading(f"A transcoded call, {calls:,} at once; % of a core", "rtpengine")]
+    load = _Load(folder, calls, seconds)
+    media = load.generator.media
+    loop = load.generator.measure("bare loop", load.generator.loop())
+    beside: list[Line] = [Heading(f"A transcoded call, {calls:,} at once, media engine; % of a core", "bare C loop")]
+    peers: list[Line] = [Heading("The same beside rtpengine in userspace", "rtpengine")]
     for other, goal in _PAIRS:
-        with _engine(folder, media, other) as (pid, server):
-            ours = measure("Tandem's engine", other, pid, server)
-        theirs = None
+        what = f"PCMU and {other}, both ways"
+        ours = load.measure("Tandem's engine", other, engine(folder / other, media, codecs=("PCMU", other)))
+        beside.append(cpu_row(what, ours, loop, goal))
+        peer = None
         if PROGRAM is not None:
-            (folder / f"peer-{other}").mkdir()
-            with rtpengine(folder / f"peer-{other}", media, codecs=(CODECS["PCMU"], CODECS[other])) as (pid, server):
-                theirs = measure("rtpengine", other, pid, server)
-        lines.append(
-            Row(
-                f"PCMU and {other}, both ways",
-                f"{ours.cpu:.3f} %",
-                f"{theirs.cpu:.3f} %" if theirs else "",
-                ratio(ours.cpu / theirs.cpu) if theirs else "",
-                f"≤ {goal:.2f} %" if goal else "",
-                ours.cpu <= goal if goal else None,
-            )
-        )
-    return lines
-
-
-if __name__ == "__main__":
-    import tempfile
-
-    from bench.table import render
-
-    with tempfile.TemporaryDirectory(prefix="tandem-bench-") as name:
-        print(render(rows(Path(name), int(sys.argv[1]), float(sys.argv[2]))))
+            codecs = (CODECS["PCMU"], CODECS[other])
+            peer = load.measure("rtpengine", other, rtpengine(folder / f"peer-{other}", media, codecs=codecs))
+            peers.append(cpu_row(what, ours, peer, BELOW))
+        peers.append(memory_row(f"{what}: memory", ours, peer))
+    return [*beside, *peers]
