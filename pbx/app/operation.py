@@ -267,7 +267,7 @@ class Operation:
             trunks.came_in(name)
         for attempt in summary.attempts:
             kind, _, name = attempt.target.partition("/")
-            if kind == "trunk" and attempt.outcome != PASSED_OVER:
+            if kind == "trunk" and attempt.outcome != PASSED_OVER and not attempt.is_host:
                 trunks.went_out(name, answered=attempt.outcome == "answered")
 
     # -- health

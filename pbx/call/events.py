@@ -73,6 +73,8 @@ class Answered:
     leg: str
     sdp: SessionDescription
     is_offer: bool = False
+    passed: tuple[EndCause, ...] = ()
+    """Why hosts of the far end that were tried before did not take the call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,8 @@ class Rejected:
     redirected_to: tuple[str, ...] = ()
     """Contacts of a 3xx, best first."""
     retry_after: int = 0
+    passed: tuple[EndCause, ...] = ()
+    """Why hosts of the far end that were tried before `cause` came did not take the call."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -225,6 +225,11 @@ class Fork:
         self._cause = worse(self._cause, as_told(target, cause))
         self._call.summary.attempts.append(Attempt(target, cause.slug, cause.detail))
 
+    def _note_passed(self, branch: _Branch, item: Answered | Rejected) -> None:
+        """Write down the hosts of a target that the call was tried at before the one that has decided it."""
+        for cause in item.passed:
+            self._call.summary.attempts.append(Attempt(branch.candidate.target, cause.slug, cause.detail, is_host=True))
+
     def _goes_on(self, target: str, cause: EndCause, status: int) -> bool:
         """Return whether after this failure the next target is tried."""
         policy = self._step.next_on or self._call.services.directory.next_on(target)
@@ -408,6 +413,7 @@ class Fork:
             if other is not branch:
                 self._drop(other, cause_named("answered-elsewhere"))
                 call.summary.attempts.append(Attempt(other.candidate.target, "answered-elsewhere"))
+        self._note_passed(branch, item)
         call.summary.attempts.append(Attempt(branch.candidate.target, "answered"))
         if to_caller is not None:
             call.answer(to_caller)
@@ -433,6 +439,8 @@ class Fork:
             self._early = ""
         if isinstance(item, Rejected) and item.redirected_to and self._redirected(branch, item):
             return
+        if isinstance(item, Rejected):
+            self._note_passed(branch, item)
         target, status = branch.candidate.target, item.status if isinstance(item, Rejected) else 0
         self._failed(target, item.cause)
         if isinstance(item, Rejected) and status == 503 and item.retry_after:

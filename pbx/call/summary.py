@@ -50,6 +50,8 @@ class Attempt:
     outcome: str
     """A cause's slug, ``answered`` or `PASSED_OVER`."""
     detail: str = ""
+    is_host: bool = False
+    """It was one host of the target, and the call went on to the next one of that target."""
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from pbx.errors import ParseError
 from pbx.net.addresses import may_send_to
 from pbx.net.routing import address_request, retry_after, too_large_for_udp, wants_contact
 from pbx.net.transport import show
-from pbx.sip.stack import TransactionFailure
+from pbx.sip.stack import PassedOver, TransactionFailure
 from pbx.sip.targets import Failover, Target
 
 if TYPE_CHECKING:
@@ -81,7 +81,17 @@ class Outgoing:
     Nobody is called back before the constructor of the request has returned.
     """
 
-    __slots__ = ("_attempt", "_carrier", "_destination", "_failover", "_own_contact", "_upgraded", "flow", "request")
+    __slots__ = (
+        "_attempt",
+        "_carrier",
+        "_destination",
+        "_failover",
+        "_own_contact",
+        "_upgraded",
+        "flow",
+        "passed",
+        "request",
+    )
 
     def __init__(self, carrier: Carrier, request: Request, destination: Destination) -> None:
         self._carrier = carrier
@@ -92,6 +102,7 @@ class Outgoing:
         self._own_contact = wants_contact(request)
         self.request = request
         self.flow: Flow | None = None
+        self.passed: tuple[PassedOver, ...] = ()
 
     # -- looking for a way
 
@@ -176,11 +187,19 @@ class Outgoing:
     def _failed(self, failure: TransactionFailure) -> None:
         """Go on to the next target, or give up."""
         failover = self._failover
+        before = None if failover is None else failover.current
         following = None if failover is None else failover.failure(failure.kind, self._carrier.now())
         if following is None:
             self._give_up(failure.kind, failure.detail)
         else:
+            self._pass_over(before, 0, failure.kind, failure.detail or "no response")
             self._try(following)
+
+    def _pass_over(self, target: Target | None, status: int, kind: str, detail: str) -> None:
+        assert target is not None
+        name = _named(target)
+        text = detail if detail.startswith(name) else f"{name}: {detail}"
+        self.passed = (*self.passed, PassedOver(status, kind, text))
 
     def _go(self, flow: Flow) -> None:
         carrier = self._carrier
@@ -271,10 +290,11 @@ class OutgoingRequest(Outgoing):
         self._hurry_no_more()
         failover = self._failover
         if failover is not None and not failover.settled:
-            status = response.status
+            status, before = response.status, failover.current
             following = failover.response(status, self._carrier.now(), retry_after(response) if status == 503 else None)
             if following is not None:
                 self._transaction = None
+                self._pass_over(before, status, "", f"{status} {response.reason}".rstrip())
                 self._try(following)
                 return None
         return self._user
@@ -308,11 +328,13 @@ class OutgoingRequest(Outgoing):
         if transaction is None or user is None or self._cancelled:
             return
         failover = self._failover
+        before = None if failover is None else failover.current
         following = None if failover is None else failover.silence(self._carrier.now())
         if following is None:
             cast("ImpatientUser", user).on_silence(self)
             return
         self._transaction = None
+        self._pass_over(before, 0, "timeout", f"no response within {self._destination.patience:g} s")
         self._abandon(transaction)
         self._try(following)
 

@@ -21,6 +21,7 @@ __all__ = [
     "Destination",
     "Flow",
     "ImpatientUser",
+    "PassedOver",
     "RequestHandler",
     "ServerTransaction",
     "Stack",
@@ -84,6 +85,18 @@ class TransactionFailure:
     detail: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class PassedOver:
+    """A host that a request was tried at in vain, before it went on to the next one (RFC 3263 §4.3)."""
+
+    status: int
+    """Its response; 0 if there was none."""
+    kind: str
+    """That of the `TransactionFailure`; empty if there was a response."""
+    detail: str
+    """Which host, and what it said or the network did."""
+
+
 class ServerTransaction(Protocol):
     """One request received that must be answered."""
 
@@ -114,6 +127,10 @@ class ClientTransaction(Protocol):
     @property
     def flow(self) -> Flow | None:
         """The way that it went; None while it is being resolved."""
+
+    @property
+    def passed(self) -> tuple[PassedOver, ...]:
+        """The hosts that it was tried at before."""
 
 
 class Timer(Protocol):

@@ -4,10 +4,7 @@ side and in the call record."""
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Iterator
-from contextlib import closing
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -15,6 +12,7 @@ import pytest
 from tests.peers.support import ports
 from tests.peers.support.server import ROOT, TOKEN, Server, Site, serving
 from tests.peers.support.sipp import Make
+from tests.peers.support.streams import hanging_up
 from tests.peers.support.waiting import until
 
 pytestmark = pytest.mark.peers
@@ -267,19 +265,10 @@ def test_next_target_when_one_says_nothing(call: Call, sipp: Make) -> None:
 
 def test_next_target_when_a_connection_is_closed_in_mid_dial(call: Call, sipp: Make) -> None:
     second = sipp("uas", SECOND)
-    with closing(socket.create_server(("127.0.0.1", STREAM))) as carrier:
-        hung_up = Thread(target=_close_after_the_first_bytes, args=(carrier,))
-        hung_up.start()
+    with hanging_up(STREAM):
         record = call("uac", None, number="8000")
-        hung_up.join()
     second.wait()
     assert outcomes(record) == ["stream unreachable", "second answered"]
-
-
-def _close_after_the_first_bytes(carrier: socket.socket) -> None:
-    connection, _ = carrier.accept()
-    assert connection.recv(6) == b"INVITE"
-    connection.close()
 
 
 def test_a_call_answered_as_it_is_cancelled_is_not_doubled(call: Call, sipp: Make) -> None:

@@ -218,7 +218,7 @@ def test_failures_are_said_plainly(phones: Phones, tmp_path: Path) -> None:
     }
     runs = [phones.run(*arguments, as_json=False) for arguments in cases]
     for run, words in zip(runs, cases.values(), strict=True):
-        assert run.child.wait(15) == 1, run.child.output
+        assert run.child.wait(40) == 1, run.child.output
         assert words in run.child.output
         assert run.errors() == ""
 

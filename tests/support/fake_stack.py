@@ -12,6 +12,7 @@ from pbx.sip.stack import (
     ClientTransaction,
     Destination,
     Flow,
+    PassedOver,
     ServerTransaction,
     Timer,
     TransactionFailure,
@@ -35,6 +36,7 @@ class FakeClient:
     flow: Flow | None = FLOW
     cancelled: tuple[tuple[str, str], ...] | None = None
     finished: bool = False
+    passed: tuple[PassedOver, ...] = ()
 
     @property
     def method(self) -> str:

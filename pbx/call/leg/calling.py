@@ -14,7 +14,7 @@ from pbx.call.leg.negotiation import Phase, Step
 from pbx.call.leg.offers import OfferInProvisional, send_prack
 from pbx.call.leg.table import Input, State
 from pbx.call.leg.usage import InviteUsage
-from pbx.cause import cause_named
+from pbx.cause import EndCause, cause_named, cause_of_status
 from pbx.errors import ParseError, ProtocolError
 from pbx.sdp import writer
 from pbx.sip.dialog import Dialog
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pbx.call.leg.context import LegContext, LegSettings
     from pbx.sdp.model import SessionDescription
     from pbx.sip.message import Response
-    from pbx.sip.stack import ClientTransaction, Destination
+    from pbx.sip.stack import ClientTransaction, Destination, PassedOver
 
 __all__ = ["CallingLeg"]
 
@@ -48,6 +48,7 @@ class CallingLeg(Leg):
         "_invite",
         "_invite_open",
         "_offer",
+        "_passed",
         "_transaction",
         "_usages",
     )
@@ -64,6 +65,8 @@ class CallingLeg(Leg):
         self._given_up = cause_named("answered-elsewhere")
         """Why an answer that comes too late is not wanted."""
         self._transaction: ClientTransaction | None = None
+        self._passed: tuple[EndCause, ...] = ()
+        """Why hosts did not take INVITEs before the current one."""
         self._dial: commands.Dial
         self._invite: Request
 
@@ -116,6 +119,11 @@ class CallingLeg(Leg):
         self.become(State.CALLING)
         self._transaction = self.context.stack.send_request(self._invite, destination, self)
 
+    def passed(self) -> tuple[EndCause, ...]:
+        """Return why hosts that were tried before the one that has the INVITE now did not take it."""
+        found = self._transaction.passed if self._transaction is not None else ()
+        return (*self._passed, *[_why_passed(one) for one in found])
+
     def give_up(self, command: commands.HangUp) -> None:
         """Cancel the INVITE (RFC 3261 §9.1) and say why (RFC 3326): a phone shows no missed call if another one
         answered."""
@@ -160,7 +168,7 @@ class CallingLeg(Leg):
         if not self._dial.gives_up_silent:
             return
         cause = cause_named("callee-timeout", f"no response within {self._dial.destination.patience:g} s")
-        self.tell_end(Rejected(self.id, cause))
+        self.tell_end(Rejected(self.id, cause, passed=self.passed()))
         self._given_up = cause
         self.become(State.CANCELLING)
         self.close()
@@ -288,3 +296,10 @@ class CallingLeg(Leg):
         super().close()
         for usage in self._usages.values():
             usage.close()
+
+
+def _why_passed(host: PassedOver) -> EndCause:
+    """Return why a host did not take the INVITE."""
+    if host.status:
+        return replace(cause_of_status(host.status), detail=host.detail)
+    return cause_named("callee-timeout" if host.kind == "timeout" else "unreachable", host.detail)

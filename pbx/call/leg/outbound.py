@@ -92,7 +92,7 @@ class OutboundLeg(CallingLeg):
             return
         self._acknowledge(usage, b"")
         self.become(State.CONFIRMED)
-        self.tell(Answered(self.id, session))
+        self.tell(Answered(self.id, session, passed=self.passed()))
         self._invite_done()
         usage.offer_next()
 
@@ -109,13 +109,13 @@ class OutboundLeg(CallingLeg):
         usage.negotiation.receive_offer(description[0])
         usage.pending = OfferInSuccess(usage, description[1], acknowledge)
         self.become(State.ANSWERED)
-        self.tell(Answered(self.id, description[1], is_offer=True))
+        self.tell(Answered(self.id, description[1], is_offer=True, passed=self.passed()))
         self._invite_done()
 
     def _answered_badly(self, usage: InviteUsage, detail: str) -> None:
         """End a call whose answer cannot be used: RFC 3261 §13.2.2.4 has us acknowledge it and send BYE."""
         cause = cause_named("protocol-error", detail)
-        self.tell_end(Rejected(self.id, cause, 200))
+        self.tell_end(Rejected(self.id, cause, 200, passed=self.passed()))
         self._acknowledge(usage, b"")
         self.become(State.ENDING)
         self.close()
@@ -173,6 +173,7 @@ class OutboundLeg(CallingLeg):
                 self._abandon(usage)
             self._usages.clear()
             self.usage = None
+            self._passed = self.passed()
             self._send_invite(again)
             return
         cause = cause_of_status(status, response.reason)
@@ -193,7 +194,7 @@ class OutboundLeg(CallingLeg):
     def _rejected(
         self, cause: EndCause, status: int, redirected_to: tuple[str, ...] = (), retry_after: int = 0
     ) -> None:
-        self.tell_end(Rejected(self.id, cause, status, redirected_to, retry_after))
+        self.tell_end(Rejected(self.id, cause, status, redirected_to, retry_after, self.passed()))
         self._end()
 
     def take_cancelled(self, outcome: Response | TransactionFailure) -> None:
