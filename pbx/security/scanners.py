@@ -29,18 +29,22 @@ SCANNERS = (
 """Beginnings of what tools of attackers call themselves in User-Agent, in lower case."""
 
 FROM_TRICKS = (
-    r"\"?sipvicious",
-    r"[^\r\n]*'\s*(?:or|and)\s*['\"]?\w*['\"]?\s*=",
-    r"[^\r\n]*'\s*union\s+(?:all\s+)?select",
-    r"[^\r\n]*'\s*--",
-    r"[^\r\n]*(?:%27|%22)(?:%20|\+)*(?:or|and)(?:%20|\+|%27|%22)",
-    r"[^\r\n]*<script",
-    r"[^\r\n]*\$\{jndi:",
+    r"\A\"?sipvicious",
+    r"'\s*+(?:or|and)\s*+['\"]?+\w*+['\"]?+\s*+=",
+    r"'\s*+union\s++(?:all\s++)?+select",
+    r"'\s*+--",
+    r"(?:%27|%22)(?:%20|\+)*+(?:or|and)(?:%20|\+|%27|%22)",
+    r"<script",
+    r"\$\{jndi:",
 )
-"""What From and To hold where somebody tries what a server's database or log makes of it (regular expressions)."""
+"""What From and To hold where somebody tries what a server's database or log makes of it (regular expressions, looked
+for in the value). Whatever it holds, looking takes time linear in its length: these are read before anything is known of
+who sends them."""
 
 _LOOKED_AT = 4096
 """Octets of a message that are looked at; a tool writes its name near the beginning."""
+
+_LOOKED_FOR = re.compile(rb"\n(?=[UFT])(User-Agent|From|To|f|t)[ \t]*+:[ \t]*+([^\r\n]*+)", re.IGNORECASE)
 
 
 class Scanners:
@@ -48,22 +52,21 @@ class Scanners:
 
     def __init__(self, more: Iterable[str] = ()) -> None:
         """Know `more` beginnings of User-Agent besides `SCANNERS`."""
-        agents = [re.escape(agent.lower()) for agent in (*SCANNERS, *more)]
-        self._pattern = re.compile(
-            (
-                rf"\n(?:User-Agent[ \t]*:[ \t]*(?P<agent>{'|'.join(agents)})"
-                rf"|(?:From|To|f|t)[ \t]*:[ \t]*(?P<trick>{'|'.join(FROM_TRICKS)}))"
-            ).encode(),
-            re.IGNORECASE,
-        )
+        agents = "|".join([re.escape(agent.lower()) for agent in (*SCANNERS, *more)])
+        self._agent = re.compile(agents.encode(), re.IGNORECASE)
+        self._trick = re.compile("|".join(FROM_TRICKS).encode(), re.IGNORECASE)
 
     def name(self, data: bytes) -> str:
         """Return what a message gives away: the tool's name, ``from-trick``; empty for an honest one."""
-        found = self._pattern.search(data, 0, _LOOKED_AT)
-        if found is None:
-            return ""
-        agent = found["agent"]
-        return agent.decode("ascii", "replace").lower() if agent is not None else "from-trick"
+        for found in _LOOKED_FOR.finditer(data, 0, _LOOKED_AT):
+            header, value = found[1].lower(), found[2]
+            if header == b"user-agent":
+                agent = self._agent.match(value)
+                if agent is not None:
+                    return agent[0].decode("ascii", "replace").lower()
+            elif self._trick.search(value) is not None:
+                return "from-trick"
+        return ""
 
 
 class Tries:

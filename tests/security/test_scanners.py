@@ -52,6 +52,15 @@ def test_honest_phones_are_left_alone(header: str) -> None:
     assert Scanners().name(message(header)) == ""
 
 
+@pytest.mark.parametrize("value", ["{} x", "'{} x", "'or{} x", "%27{} x", "' union{} x", "'or'{}'or'"])
+def test_looking_takes_time_linear_in_the_message(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a million blanks anything that is not linear makes hours: this test would not end."""
+    monkeypatch.setattr("pbx.security.scanners._LOOKED_AT", 1 << 21)
+    for header in ("From", "User-Agent"):
+        for filling in (" ", "\t", "'", "%20", "a"):
+            assert Scanners().name(message(f"{header}:{value.format(filling * 300_000)}")) == ""
+
+
 def test_more_tools_may_be_named() -> None:
     assert Scanners(["Dialer (mass)"]).name(message("User-Agent: dialer (mass) 2")) == "dialer (mass)"
 
