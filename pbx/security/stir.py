@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
@@ -77,7 +77,10 @@ class TrustStore:
         `originator`. Raises CredentialError that says why it does not hold.
         """
         leaf = self._leaf_of(chain, now)
-        key = leaf.public_key()
+        try:
+            key = leaf.public_key()
+        except (ValueError, UnsupportedAlgorithm):
+            raise CredentialError("the certificate's key is of no known kind") from None
         if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
             raise CredentialError("the certificate's key is not of the curve P-256")
         if len(signature) != 2 * _COORDINATE:
@@ -123,7 +126,7 @@ class TrustStore:
 def _read_chain(chain: bytes) -> list[x509.Certificate]:
     try:
         certificates = x509.load_pem_x509_certificates(chain)
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):
         raise CredentialError("what its URL gives is no certificate") from None
     if len(certificates) > _MOST_CERTIFICATES:
         raise CredentialError("its chain of certificates is too long")
@@ -137,8 +140,11 @@ def _covers(certificate: x509.Certificate, number: str) -> bool:
     """
     try:
         extension = certificate.extensions.get_extension_for_oid(_TN_AUTHORIZATION_LIST).value
-    except (x509.ExtensionNotFound, ValueError):
+    except x509.ExtensionNotFound:
         return True
+    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+        # Whatever limits it is among them, and cannot be known.
+        raise CredentialError("the certificate's extensions cannot be read") from None
     data = extension.value if isinstance(extension, x509.UnrecognizedExtension) else b""
     try:
         ((_, entries),) = _elements(data)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 from pbx.errors import EnvironmentFault
 from pbx.security.stir import CredentialError, Signer, TrustStore
@@ -79,6 +81,13 @@ def test_a_chain_that_has_led_to_a_root_still_runs_out(issuing: Authority, trust
             trust.check(chain, SIGNED, signature, "1", moment)
 
 
+def _of_version(pem: bytes, version: int) -> bytes:
+    """Return a certificate that claims to be of a version that there is not."""
+    der = x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER)
+    made = base64.encodebytes(der.replace(b"\xa0\x03\x02\x01\x02", bytes((0xA0, 3, 2, 1, version)), 1))
+    return b"-----BEGIN CERTIFICATE-----\n" + made + b"-----END CERTIFICATE-----\n"
+
+
 def test_what_does_not_hold_says_why(issuing: Authority, trust: TrustStore, tmp_path: Path) -> None:
     key, chain = issuing.leaf(tmp_path)
     signature = Signer(key, URL).sign(SIGNED)
@@ -97,6 +106,7 @@ def test_what_does_not_hold_says_why(issuing: Authority, trust: TrustStore, tmp_
         (leaf_alone, SIGNED, signature, NOW, "leads to no root"),
         (large, SIGNED, signature, NOW, "curve P-256"),
         (b"nonsense", SIGNED, signature, NOW, "no certificate"),
+        (_of_version(leaf_alone, 7), SIGNED, signature, NOW, "no certificate"),
         (9 * leaf_alone, SIGNED, signature, NOW, "too long"),
     ):
         with pytest.raises(CredentialError, match=why):

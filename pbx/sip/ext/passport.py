@@ -25,6 +25,8 @@ ATTESTATIONS: Final = {
 """RFC 8588 §4."""
 
 _LONGEST = 8192
+_LATEST = 1 << 53
+"""Seconds since the epoch. JSON has numbers of any size, and a clock has not."""
 _NOT_DIALLED = re.compile(r"[^0-9*#]")
 _INFO = re.compile(r";[ \t]*info[ \t]*=[ \t]*<([^<>\s]+)>", re.IGNORECASE)
 _PART = re.compile(r"[A-Za-z0-9_-]*", re.ASCII)
@@ -130,10 +132,11 @@ def _passport(header: dict[str, Any], payload: dict[str, Any], extension: str) -
         or not all(isinstance(number, str) for number in numbers)
         or not isinstance(issued, int)
         or isinstance(issued, bool)
+        or not 0 <= issued <= _LATEST
     ):
         raise ParseError("PASSporT without who calls whom, and when")
     attestation = payload.get("attest", "")
-    if extension == "shaken" and attestation not in ATTESTATIONS:
+    if extension == "shaken" and not (isinstance(attestation, str) and attestation in ATTESTATIONS):
         raise ParseError("PASSporT of SHAKEN without attestation")
     return Passport(
         tn,
