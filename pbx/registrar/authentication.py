@@ -23,6 +23,8 @@ _log = structlog.get_logger("pbx.registrar.authentication")
 
 _MOST_DELAYED = 500
 """Answers held back at once; a flood of failures is answered at once rather than remembered."""
+_LONGEST_NAME = 64
+"""Characters of a stranger's name that are remembered and logged."""
 
 
 class Authenticator:
@@ -119,7 +121,7 @@ class Authenticator:
             "authentication-failed",
             source=host,
             method=request.method,
-            user=verdict.username,
+            user=verdict.username[:_LONGEST_NAME],
             detail=verdict.detail or "not allowed at this address",
             banned=penalty.banned,
         )
@@ -149,4 +151,9 @@ def _asked(request: Request) -> tuple[str, str]:
 
 
 def _client(transaction: ServerTransaction, request: Request) -> Client:
-    return transaction.flow.remote[0], request.from_.uri.user or "", request.user_agent or ""
+    # Cut, since thousands of clients are remembered and each may send a name of 64 KiB.
+    return (
+        transaction.flow.remote[0],
+        (request.from_.uri.user or "")[:_LONGEST_NAME],
+        (request.user_agent or "")[:_LONGEST_NAME],
+    )

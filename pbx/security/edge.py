@@ -22,6 +22,7 @@ _HOSTS = FailureLimits(free=20, ban_after=100, forgive_every=5.0)
 _USERS = FailureLimits()
 _ACCOUNTS = FailureLimits(free=50, ban_after=10**9, forgive_every=5.0)
 _MOST_PROFILES = 50_000
+_LONGEST_NAME = 64
 
 
 class Way(Hashable, Protocol):
@@ -189,14 +190,14 @@ class EdgeGuard(Generic[WayT]):
     def user_banned(self, way: WayT, host: str, user: str, now: float) -> bool:
         """Return whether this user name at this address has failed too often, and it is not one of ours that says
         it."""
-        return self._users.banned((self._profile(host).source, user), now) and not self._known(way)
+        return self._users.banned((self._profile(host).source, _cut(user)), now) and not self._known(way)
 
     def failed(self, host: str, user: str, now: float) -> Penalty:
         """Count a failure to prove to be `user`, and return what it costs."""
         profile = self._profile(host)
         of_host = self._count(profile, "passwords", now)
-        of_user = self._users.failed((profile.source, user), now)
-        of_account = self._accounts.failed(user, now)
+        of_user = self._users.failed((profile.source, _cut(user)), now)
+        of_account = self._accounts.failed(_cut(user), now)
         return Penalty(max(of_host.delay, of_user.delay, of_account.delay), of_host.banned or of_user.banned)
 
     def persisted(self, host: str, now: float) -> None:
@@ -224,7 +225,7 @@ class EdgeGuard(Generic[WayT]):
     def succeeded(self, host: str, user: str, name: str = "", number: str = "") -> None:
         """Forget a user's failures, now that it has proven itself. Those of its neighbours count on."""
         source = self._profile(host).source
-        self._users.succeeded((source, user))
+        self._users.succeeded((source, _cut(user)))
         for word in {user, name}:
             self._names.proved(source, word)
         self._numbers.proved(source, number)
@@ -286,6 +287,11 @@ class EdgeGuard(Generic[WayT]):
             allowed = self._limits.listeners.get(key)
             refused = profile.refused_by[key] = allowed is not None and not contains(allowed, host)
         return refused
+
+
+def _cut(user: str) -> str:
+    """Return as much of a user name as is remembered: tens of thousands may be, and each may be 64 KiB."""
+    return user[:_LONGEST_NAME]
 
 
 def _limiter(rate: float, burst: float) -> RateLimiter[str] | None:

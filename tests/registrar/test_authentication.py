@@ -147,6 +147,21 @@ def test_a_server_that_offers_one_algorithm_offers_it_always() -> None:
         assert tuple(offers.again(client)) == only
 
 
+def test_what_is_remembered_of_strangers_names_is_short(rig: Any) -> None:
+    """Ten thousand clients and fifty thousand names are remembered; each could be as long as a message."""
+    long = "x" * 20_000
+    stranger = rig.phone(long, secret="wrong")
+    for _ in range(2):
+        rig.send(stranger.request(CONTACT, headers=f"User-Agent: {long}"), stranger.flow)
+    assert attempt(rig, stranger).status == 401
+    remembered = [*rig.authenticator._offers._unanswered, *rig.authenticator._offers._simple]
+    guard = rig.authenticator._guard
+    users = [*guard._users._records, ("", *guard._accounts._records)]
+    assert remembered and len(users) == 2
+    for key in (*remembered, *users):
+        assert all(len(part) <= 64 for part in key)
+
+
 def test_what_is_remembered_of_clients_is_bounded(monkeypatch: Any) -> None:
     monkeypatch.setattr("pbx.registrar.offers._MOST_REMEMBERED", 50)
     offers = AlgorithmOffers(("SHA-256", "MD5"))
