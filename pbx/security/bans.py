@@ -84,7 +84,7 @@ class BanList:
     def restore(self, rows: Iterable[Mapping[str, Any]]) -> int:
         """Take what an earlier run kept; return how many are banned still."""
         now = self._wall()
-        for row in rows:
+        for row in sorted(rows, key=lambda row: float(row["since"])):
             ban = Ban(row["source"], row["reason"], row["since"], row["until"], row["count"])
             if ban.until + self.limits.remembered <= now:
                 if self._keeper is not None:

@@ -17,7 +17,9 @@ def source_of(host: str) -> str:
     """
     if ":" not in host:
         return host
-    return IPv6Address(host.partition("%")[0]).packed[:8].hex()
+    address = IPv6Address(host.partition("%")[0])
+    # What a socket of both families says of an IPv4 address (RFC 4291 §2.5.5.2).
+    return str(address.ipv4_mapped) if address.ipv4_mapped is not None else address.packed[:8].hex()
 
 
 def show_source(source: str) -> str:
@@ -33,4 +35,6 @@ def contains(networks: Iterable[Network], host: str) -> bool:
         address = ip_address(host.partition("%")[0])
     except ValueError:
         return False
+    if address.version == 6 and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
     return any(address in network for network in networks)

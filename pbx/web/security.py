@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pbx.errors import EnvironmentFault
 from pbx.security.failures import FailureCounter, FailureLimits
+from pbx.security.sources import source_of
 
 __all__ = ["TOKEN_FILE", "Guard", "SecurityHeaders", "ensure_token", "is_loopback"]
 
@@ -88,6 +89,7 @@ class Guard:
 
     def _right(self, host: str, credentials: HTTPAuthorizationCredentials | None) -> bool:
         now, token = self._now(), self._token()
+        host = source_of(host)
         if self._failures.banned(host, now):
             raise HTTPException(429, "Too many wrong tokens came from this address.", {"Retry-After": "60"})
         given = credentials.credentials if credentials is not None else ""

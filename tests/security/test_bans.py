@@ -93,3 +93,12 @@ def test_the_list_is_bounded_and_counted_by_reason() -> None:
     assert len(bans) == 5
     assert len(keeper.rows) == 5
     assert bans.counts == {"scanner": 50}
+
+
+def test_after_a_restart_the_one_banned_longest_ago_makes_room() -> None:
+    """A database gives rows in any order."""
+    clock = Clock()
+    bans = made(clock)
+    bans.restore([Ban(f"s{age}", "passwords", clock.now - age, clock.now + 500, 1).row() for age in (1, 5, 2, 4, 3)])
+    bans.ban("new", "passwords")
+    assert sorted(ban.source for ban in bans) == ["new", "s1", "s2", "s3", "s4"]

@@ -6,6 +6,7 @@ from ipaddress import ip_network
 from pbx.security.edge import EdgeGuard, EdgeLimits, NetworkRule
 from pbx.security.failures import FailureLimits
 from pbx.security.scanners import Scanners
+from pbx.security.sources import contains, source_of
 from pbx.sip.stack import Flow
 
 LIMITS = EdgeLimits(
@@ -174,3 +175,10 @@ def test_who_goes_on_guessing_for_a_banned_user_is_banned_altogether() -> None:
     for _ in range(4):
         edge.persisted("192.0.2.1", 0.0)
     assert not edge.admits(STRANGER, "192.0.2.1", 0.0)
+
+
+def test_an_address_of_ipv4_is_the_same_over_a_socket_for_both_families() -> None:
+    """RFC 4291 §2.5.5.2: such a socket says ::ffff:192.0.2.1."""
+    assert source_of("::ffff:192.0.2.1") == source_of("192.0.2.1") != source_of("::ffff:192.0.2.2")
+    assert contains((ip_network("192.0.2.0/24"),), "::ffff:192.0.2.1")
+    assert not contains((ip_network("192.0.2.0/24"),), "::ffff:192.0.3.1")

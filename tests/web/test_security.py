@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import HTTPException
+from fastapi.security import HTTPAuthorizationCredentials
 
 from pbx.errors import EnvironmentFault
 from pbx.web.api import make_api
@@ -139,6 +141,19 @@ def test_who_guesses_tokens_is_shut_out_for_a_while(site: Any) -> None:
     assert site.ask("GET", "/api/v1/status", application=application).status_code == 429, "guessed right, too late"
     now[0] = 61.0
     assert site.ask("GET", "/api/v1/status", application=application).status_code == 200
+
+
+def test_who_has_a_network_guesses_no_more_than_who_has_an_address() -> None:
+    """Whoever has one IPv6 address has 2**64 of them; and one of IPv4 may come as IPv6 over a socket for both."""
+    guard = Guard(lambda: "right", open_metrics=False, now=lambda: 0.0)
+    guess = HTTPAuthorizationCredentials(scheme="Bearer", credentials="guess")
+    for number in range(21):
+        assert not guard._right(f"2001:db8::{number:x}", guess)
+    for host in ("2001:db8::ffff:1", "2001:db8::1"):
+        with pytest.raises(HTTPException, match="429"):
+            guard._right(host, guess)
+    assert not guard._right("::ffff:192.0.2.1", guess)
+    assert not guard._right("2001:db8:0:1::1", guess)
 
 
 def test_addresses_that_are_not_allowed_get_nothing(site: Any) -> None:
