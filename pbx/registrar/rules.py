@@ -102,7 +102,7 @@ def _read_q(text: str | None) -> int:
     """RFC 3261 §25.1: qvalue = ( "0" [ "." 0*3DIGIT ] ) / ( "1" [ "." 0*3("0") ] ). What phones send beyond it is
     rounded."""
     whole, _, fraction = (text or "").partition(".")
-    if not (whole in ("0", "1", "") and (whole or fraction) and (not fraction or fraction.isdigit()) and text):
+    if not (whole in ("0", "1", "") and (whole or fraction) and (not fraction or (fraction.isascii() and fraction.isdigit())) and text):
         raise ProtocolError("Malformed q of a Contact")
     return min(1000, 1000 * int(whole or "0") + int((fraction + "000")[:3]))
 

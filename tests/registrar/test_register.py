@@ -84,7 +84,7 @@ def test_several_contacts_with_their_preference(rig: Any) -> None:
     assert reachable[-1] == "sip:bob@192.0.2.1"
 
 
-@pytest.mark.parametrize("q", ["2", "-1", "0.5.5", "", ".", "a", "1.0,5", "0.12345x"])
+@pytest.mark.parametrize("q", ["2", "-1", "0.5.5", "", ".", "a", "1.0,5", "0.12345x", "0.²"])
 def test_a_q_that_is_none_is_a_bad_request(rig: Any, q: str) -> None:
     assert rig.phone().register(f"<sip:bob@192.0.2.1>;q={q}").status == 400
     assert len(rig.location) == 0
