@@ -6,6 +6,7 @@ nothing.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -30,6 +31,7 @@ __all__ = [
 ]
 
 _ONE_HOUR = 3600
+_Q = re.compile(r"([01]?)(?:\.([0-9]*))?")
 _OWN_PARAMETERS = frozenset({"q", "expires"})
 
 
@@ -101,8 +103,9 @@ def _read_contact(value: NameAddress, header: int | None, limits: Limits) -> Wan
 def _read_q(text: str | None) -> int:
     """RFC 3261 §25.1: qvalue = ( "0" [ "." 0*3DIGIT ] ) / ( "1" [ "." 0*3("0") ] ). What phones send beyond it is
     rounded."""
-    whole, _, fraction = (text or "").partition(".")
-    if not (whole in ("0", "1", "") and (whole or fraction) and (not fraction or (fraction.isascii() and fraction.isdigit())) and text):
+    found = _Q.fullmatch(text or "")
+    whole, fraction = (found[1], found[2] or "") if found is not None else ("", "")
+    if not whole and not fraction:
         raise ProtocolError("Malformed q of a Contact")
     return min(1000, 1000 * int(whole or "0") + int((fraction + "000")[:3]))
 

@@ -157,7 +157,8 @@ def test_what_is_remembered_of_strangers_names_is_short(rig: Any) -> None:
     remembered = [*rig.authenticator._offers._unanswered, *rig.authenticator._offers._simple]
     guard = rig.authenticator._guard
     users = [*guard._users._records, ("", *guard._accounts._records)]
-    assert remembered and len(users) == 2
+    assert remembered
+    assert len(users) == 2
     for key in (*remembered, *users):
         assert all(len(part) <= 64 for part in key)
 
