@@ -38,8 +38,8 @@ FROM_TRICKS = (
     r"\$\{jndi:",
 )
 """What From and To hold where somebody tries what a server's database or log makes of it (regular expressions, looked
-for in the value). Whatever it holds, looking takes time linear in its length: it is done before anything is known of who
-sends it."""
+for in the value). Whatever it holds, looking takes time linear in its length: it is done before anything is known of
+who sends it."""
 
 _LOOKED_AT = 4096
 """Octets of a message that are looked at; a tool writes its name near the beginning."""
