@@ -158,15 +158,13 @@ def spread(desk: Desk, group: str) -> None:
     """Put a group on another thread than it would have been put on, as if the first ones were full."""
     from pbx.native._engine import lib
 
-    engine = desk.engine
-    moving = engine._groups[group]
+    engine, commander = desk.engine, desk.engine._commander
+    moving = commander._names.groups[group]
     thread = lib.engine_thread(engine._engine, moving.number)
     target = moving.number + 1
     assert lib.engine_thread(engine._engine, target) != thread
-    moving.held = []
-    engine._moving[moving.number] = moving
-    assert lib.engine_move(engine._engine, moving.number, target) == 0
     before = moving.number
+    assert commander.move(moving, target) == 0
     while moving.number == before:
         desk.drain(0.05)
 
