@@ -405,6 +405,8 @@ class Fork:
             else:
                 to_caller = None
         except NegotiationError as error:
+            if not branch.candidate.target.startswith("extension/"):
+                self._groups.clear()  # somebody has picked up; another carrier would ring the same phone again
             self._lost(branch, cause_named("media-refused", error.reason))
             return
         call.clear_timer(_TIMER)
@@ -445,7 +447,8 @@ class Fork:
         self._failed(target, item.cause)
         if isinstance(item, Rejected) and status == 503 and item.retry_after:
             call.services.directory.overloaded(target, item.retry_after)
-        if not self._goes_on(target, item.cause, status):
+        if 200 <= status < 300 or not self._goes_on(target, item.cause, status):
+            # One that was answered, if with nonsense, is not doubled: somebody has picked up, and pays.
             self._groups.clear()
             for other in list(self._branches.values()):
                 if item.cause.slug == "declined" and isinstance(item, Rejected) and item.status >= 600:
