@@ -32,6 +32,9 @@ class Registrations:
         """Of what is registered from now on."""
         self._current: dict[str, Registration] = {}
         self._leaving: set[Registration] = set()
+        self._held: dict[Registration, Registration] = {}
+        """Those that begin once another one has removed its binding: the registrar knows both by one Contact, so that
+        the removal, should it come second, would take the new binding away."""
         self._done: Callable[[], None] | None = None
 
     def replace(self, accounts: Iterable[Account]) -> None:
@@ -45,7 +48,11 @@ class Registrations:
             if name not in self._current:
                 made = Registration(account, self._stack, self._ids, self._credentials, self, self.settings)
                 self._current[name] = made
-                made.start()
+                before = next((one for one in self._leaving if _same_binding(one.account, account)), None)
+                if before is None:
+                    made.start()
+                else:
+                    self._held[made] = before
 
     def get(self, name: str) -> Status | None:
         """Return how an account stands; None if there is none of that name."""
@@ -63,14 +70,14 @@ class Registrations:
     def renew(self, name: str) -> bool:
         """Register an account now, whatever it waits for; False if there is none of that name."""
         registration = self._current.get(name)
-        if registration is not None:
+        if registration is not None and registration not in self._held:
             registration.start()
         return registration is not None
 
     def address_changed(self, name: str) -> None:
         """Take that we reach an account's registrar from another address of ours than before."""
         registration = self._current.get(name)
-        if registration is not None:
+        if registration is not None and registration not in self._held:
             registration.address_changed()
 
     def flow_closed(self, flow: Flow) -> None:
@@ -88,11 +95,13 @@ class Registrations:
 
     def abandon(self) -> None:
         """End all at once, also those that are being removed; the bindings stay until they expire."""
+        self._held.clear()
         for registration in [*self._current.values(), *self._leaving]:
             registration.abandon()
         self._current.clear()
 
     def _let_go(self, registration: Registration) -> None:
+        self._held.pop(registration, None)
         self._leaving.add(registration)
         registration.stop()
 
@@ -103,9 +112,18 @@ class Registrations:
         self._owner.registration_changed(status)
         if status.state is State.ENDED:
             self._leaving = {one for one in self._leaving if one.state is not State.ENDED}
+            for held, before in list(self._held.items()):
+                if before not in self._leaving:
+                    del self._held[held]
+                    held.start()
             self._check_done()
 
     def _check_done(self) -> None:
         if not self._leaving and self._done is not None:
             done, self._done = self._done, None
             done()
+
+
+def _same_binding(one: Account, other: Account) -> bool:
+    """Return whether two accounts have one binding at one registrar."""
+    return (one.aor, one.registrar, one.contact_user) == (other.aor, other.registrar, other.contact_user)

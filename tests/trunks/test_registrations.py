@@ -66,10 +66,63 @@ def test_a_reload_touches_only_what_changed() -> None:
         (client.request.to.uri.user, client.request.contacts[0].params["expires"])
         for client in desk.stack.requests[before:]
     ]
-    assert sent == [("b", "0"), ("c", "0"), ("b", "60"), ("d", "3600")]
+    assert sent == [("b", "0"), ("c", "0"), ("d", "3600")]
+    desk.accept_all()
+    assert desk.stack.requests[-1].request.contacts[0].params["expires"] == "60"
     desk.accept_all()
     assert desk.states() == {"a": State.REGISTERED, "b": State.REGISTERED, "d": State.REGISTERED}
-    assert desk.told[-4:-2] == [("b", State.ENDED), ("c", State.ENDED)]
+    assert [name for name, state in desk.told if state is State.ENDED] == ["b", "c"]
+
+
+def test_a_changed_account_registers_once_its_old_binding_is_gone() -> None:
+    """Both have one Contact: the removal, arriving second, would leave the trunk unregistered for an hour."""
+    desk = Desk("a")
+    desk.accept_all()
+    desk.all.replace([replace(account("a"), expires=60)])
+    (removal,) = desk.open()
+    assert removal.request.contacts[0].params["expires"] == "0"
+    assert desk.all.renew("a")
+    desk.all.address_changed("a")
+    assert desk.open() == [removal]
+    desk.all.replace([replace(account("a"), expires=90)])
+    removal.fail()
+    (renewal,) = desk.open()
+    assert renewal.request.contacts[0].params["expires"] == "90"
+    desk.accept_all()
+    assert desk.states() == {"a": State.REGISTERED}
+
+
+def test_an_account_that_moves_to_another_registrar_does_not_wait_for_the_old_one() -> None:
+    desk = Desk("a")
+    desk.accept_all()
+    desk.all.replace([replace(account("a"), registrar=Uri.parse("sip:other.example.com"))])
+    assert [str(client.request.uri) for client in desk.open()] == ["sip:example.com", "sip:other.example.com"]
+
+
+def waiting() -> Desk:
+    desk = Desk("a")
+    desk.accept_all()
+    desk.all.replace([replace(account("a"), expires=60)])
+    return desk
+
+
+def test_one_that_waits_is_ended_with_the_rest() -> None:
+    desk = waiting()
+    done: list[bool] = []
+    desk.all.stop(lambda: done.append(True))
+    assert done == []
+    desk.accept_all()
+    assert done == [True]
+    desk.accept_all()
+    assert len(desk.all) == 0
+    assert desk.stack.clock.calls == []
+
+
+def test_one_that_waits_is_abandoned_with_the_rest() -> None:
+    desk = waiting()
+    desk.all.abandon()
+    assert len(desk.all) == 0
+    assert desk.stack.clock.calls == []
 
 
 def test_renewed_by_name() -> None:
