@@ -191,7 +191,11 @@ class Writer:
                 self._wake.wait(self._settings.interval)
             self._wake.clear()
             stopping = self._stopping
-            self.write_now()
+            try:
+                self.write_now()
+            except Exception as error:  # noqa: BLE001 - a fault of ours costs one batch, and not all that follow
+                self._move_to(WriterState.FAILING, f"a fault of this server: {type(error).__name__}")
+                _log.error("fault", where="the store's writer", exc_info=error)
             with self._idle:
                 self._cycles_done += 1
                 self._idle.notify_all()
@@ -202,7 +206,7 @@ class Writer:
         """Write what waits, on the caller's thread: what the thread does each half second. For tests and tools."""
         with self._lock:
             taken, self._waiting = self._waiting, {}
-        changes = [_change(slot, item) for slot, item in taken.items()]
+        changes = [change for slot, item in taken.items() if (change := self._change(slot, item)) is not None]
         now = self._clock()
         if changes or now - self._last_beat >= self._settings.heartbeat:
             self._last_beat = now
@@ -212,6 +216,16 @@ class Writer:
         if now >= self._retry_at and self._to_database(changes, now):
             return
         self._to_spool(changes)
+
+    def _change(self, slot: tuple[str, Key], item: Storable | Change | None) -> Change | None:
+        if isinstance(item, Change):
+            return item
+        try:
+            return Change(slot[0], slot[1], None if item is None else item.row())
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with a row, the others must not suffer
+            self._lost += 1
+            _log.error("fault", where=f"a row of {slot[0]}", key=slot[1], exc_info=error)
+            return None
 
     def _to_database(self, changes: list[Change], now: float) -> bool:
         try:
@@ -246,8 +260,13 @@ class Writer:
 
     def _refuse(self, changes: list[Change], error: Exception) -> None:
         self._refused += 1
-        _log.error("store-row-refused", table=changes[0].table, key=changes[0].key, error=str(error).splitlines()[0])
-        self._refused_rows.append(changes)
+        _log.error("store-row-refused", table=changes[0].table, key=changes[0].key, error=str(error).partition("\n")[0])
+        try:
+            self._refused_rows.append(changes)
+        except (OSError, TypeError, ValueError) as fault:
+            # Else it would come again with each batch, and nothing behind it would ever be written.
+            self._lost += 1
+            _log.error("store-row-lost", table=changes[0].table, key=changes[0].key, error=str(fault))
 
     def replay(self) -> None:
         """Bring what an earlier run spooled to the database. Raises SQLAlchemyError or OSError if it cannot be done."""
@@ -270,6 +289,13 @@ class Writer:
         except OSError as error:
             self._move_to(WriterState.FAILING, str(error))
             self._put_back(changes)
+        except (TypeError, ValueError) as error:
+            # A row that is no JSON; alone it is left out.
+            if len(changes) > 1:
+                for change in changes:
+                    self._to_spool([change])
+            else:
+                self._refuse(changes, error)
         else:
             self._move_to(WriterState.SPOOLING, self._error)
 
@@ -287,12 +313,6 @@ class Writer:
             log = _log.info if state is WriterState.OK else _log.error
             log("store-writing", state=state.value, error=error)
         self._state, self._error = state, error
-
-
-def _change(slot: tuple[str, Key], item: Storable | Change | None) -> Change:
-    if isinstance(item, Change):
-        return item
-    return Change(slot[0], slot[1], None if item is None else item.row())
 
 
 def _latest(changes: Iterator[Change]) -> list[Change]:

@@ -221,6 +221,57 @@ def test_a_row_that_the_database_refuses_is_set_aside_and_hurts_no_other(rig: Ri
     assert {change.key[0] for change in rig.refused.read()} == {"sip:bad@x", "sip:big@x"}
 
 
+def test_a_refused_row_that_cannot_be_kept_either_stops_nothing(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(changes: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(rig.refused, "append", full)
+    rig.writer.put("bindings", ("sip:bad@x", "s"), Item("sip:bad@x", contact=None))  # type: ignore[arg-type]
+    rig.put("sip:101@x")
+    rig.write()
+    rig.put("sip:102@x")
+    rig.write()
+    assert set(rig.contacts()) == {"sip:101@x", "sip:102@x"}
+    status = rig.writer.status()
+    assert (status.state, status.refused, status.lost) == (WriterState.OK, 1, 1)
+
+
+def test_a_row_that_cannot_be_made_costs_itself_alone(rig: Rig) -> None:
+    class Broken(Item):
+        def row(self) -> Row:
+            raise AttributeError("a bug of ours")
+
+    rig.writer.put("bindings", ("sip:bad@x", "s"), Broken("sip:bad@x"))
+    rig.put("sip:101@x")
+    rig.write()
+    rig.gone = True
+    rig.writer.put("bindings", ("sip:odd@x", "s"), Item("sip:odd@x", path=[object()]))
+    rig.put("sip:102@x")
+    rig.write()
+    assert (rig.writer.status().lost, rig.writer.status().refused) == (2, 1)
+    rig.gone = False
+    rig.write(after=31)
+    assert set(rig.contacts()) == {"sip:101@x", "sip:102@x"}
+
+
+def test_a_fault_in_one_batch_does_not_end_the_thread(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    faults = [RuntimeError("a bug of ours")]
+    write = rig.writer.write_now
+
+    def faulty() -> None:
+        if faults:
+            raise faults.pop()
+        write()
+
+    monkeypatch.setattr(rig.writer, "write_now", faulty)
+    rig.writer.start()
+    rig.put("sip:101@x")
+    assert rig.writer.flush(10)
+    assert rig.writer.stop()
+    assert set(rig.contacts()) == {"sip:101@x"}
+    assert rig.writer.status().state is WriterState.OK
+
+
 def test_what_a_peer_may_put_into_a_header_never_costs_a_row(rig: Rig) -> None:
     rig.writer.put("bindings", ("a\0\udcff", "s"), Item("a\0\udcff", user_agent="\0\udc80é", path=["\0\ud800"]))
     rig.write()
