@@ -5,8 +5,9 @@ Neither room knows the other; here the plan is checked against the names that ar
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pbx.config.loader import Reading, read
@@ -18,9 +19,12 @@ from pbx.dialplan.loader import load_dialplan
 from pbx.dialplan.model import Dialplan
 from pbx.dialplan.proof import Proof, prove
 from pbx.dialplan.selftest import run_tests
-from pbx.errors import ConfigurationError
+from pbx.errors import ConfigurationError, EnvironmentFault
+from pbx.media.language import SAID, LanguagePack, load_language
+from pbx.media.tones import countries, is_tone, tone
 from pbx.numbers import AS_IS, NumberRules, TrunkNumbers
 from pbx.positions import Fault, Position
+from pbx.units import suggestion
 
 __all__ = [
     "AVAILABLE_FEATURES",
@@ -105,7 +109,8 @@ def examine(
         unpaid = [name for name, trunk in reading.settings.trunks.items() if not trunk.paid]
         proof = prove(plan, reading.trunks, reading.extensions, unpaid)
         faults += proof.faults()
-        warnings += _missing_sounds(plan, reading.settings.media.sounds)
+    if reading.settings is not None:
+        _examine_sounds(plan, reading, reading.settings, faults, warnings)
     return Examination(reading.settings, plan, tuple(sorted(faults)), tuple(sorted(warnings)), proof)
 
 
@@ -153,16 +158,38 @@ def _read(path: Path) -> tuple[str, str]:
     return str(path), path.read_text("utf-8")
 
 
-def _missing_sounds(plan: Dialplan, folders: Sequence[Path]) -> Iterator[Fault]:
-    for reference in dict.fromkeys(plan.references):
-        if (
-            reference.kind != "sound"
-            or reference.name.startswith(("tone:", "say:"))
-            or any((folder / (reference.name + suffix)).is_file() for folder in folders for suffix in SOUND_SUFFIXES)
-        ):
-            continue
-        places = ", ".join(str(folder) for folder in folders) or "any folder, since `media.sounds` names none"
-        yield Fault(
-            reference.position,
-            f"there is no sound `{reference.name}` in {places}; put it there, or install asterisk-core-sounds-en-wav",
-        )
+def _examine_sounds(
+    plan: Dialplan | None, reading: Reading, settings: Settings, faults: list[Fault], warnings: list[Fault]
+) -> None:
+    """Look at every sound that plan and configuration name: a tone or a way to say that there is not is a fault, since
+    it can never be heard; a file may still come."""
+    media = settings.media
+    language: LanguagePack | None = None
+    try:
+        language = load_language(media.language)
+    except EnvironmentFault as error:
+        faults.append(Fault(reading.position("media", "language"), f"media.language: {error}"))
+    if media.tones not in countries():
+        text = f"media.tones: there are no tones of `{media.tones}`; known are {', '.join(countries())}"
+        faults.append(Fault(reading.position("media", "tones"), text + suggestion(media.tones, countries())))
+    named = [(one.name, one.position) for one in plan.references if one.kind == "sound"] if plan is not None else []
+    if settings.recording.announce:
+        named.append((settings.recording.announce, reading.position("recording", "announce")))
+    for name, position in dict.fromkeys(named):
+        try:
+            if is_tone(name):
+                tone(name, media.tones if media.tones in countries() else "us")
+            elif name.startswith(SAID):
+                kind, _, value = name.removeprefix(SAID).partition("/")
+                if language is not None:
+                    language.say(kind, value, datetime.now(UTC))
+            elif not _is_there(name, media.sounds):
+                places = ", ".join(map(str, media.sounds)) or "any folder, since `media.sounds` names none"
+                remedy = "put it there, or install asterisk-core-sounds-en-wav"
+                warnings.append(Fault(position, f"there is no sound `{name}` in {places}; {remedy}"))
+        except ValueError as error:
+            faults.append(Fault(position, f"`{name}` cannot be played: {error}"))
+
+
+def _is_there(name: str, folders: Sequence[Path]) -> bool:
+    return any((folder / (name + suffix)).is_file() for folder in folders for suffix in SOUND_SUFFIXES)

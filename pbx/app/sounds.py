@@ -9,17 +9,15 @@ from pathlib import Path
 import structlog
 
 from pbx.loading import SOUND_SUFFIXES
-from pbx.media.language import LanguagePack
+from pbx.media.language import SAID, LanguagePack
 from pbx.media.tones import is_tone, tone
 
-__all__ = ["SAID", "Sounds", "music_in"]
+__all__ = ["Sounds", "music_in"]
 
 _log = structlog.get_logger("pbx.sounds")
 
 _MOST_FILES = 256
 """That the engine takes in one play."""
-SAID = "say:"
-"""How the name of what is said begins: ``say:number/42``."""
 
 
 class Sounds:

@@ -43,6 +43,11 @@ class Reading:
     trunks: tuple[str, ...]
     dialplan: Path | None
     dialplan_position: Position
+    root: Node | None = None
+
+    def position(self, *loc: str) -> Position:
+        """Return where a key stands in the file, or what is around it."""
+        return self.dialplan_position if self.root is None else _position(self.root, loc)
 
 
 def load(path: Path | str, environ: Mapping[str, str]) -> Settings:
@@ -85,6 +90,7 @@ def read(path: Path | str, environ: Mapping[str, str]) -> Reading:
         _names(root, "trunks"),
         _dialplan(root, path.parent),
         position,
+        root,
     )
 
 

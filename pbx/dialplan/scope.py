@@ -95,7 +95,9 @@ class Scope:
                 f"{what}: `{template.text}` must be the name of a file within its folder, without a leading / or ..",
             )
             return None
-        if is_sound and template.constant:
+        said = template.literals[0].startswith("say:") and "/" in template.literals[0]
+        if is_sound and (template.constant or said):
+            # Of what is said the kind stands before the placeholder: `say:number/` of `say:number/{caller}`.
             self.references.append(Reference("sound", template.literals[0], node.position))
         return template
 

@@ -24,7 +24,10 @@ import yaml
 from pbx.errors import EnvironmentFault
 from pbx.values import dataclass
 
-__all__ = ["KINDS", "LanguagePack", "load_language"]
+__all__ = ["KINDS", "SAID", "LanguagePack", "load_language"]
+
+SAID = "say:"
+"""How the name of what is said begins: ``say:number/42``."""
 
 KINDS = ("number", "ordinal", "digits", "spell", "phonetic", "date", "time", "datetime")
 """What can be said: ``say:KIND/VALUE``."""
@@ -75,7 +78,10 @@ class LanguagePack:
         are left out, for values come from callers. ValueError for a `kind` that there is not, or a date that is none.
         """
         if kind in self._moments:
-            moment = now if value in ("", "now") else datetime.fromisoformat(value)
+            try:
+                moment = now if value in ("", "now") else datetime.fromisoformat(value)
+            except ValueError:
+                raise ValueError(f"`{value}` is no moment; write it like 2026-12-24T18:00, or now") from None
             return tuple(self._moment(self._moments[kind], moment))
         if kind == "digits":
             return self._spell("spell", value)

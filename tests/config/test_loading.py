@@ -77,6 +77,41 @@ def test_sounds_that_are_not_there(tmp_path: Path) -> None:
     ]
 
 
+def test_tones_and_ways_to_say_that_there_are_not_are_faults(tmp_path: Path) -> None:
+    """They can never be heard, and a caller would find that out."""
+    plan = """
+        routes:
+          - name: r
+            when: {from: extension, number: "2"}
+            do:
+              - play: [tone:bussy, tone:busy/xx, tone:425/480, tone:busy/de]
+              - play: ['say:nummer/42', 'say:number/{caller}', 'say:nummer/{caller}', 'say:date/tomorrow', say:time]
+              - dial: trunk/a
+                ringback: tone:ring
+                record: {announce: tone:none}
+    """
+    pbx = PBX + "    recording: {announce: 'tone:beeep'}\n"
+    assert [fault.split(";")[0] for fault in faults(write(tmp_path, pbx, plan))] == [
+        "pbx.yaml:6:23: `tone:beeep` cannot be played: there is no tone `beeep`",
+        "plan.yaml:6:16: `tone:bussy` cannot be played: there is no tone `bussy`",
+        "plan.yaml:6:28: `tone:busy/xx` cannot be played: there are no tones of `xx`",
+        "plan.yaml:7:16: `say:nummer/42` cannot be played: `nummer` cannot be said",
+        "plan.yaml:7:56: `say:nummer/` cannot be played: `nummer` cannot be said",
+        "plan.yaml:7:79: `say:date/tomorrow` cannot be played: `tomorrow` is no moment",
+        "plan.yaml:9:19: `tone:ring` cannot be played: there is no tone `ring`",
+        "plan.yaml:10:28: `tone:none` cannot be played: there is no tone `none`",
+    ]
+
+
+def test_a_country_and_a_language_that_there_are_not_are_faults(tmp_path: Path) -> None:
+    pbx = PBX.replace("{sounds: [sounds]}", "{sounds: [sounds], tones: gb, language: klingon}")
+    plan = "routes: [{name: r, do: [{play: [tone:busy, say:number/1]}]}]\n"
+    first, second = faults(write(tmp_path, pbx, plan))
+    assert first.startswith("pbx.yaml:4:34: media.tones: there are no tones of `gb`; known are ")
+    assert second.startswith("pbx.yaml:4:48: media.language: The language pack ")
+    assert "cannot be read" in second
+
+
 def test_features_are_available_once_the_server_has_them(tmp_path: Path) -> None:
     path = write(tmp_path, plan="routes: [{name: r, do: [{voicemail: '1'}]}]\n")
     assert len(examine(path, {}).warnings) == 1
