@@ -60,7 +60,7 @@ class Gate(Protocol):
     def admits(self, way: Flow, host: str, now: float, data: bytes) -> bool:
         """Return whether a message from `host` over `way` is to be read."""
 
-    def offended(self, host: str, now: float) -> None:
+    def offended(self, way: Flow, host: str, now: float) -> None:
         """Take that `host` sent what is no message."""
 
 
@@ -228,13 +228,13 @@ class Driver:
             self.trace.capture(data, flow, now, False)
         effects = self.layer.receive(data, flow, now)
         if gate is not None and effects and effects[0] == _NO_MESSAGE:
-            gate.offended(flow.remote[0], now)
+            gate.offended(flow, flow.remote[0], now)
         self._carry_out(effects)
 
     def unframeable(self, error: MessageError, flow: Flow) -> None:
         """Take that a stream cannot be read any further; answer what can be answered."""
         if self._gate is not None:
-            self._gate.offended(flow.remote[0], self.now())
+            self._gate.offended(flow, flow.remote[0], self.now())
         self.guarded("a stream", lambda: self._carry_out(self.layer.malformed(error, flow, self.now())))
 
     def unreachable(self, remote: Address, detail: str) -> None:

@@ -64,11 +64,13 @@ class Authenticator:
             self._challenge(transaction, request, now, self._offers.to(client, now))
             return None
         offered = self._offers.again(client)
-        verdict = self._digest.check(values, request.method, request.uri, request.body, now, self._lookup)
-        user, host = verdict.username, client[0]
+        host = client[0]
+        verdict = self._digest.check(values, request.method, request.uri, request.body, now, self._lookup, host)
+        user = verdict.username
         if user and self._guard.user_banned(transaction.flow, host, user, now):
             self.counts["banned"] += 1
-            self._guard.persisted(host, now)
+            if verdict.outcome in (Outcome.OK, Outcome.WRONG):  # it has heard our challenge, so it is who it says
+                self._guard.persisted(host, now)
             self._answer(transaction, make_response(request, 403, to_tag=self._ids.tag()))
         elif verdict.ok and self._permits(user, host):
             self.counts["proven"] += 1
@@ -98,11 +100,18 @@ class Authenticator:
             flow = transaction.flow
             name, number = _asked(request)
             self._guard.tried(flow, flow.remote[0], name, now, number)
-        self._answer(transaction, self._unauthorized(request, now, algorithms, stale))
+        self._answer(transaction, self._unauthorized(transaction, request, now, algorithms, stale))
 
-    def _unauthorized(self, request: Request, now: float, algorithms: Sequence[str], stale: bool = False) -> Response:
+    def _unauthorized(
+        self,
+        transaction: ServerTransaction,
+        request: Request,
+        now: float,
+        algorithms: Sequence[str],
+        stale: bool = False,
+    ) -> Response:
         response = make_response(request, 401, to_tag=self._ids.tag())
-        for challenge in self._digest.challenges(now, stale, algorithms):
+        for challenge in self._digest.challenges(now, stale, algorithms, transaction.flow.remote[0]):
             response.headers.add("WWW-Authenticate", challenge)
         return response
 
@@ -131,12 +140,12 @@ class Authenticator:
             self._delayed += 1
             self._stack.later(penalty.delay, lambda: self._refuse_late(transaction, request, offered))
         else:
-            self._answer(transaction, self._unauthorized(request, now, offered))
+            self._answer(transaction, self._unauthorized(transaction, request, now, offered))
 
     def _refuse_late(self, transaction: ServerTransaction, request: Request, offered: Sequence[str]) -> None:
         self._delayed -= 1
         if not transaction.final_sent:
-            self._answer(transaction, self._unauthorized(request, self._stack.now(), offered))
+            self._answer(transaction, self._unauthorized(transaction, request, self._stack.now(), offered))
 
     def _answer(self, transaction: ServerTransaction, response: Response) -> None:
         self._stack.send_response(transaction, response)

@@ -33,7 +33,7 @@ class Ban:
     since: float
     until: float
     count: int
-    """Bans so far, this one among them."""
+    """Bans so far that make the next one longer, this one among them unless its source may have been made up."""
 
     def row(self) -> dict[str, Any]:
         """Return the row that the store keeps."""
@@ -104,13 +104,16 @@ class BanList:
         ban = self._bans.get(source)
         return ban is not None and ban.until > self._wall()
 
-    def ban(self, source: str, reason: str, seconds: float | None = None) -> Ban:
-        """Ban a source: for `seconds`, or for twice as long as the last time. One that is banned stays so at least."""
+    def ban(self, source: str, reason: str, seconds: float | None = None, *, counts: bool = True) -> Ban:
+        """Ban a source: for `seconds`, or for twice as long as the last time. One that is banned stays so at least.
+
+        One that does not count makes no later one longer.
+        """
         now, limits = self._wall(), self.limits
         before = self._bans.pop(source, None)
         if before is not None and before.until + limits.remembered <= now:
             before = None
-        count = before.count + 1 if before is not None else 1
+        count = (before.count if before is not None else 0) + counts
         if seconds is None:
             seconds = min(limits.longest, limits.first * 2.0 ** min(count - 1, 32))
         until = max(now + seconds, before.until if before is not None else 0.0)

@@ -100,7 +100,8 @@ def _nobody() -> float:
 class EdgeGuard(Generic[WayT]):
     """What is known of strangers' behaviour. `known(way)` says whether a way (a flow) is one of ours.
 
-    Failures are told by whoever finds them: a wrong password, a message that is none.
+    Failures are told by whoever finds them: a wrong password, a message that is none. What a datagram alone says of its
+    source bans that source for the shortest time, however often: anybody may write any source into it.
     """
 
     def __init__(
@@ -173,7 +174,7 @@ class EdgeGuard(Generic[WayT]):
             name = self._scanners.name(data)
             if name:
                 self.dropped["scanner"] += 1
-                self._ban(profile, f"scanner: {name}")
+                self._ban(profile, f"scanner: {name}", _is_proven(way))
                 return False
         return True
 
@@ -204,9 +205,9 @@ class EdgeGuard(Generic[WayT]):
         """Count an attempt of a user who is banned at this address: whoever goes on so is banned altogether."""
         self._count(self._profile(host), "passwords", now)
 
-    def offended(self, host: str, now: float) -> None:
+    def offended(self, way: WayT, host: str, now: float) -> None:
         """Count bytes that are no message."""
-        self._count(self._profile(host), "garbage", now)
+        self._count(self._profile(host), "garbage", now, _is_proven(way))
 
     def tried(self, way: WayT, host: str, name: str, now: float, number: str = "") -> None:
         """Take that a stranger asked in the `name` of somebody, or for a `number`, and has proven nothing yet."""
@@ -218,9 +219,9 @@ class EdgeGuard(Generic[WayT]):
         if not profile.may_be_banned or self.bans.banned(profile.source):
             return
         if name and self._names.tried(profile.source, name, now):
-            self._ban(profile, "names: tried too many")
+            self._ban(profile, "names: tried too many", _is_proven(way))
         elif number and self._numbers.tried(profile.source, number, now):
-            self._ban(profile, "numbers: called too many without proving who it is")
+            self._ban(profile, "numbers: called too many without proving who it is", _is_proven(way))
 
     def succeeded(self, host: str, user: str, name: str = "", number: str = "") -> None:
         """Forget a user's failures, now that it has proven itself. Those of its neighbours count on."""
@@ -246,7 +247,7 @@ class EdgeGuard(Generic[WayT]):
 
     # -- inside
 
-    def _count(self, profile: _Profile, kind: str, now: float) -> Penalty:
+    def _count(self, profile: _Profile, kind: str, now: float, proven: bool = True) -> Penalty:
         if self._own_clock:
             self._now = now
         penalty = self._hosts.failed(profile.source, now)
@@ -256,13 +257,17 @@ class EdgeGuard(Generic[WayT]):
             return Penalty(self._limits.hosts.longest_delay)
         if not self.bans.banned(profile.source):
             # A ban forgives nothing: the next failure after it bans again, for longer.
-            self._ban(profile, f"{kind}: too many failures")
+            self._ban(profile, f"{kind}: too many failures", proven)
         return penalty
 
-    def _ban(self, profile: _Profile, reason: str) -> None:
+    def _ban(self, profile: _Profile, reason: str, proven: bool) -> None:
+        """Ban a source. Only what it has `proven` to come from makes its next ban longer."""
         self._names.forget(profile.source)
         self._numbers.forget(profile.source)
-        self.bans.ban(profile.source, reason)
+        if proven:
+            self.bans.ban(profile.source, reason)
+        else:
+            self.bans.ban(profile.source, reason, self._limits.bans.first, counts=False)
 
     def _profile(self, host: str) -> _Profile:
         profile = self._profiles.get(host)
@@ -287,6 +292,12 @@ class EdgeGuard(Generic[WayT]):
             allowed = self._limits.listeners.get(key)
             refused = profile.refused_by[key] = allowed is not None and not contains(allowed, host)
         return refused
+
+
+def _is_proven(way: object) -> bool:
+    """Return whether whoever sends by a way is at its far end: a datagram may say any source (RFC 6056 §1), while a
+    connection needs answers."""
+    return getattr(way, "transport", "udp") != "udp"
 
 
 def _cut(user: str) -> str:

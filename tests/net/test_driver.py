@@ -601,7 +601,7 @@ def test_the_gate_drops_before_the_parser(wire: Wire) -> None:
         def admits(self, way: Flow, host: str, now: float, data: bytes) -> bool:
             return host != ALICE
 
-        def offended(self, host: str, now: float) -> None:
+        def offended(self, way: Flow, host: str, now: float) -> None:
             self.offences += 1
 
     gate = Closed()

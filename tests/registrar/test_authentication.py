@@ -64,6 +64,24 @@ def test_answers_held_back_are_bounded(rig: Any, monkeypatch: Any) -> None:
     assert rig.authenticator._delayed == 0
 
 
+def test_nobody_fails_in_the_name_of_another_address(rig: Any) -> None:
+    """A datagram may say any source; but only who is there hears our challenge, whose nonce holds for that address."""
+    office = Flow("udp", ("192.0.2.201", 5060), ("203.0.113.1", 5060))
+    attacker = rig.phone(secret="wrong", flow=Flow("udp", ("192.0.2.201", 5060), ("198.51.100.66", 5060)))
+    for number in range(150):
+        challenge = rig.send(attacker.request(CONTACT), attacker.flow)
+        forged = attacker.request(CONTACT)
+        attacker.client.answer(forged, challenge, "c")
+        if number % 2:  # nor by an algorithm that was never offered
+            value = forged.headers.raw("Authorization")[0]
+            forged.headers.set("Authorization", value.replace("algorithm=SHA-256", "algorithm=MD5-sess"))
+        assert rig.send(forged, office).status == 401
+        rig.stack.advance(5)
+    assert rig.authenticator.counts["wrong"] == 0
+    assert rig.authenticator.counts["stale"] == 150
+    assert rig.phone(flow=office, call_id="office").register(CONTACT).status == 200
+
+
 def test_an_unknown_scheme_is_challenged(rig: Any) -> None:
     request = rig.phone().request(CONTACT, headers="Authorization: NoOneKnowsThisScheme opaque-data=here")
     assert rig.send(request, rig.phone().flow).status == 401

@@ -58,7 +58,7 @@ def test_success_forgives_the_user_but_not_the_host() -> None:
 def test_garbage_bans_its_sender() -> None:
     edge = guard()
     for _ in range(9):
-        edge.offended("192.0.2.7", 0.0)
+        edge.offended(("192.0.2.7", 1), "192.0.2.7", 0.0)
     assert not edge.admits(("192.0.2.7", 1), "192.0.2.7", 0.0)
 
 
@@ -182,3 +182,21 @@ def test_an_address_of_ipv4_is_the_same_over_a_socket_for_both_families() -> Non
     assert source_of("::ffff:192.0.2.1") == source_of("192.0.2.1") != source_of("::ffff:192.0.2.2")
     assert contains((ip_network("192.0.2.0/24"),), "::ffff:192.0.2.1")
     assert not contains((ip_network("192.0.2.0/24"),), "::ffff:192.0.3.1")
+
+
+def ban_lengths(transport: str) -> list[float]:
+    """Return how long a source is banned that is caught again each time that a ban is over."""
+    edge: EdgeGuard[Flow] = EdgeGuard(lambda way: False, replace(LIMITS, scanners=Scanners()))
+    way, now, found = Flow(transport, ("192.0.2.200", 5060), ("192.0.2.1", 40000)), 1000.0, []
+    for _ in range(4):
+        assert not edge.admits(way, "192.0.2.1", now, SCAN)
+        (ban,) = edge.bans
+        found.append(ban.until - now)
+        now = ban.until + 1
+    return found
+
+
+def test_what_a_datagram_says_of_its_source_makes_no_ban_longer() -> None:
+    """Anybody may write an office's address into a datagram; a connection has to be answered."""
+    assert ban_lengths("udp") == [300.0, 300.0, 300.0, 300.0]
+    assert ban_lengths("tls") == [300.0, 600.0, 1200.0, 2400.0]

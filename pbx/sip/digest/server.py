@@ -105,13 +105,16 @@ class DigestServer:
 
     # -- challenging
 
-    def challenges(self, now: float, stale: bool = False, algorithms: Sequence[str] | None = None) -> list[str]:
+    def challenges(
+        self, now: float, stale: bool = False, algorithms: Sequence[str] | None = None, client: str = ""
+    ) -> list[str]:
         """Return the values for WWW-Authenticate or Proxy-Authenticate, one an algorithm, each for a header line of its
         own.
 
-        `algorithms` are those of this server to offer, for a client that cannot cope with all; None for all.
+        `algorithms` are those of this server to offer, for a client that cannot cope with all; None for all. The nonce
+        holds for `client` alone, such as its address: whoever sends in somebody else's name has none.
         """
-        nonce = self._issue(now)
+        nonce = self._issue(now, client)
         qop = ",".join(self._qop)
         flag = ", stale=true" if stale else ""
         realm = quote(self.realm)
@@ -120,20 +123,20 @@ class DigestServer:
             for algorithm in (self.algorithms if algorithms is None else algorithms)
         ]
 
-    def _issue(self, now: float) -> str:
+    def _issue(self, now: float, client: str) -> str:
         text = f"{int(now * 1000):0{_STAMP_DIGITS}x}{self._ids.token(_SALT_OCTETS)}"
-        return text + self._mac(text)
+        return text + self._mac(text, client)
 
-    def _mac(self, text: str) -> str:
+    def _mac(self, text: str, client: str) -> str:
         # Keyed BLAKE2 (RFC 7693 §2.9) costs a fiftieth of HMAC by OpenSSL 3, which was a quarter of a REGISTER.
-        return blake2s(text.encode(), key=self._key, digest_size=_MAC_OCTETS).hexdigest()
+        return blake2s(f"{text}{client}".encode(), key=self._key, digest_size=_MAC_OCTETS).hexdigest()
 
-    def _issued(self, nonce: str) -> float | None:
-        """Return when we issued a nonce, None if it is none of ours."""
+    def _issued(self, nonce: str, client: str) -> float | None:
+        """Return when we issued a nonce to a client, None if we did not."""
         if _NONCE.fullmatch(nonce) is None:
             return None
         text, mac = nonce[: -2 * _MAC_OCTETS], nonce[-2 * _MAC_OCTETS :]
-        if not hmac.compare_digest(mac, self._mac(text)):
+        if not hmac.compare_digest(mac, self._mac(text, client)):
             return None
         return int(text[:_STAMP_DIGITS], 16) / 1000
 
@@ -147,9 +150,10 @@ class DigestServer:
         body: bytes,
         now: float,
         lookup: Callable[[str], Credential | None],
+        client: str = "",
     ) -> Verdict:
         """Judge the values of Authorization (or Proxy-Authorization) of a request with that method, Request-URI and
-        body.
+        body, that `client` sent (see `challenges`).
 
         `lookup` returns a user's credential or None; it is called once for each set of credentials whose nonce is good,
         whether the user exists or not. Never raises for what a peer sent.
@@ -167,7 +171,7 @@ class DigestServer:
             looked += 1
             if looked > _MOST_CREDENTIALS:
                 break
-            judged = self._judge(params, method, uri, body, now, lookup)
+            judged = self._judge(params, method, uri, body, now, lookup, client)
             if judged.ok:
                 return judged
             verdict = verdict or judged
@@ -181,20 +185,22 @@ class DigestServer:
         body: bytes,
         now: float,
         lookup: Callable[[str], Credential | None],
+        client: str,
     ) -> Verdict:
         username = _username(params)
         fault = self._fault(params, username, uri)
         if fault:
             return Verdict(Outcome.MALFORMED, username, fault)
-        algorithm, session = algorithm_named(params.get("algorithm", "MD5"))
-        if algorithm not in self.algorithms or session:
-            return Verdict(Outcome.WRONG, username, "an algorithm that was not offered")
+        # First of all: who has no nonce of ours may be anybody, and nothing is held against whom it says it is.
         nonce = params["nonce"]
-        issued = self._issued(nonce)
+        issued = self._issued(nonce, client)
         if issued is None:
             return Verdict(Outcome.STALE, username, "a nonce that is not ours")
         if not issued <= now < issued + self.lifetime or issued < self._floor:
             return Verdict(Outcome.STALE, username, "an expired nonce")
+        algorithm, session = algorithm_named(params.get("algorithm", "MD5"))
+        if algorithm not in self.algorithms or session:
+            return Verdict(Outcome.WRONG, username, "an algorithm that was not offered")
         qop = params.get("qop", "").lower()
         credential = lookup(username)
         expected = digest_response(
@@ -213,7 +219,7 @@ class DigestServer:
             return Verdict(Outcome.WRONG, username, "unknown user or wrong password")
         # Without qop there is no count, so such a nonce serves once.
         count = int(params["nc"], 16) if qop else _WINDOW + 1
-        if not self._take(nonce, count, now):
+        if not self._take(nonce, issued, count, now):
             return Verdict(Outcome.STALE, username, "a nonce count that was used before")
         return Verdict(Outcome.OK, username)
 
@@ -247,13 +253,13 @@ class DigestServer:
 
     # -- counting
 
-    def _take(self, nonce: str, count: int, now: float) -> bool:
+    def _take(self, nonce: str, issued: float, count: int, now: float) -> bool:
         """Take a nonce count; False if it was taken before or lies too far back."""
         if now - self._opened >= self.lifetime or len(self._seen) >= self._capacity:
             # What `_seen_before` knew is forgotten: its nonces were all issued before `_seen` was begun.
             self._floor = self._opened
             self._seen_before, self._seen, self._opened = self._seen, {}, now
-            if self._issued(nonce) is None or (self._issued(nonce) or 0.0) < self._floor:
+            if issued < self._floor:
                 return False
         highest, mask = self._seen.get(nonce) or self._seen_before.get(nonce) or (0, 0)
         if count > highest:
