@@ -71,6 +71,10 @@ class Phones:
         self._caller.close()
         self._callee.close()
 
+    def sound_at(self, media: Sequence[tuple[int, int]]) -> None:
+        """Let calls to come hear at these ports."""
+        self._media = media
+
     def call(self, numbers: Iterable[str], rate: int) -> list[Call]:
         """Call these numbers, `rate` a second, and return the calls once all are up. RuntimeError if one does not
         come up."""

@@ -14,7 +14,7 @@ from bench.phones import Call, Phones
 from bench.processes import free_range, lines_of, running, wait_for
 from bench.tandem import ROOT, tandem
 
-__all__ = ["engine", "listed_ports", "whole"]
+__all__ = ["agreed", "engine", "listed_ports", "whole"]
 
 _RATE = 50
 """Calls set up a second."""
@@ -42,7 +42,7 @@ def whole(
         time.sleep(_SETTLE)
         empty = server.usage().resident
         calls = phones.call((str(first + count) for count in range(len(media))), rate)
-        ports, keys = _agreed(calls)
+        ports, keys = agreed(calls)
         yield Between(server.pid, ports, empty, keys if any(secure) else [])
         phones.hang_up(calls, rate)
         if record:
@@ -56,7 +56,8 @@ def _finished(folder: Path) -> None:
         time.sleep(0.1)
 
 
-def _agreed(calls: Sequence[Call]) -> tuple[Ports, list[tuple[str, str]]]:
+def agreed(calls: Sequence[Call]) -> tuple[Ports, list[tuple[str, str]]]:
+    """Return the server's ports of calls that are up, and the keys of what comes from there."""
     ports, keys = [], []
     for call in calls:
         to_caller, to_callee = call.server

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench.processes import LOOPBACK, free_range, running
 
-__all__ = ["Calls", "callee", "calling", "percentile", "results"]
+__all__ = ["Answer", "Calls", "answers", "callee", "calling", "percentile", "results"]
 
 _ANSWER = Path(__file__).with_name("uas.xml")
 _PATIENCE = 20
@@ -26,6 +26,16 @@ class Calls:
     failed: int
     delays: list[float] = field(default_factory=list)
     """Milliseconds from each INVITE to its 200, sorted."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How long one call took to be answered."""
+
+    at: float
+    """When its INVITE was sent, seconds of the wall clock."""
+    delay: float
+    """Milliseconds."""
 
 
 def percentile(values: list[float], share: float) -> float:
@@ -64,12 +74,15 @@ def results(folder: Path, calls: int) -> Calls:
     with (folder / "uac.csv").open() as file:
         last = list(csv.DictReader(file, delimiter=";"))[-1]
     done = int(last["SuccessfulCall(C)"])
+    return Calls(done, calls - done, sorted(one.delay for one in answers(folder)))
+
+
+def answers(folder: Path) -> Iterator[Answer]:
+    """Return how long each call took that was answered, in the order in which they were; none without `delays`."""
     messages = folder / "uac.messages"
-    return Calls(done, calls - done, sorted(_delays(messages)) if messages.exists() else [])
-
-
-def _delays(messages: Path) -> Iterator[float]:
-    """Read SIPp's short messages: date, time, seconds, S or R, Call-ID, CSeq and first line, by tabs."""
+    if not messages.exists():
+        return
+    # SIPp's short messages: date, time, seconds, S or R, Call-ID, CSeq and first line, by tabs.
     sent: dict[str, float] = {}
     with messages.open() as file:
         for line in file:
@@ -80,4 +93,5 @@ def _delays(messages: Path) -> Iterator[float]:
             if way == "S" and first.startswith("INVITE"):
                 sent.setdefault(call, float(at))
             elif way == "R" and first.startswith("SIP/2.0 200") and call in sent:
-                yield (float(at) - sent.pop(call)) * 1000
+                began = sent.pop(call)
+                yield Answer(began, (float(at) - began) * 1000)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import yaml
 
@@ -45,10 +46,18 @@ class Tandem:
 
 @contextmanager
 def tandem(
-    folder: Path, calls: int = 0, extensions: int = 0, secure: tuple[bool, bool] = (False, False)
+    folder: Path,
+    calls: int = 0,
+    extensions: int = 0,
+    secure: tuple[bool, bool] = (False, False),
+    *,
+    plan: Path = ROOT / "dialplans" / "bridge-dialplan.yaml",
+    callers: Sequence[int] = (),
+    callees: Mapping[str, int] = MappingProxyType({}),
 ) -> Iterator[Tandem]:
     """Run the server with media ports for `calls` at once, and with so many extensions: number and password are both
-    10000, 10001 and so on. `secure` says which of the two trunks must encrypt its sound."""
+    10000, 10001 and so on. `secure` says which of the two trunks must encrypt its sound. Calls may also come from the
+    ports `callers`, and go to trunks at `callees`, by name."""
     port, caller, callee, http = free_ports(4)
     first, last = free_range(max(6000, calls * 4 + 400))
     settings = yaml.safe_load((ROOT / "config" / "bridge.yaml").read_text())
@@ -62,7 +71,10 @@ def tandem(
     for name, encrypts in zip(("customer", "carrier"), secure, strict=True):
         if encrypts:
             settings["trunks"][name]["srtp"] = "require"
-    settings["dialplan"] = str(ROOT / "dialplans" / "bridge-dialplan.yaml")
+    settings["trunks"]["customer"]["identify"] += [f"{LOOPBACK}:{one}" for one in callers]
+    for name, where in callees.items():
+        settings["trunks"][name] = {"address": f"sip:{LOOPBACK}:{where}", "identify": [], "srtp": "off"}
+    settings["dialplan"] = str(plan)
     settings["limits"] = {"drain_timeout": "1s"}
     if extensions:
         settings["extensions"] = {str(10_000 + n): {"password": str(10_000 + n)} for n in range(extensions)}
