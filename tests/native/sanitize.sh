@@ -60,6 +60,7 @@ link address transcode_test -fsanitize=address $undefined -Wl,--wrap=sendto
 link address fuzz_listener -fsanitize=address,fuzzer $undefined
 link address processing_test -fsanitize=address $undefined
 link address mixer_test -fsanitize=address $undefined
+link address room_test -fsanitize=address $undefined -Wl,--wrap=sendto
 link address stress -fsanitize=address $undefined
 link address fuzz_packet -fsanitize=address,fuzzer $undefined -Wl,--wrap=sendto
 compile thread -fsanitize=thread
@@ -79,6 +80,7 @@ fi
 # shellcheck disable=SC2086
 "$build/transcode_test-address" $speech >"$build/transcode_test.log" || { cat "$build/transcode_test.log"; exit 1; }
 "$build/mixer_test-address"
+"$build/room_test-address"
 # shellcheck disable=SC2086
 "$build/processing_test-address" ${speech%% *}
 "$build/stress-address" "$scratch" "$seconds" $sounds

@@ -36,19 +36,25 @@ static const struct engine_srtp library_functions = {
     .policy_size = sizeof(srtp_policy_t),
 };
 
-/* What a peer protects with under AES_CM_128_HMAC_SHA1_80. */
-static inline srtp_t library_sender(uint8_t key[SESSION_KEY_SIZE]) {
+/* One direction under AES_CM_128_HMAC_SHA1_80. */
+static inline srtp_t library_session(uint8_t key[SESSION_KEY_SIZE], srtp_ssrc_type_t direction) {
     srtp_policy_t policy;
     srtp_t session;
     memset(&policy, 0, sizeof policy);
     srtp_crypto_policy_set_rtp_default(&policy.rtp);
     srtp_crypto_policy_set_rtcp_default(&policy.rtcp);
-    policy.ssrc.type = ssrc_any_outbound;
+    policy.ssrc.type = direction;
     policy.key = key;
     policy.allow_repeat_tx = 1;
     assert(srtp_create(&session, &policy) == srtp_err_status_ok);
     return session;
 }
+
+/* What a peer protects with. */
+static inline srtp_t library_sender(uint8_t key[SESSION_KEY_SIZE]) { return library_session(key, ssrc_any_outbound); }
+
+/* What it opens what comes with. */
+static inline srtp_t library_receiver(uint8_t key[SESSION_KEY_SIZE]) { return library_session(key, ssrc_any_inbound); }
 #endif
 
 #endif

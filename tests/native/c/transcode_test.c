@@ -13,15 +13,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "clock.h"
-#include "engine_private.h"
-#include "packet.h"
+#include "stepped.h"
 
 enum { HEAR_PORT = 4002, SECONDS = 4, MOST_RATE = 48000, MOST = MOST_RATE * (SECONDS + 1), STRETCH_MILLISECONDS = 200, COMFORT_TYPE = 13 };
-
-static struct engine engine;
-static struct worker worker;
-static uint64_t names;
 
 struct codec {
     struct codec_offer offer;
@@ -90,7 +84,6 @@ static int comfort_level;
 static uint16_t last_sequence;
 static uint32_t last_timestamp;
 
-ssize_t __wrap_sendto(int fd, const void *data, size_t length, int flags, const struct sockaddr *to, socklen_t to_length);
 ssize_t __wrap_sendto(int fd, const void *data, size_t length, int flags, const struct sockaddr *to, socklen_t to_length) {
     (void)fd, (void)flags, (void)to_length;
     const struct sockaddr_in *address = (const struct sockaddr_in *)(const void *)to;
@@ -137,25 +130,6 @@ static unsigned seed = 1;
 static unsigned dice(unsigned sides) {
     seed = seed * 1103515245u + 12345u;
     return sides == 0 ? 1 : (seed >> 12 & 0xffffu) % sides;
-}
-
-static struct stream *open_stream(const struct codec *codec, int port, int packet_time) {
-    uint64_t id = ++names;
-    stream_open(&worker, 0, id, "127.0.0.1");
-    struct stream *stream = table_get(&worker.streams, id);
-    assert(stream != NULL);
-    struct remote remote = {.send = true, .receive = true, .packet_time = packet_time, .codec_count = 1, .codecs = {codec->offer}};
-    address_parse(&remote.rtp, "127.0.0.1", port);
-    stream_set_remote(stream, &remote);
-    return stream;
-}
-
-static void run_until(uint64_t now) {
-    for (uint64_t due; (due = timers_next(&worker.timers)) != 0 && due <= now;) {
-        worker.now = due;
-        timers_fire(&worker.timers, due);
-    }
-    worker.now = now;
 }
 
 static struct sent { uint8_t data[DATAGRAM_ROOM]; size_t length; uint64_t at; } *on_the_way;
@@ -279,7 +253,7 @@ static struct result call(const struct codec *from, const struct codec *to, int 
     heard_count = packets = gaps = wrong = 0;
     expected = to;
     ear = decoder_new(&to->offer.format, rate);
-    struct stream *left = open_stream(from, 4000, packet_time_from), *right = open_stream(to, HEAR_PORT, packet_time_to);
+    struct stream *left = open_stream(&from->offer, 4000, packet_time_from), *right = open_stream(&to->offer, HEAR_PORT, packet_time_to);
     bool translated = from->offer.format.clock == 8000 && to->offer.format.kind <= CODEC_PCMA && from->offer.format.kind <= CODEC_PCMA &&
                       packet_time_from == packet_time_to;
     expected_step = to->offer.format.clock * (unsigned)(translated ? packet_time_from : packet_time_to) / 1000;
@@ -294,9 +268,7 @@ static struct result call(const struct codec *from, const struct codec *to, int 
     stream_close(left, "");
     stream_close(right, "");
     decoder_free(ear);
-    struct engine_event events[16];
-    while (outlet_drain(&engine.outlet, events, 16) > 0)
-        continue;
+    drain_events();
     return result;
 }
 
@@ -360,7 +332,7 @@ static void tell(struct stream *stream, const struct codec *codec, int port, boo
    does not. */
 static void pause_of_voice(bool understood) {
     const struct codec *from = &codecs[0], *to = &codecs[2];
-    struct stream *left = open_stream(from, 4000, 20), *right = open_stream(to, HEAR_PORT, 20);
+    struct stream *left = open_stream(&from->offer, 4000, 20), *right = open_stream(&to->offer, HEAR_PORT, 20);
     tell(left, from, 4000, true);
     tell(right, to, HEAR_PORT, understood);
     expected = to;
@@ -395,18 +367,12 @@ static void pause_of_voice(bool understood) {
     stream_close(left, "");
     stream_close(right, "");
     decoder_free(ear);
-    struct engine_event events[16];
-    while (outlet_drain(&engine.outlet, events, 16) > 0)
-        continue;
+    drain_events();
 }
 
 int main(int count, char **arguments) {
-    engine.options = (struct engine_options){.first_port = 32400, .last_port = 32499};
-    engine.workers = &worker;
-    engine.worker_count = 1;
     setvbuf(stdout, NULL, _IOLBF, 0);
-    bool good = ports_init(&engine.ports, 32400, 32499, 0) && outlet_init(&engine.outlet) && worker_prepare(&worker, &engine);
-    assert(good);
+    start_engine(32400, 32499);
     pause_of_voice(true);
     pause_of_voice(false);
     comfort = 0;
