@@ -13,7 +13,7 @@ BUILD_PACKAGES := gcc pkg-config libc6-dev libopus-dev libspandsp-dev libspeexds
 SOUND_PACKAGES := asterisk-core-sounds-en-wav asterisk-core-sounds-en-g722 asterisk-moh-opsound-wav
 BENCH_PACKAGES := rtpengine-daemon sip-tester libsrtp2-dev
 TEST_PACKAGES := sip-tester libsrtp2-dev baresip-core linphone-cli iproute2 nftables sipvicious conntrack clang libclang-rt-dev tshark postgresql \
-  sox libsox-fmt-all flac lame vorbis-tools opus-tools
+  sox libsox-fmt-all flac lame vorbis-tools opus-tools ffmpeg
 
 .PHONY: help setup run demo test lint bench compiled test-compiled clean test-packages
 

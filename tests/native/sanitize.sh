@@ -72,17 +72,27 @@ for format in flac ogg mp3; do sox "$scratch/tone.wav" "$scratch/tone.$format" 2
 sounds=$(echo "$scratch"/tone.*)
 "$build/align_test-address" "$scratch"
 "$build/listener_test-address"
+# A voice in the rates that codecs have: a prompt that `make setup` installs.
+voice=
+for prompt in /usr/share/asterisk/sounds/en*/demo-instruct.wav; do
+    for rate in 8000 16000 48000; do
+        if sox "$prompt" -r $rate -c 1 -b 16 "$scratch/voice.$rate.wav" trim 0 4.2 2>/dev/null; then
+            voice="$voice $scratch/voice.$rate.wav"
+        fi
+    done
+    break
+done
 vectors=$root/../shared/vectors speech= # of others: not in every copy of this repository
 if [ -d "$vectors" ]; then
     "$build/codec_test-address" "$vectors"
-    speech="$vectors/speech/input.8.wav $vectors/speech/input.16.wav $vectors/speech/input.48.wav"
+    speech="$vectors/speech/input.8.wav"
 fi
 # shellcheck disable=SC2086
-"$build/transcode_test-address" $speech >"$build/transcode_test.log" || { cat "$build/transcode_test.log"; exit 1; }
+"$build/transcode_test-address" $voice >"$build/transcode_test.log" || { cat "$build/transcode_test.log"; exit 1; }
 "$build/mixer_test-address"
 "$build/room_test-address"
 # shellcheck disable=SC2086
-"$build/processing_test-address" ${speech%% *}
+"$build/processing_test-address" $speech
 "$build/stress-address" "$scratch" "$seconds" $sounds
 "$build/stress-thread" "$scratch" "$seconds" $sounds
 "$build/fuzz_packet-address" -max_total_time="$seconds" -max_len=4096 -timeout=5 -rss_limit_mb=2048 -detect_leaks=0 -print_final_stats=1 \
