@@ -6,11 +6,11 @@ that is not public, 64 KiB, and a few seconds.
 
 from __future__ import annotations
 
+import asyncio
 import re
 import socket
 import ssl
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -61,9 +61,8 @@ def _addresses_of(host: str, port: int, allowed: Networks) -> list[str]:
 
 
 def download(url: str, timeout: float, allowed: Networks, context: ssl.SSLContext) -> tuple[bytes, float]:
-    """Return what is at a URL, and for how many seconds it may be kept. Raises FetchError."""
-    import httpx  # here, since it costs memory that servers without signed calls need not give
-
+    """Return what is at a URL, and for how many seconds it may be kept; all of it within `timeout` seconds, besides
+    looking up the name. Raises FetchError."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     try:
@@ -76,23 +75,31 @@ def download(url: str, timeout: float, allowed: Networks, context: ssl.SSLContex
     # To the very address that was looked at: a name that leads elsewhere when it is asked again gains nothing.
     bracketed = f"[{address}]" if ":" in address else address
     target = f"https://{bracketed}:{port}{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
-    headers = {"Host": parts.netloc, "Accept": "application/pem-certificate-chain, */*"}
-    end = time.monotonic() + timeout
+    return asyncio.run(_get(target, host, parts.netloc, timeout, context))
+
+
+async def _get(target: str, host: str, netloc: str, timeout: float, context: ssl.SSLContext) -> tuple[bytes, float]:
+    """Ask for a URL. In a loop of its own, since a blocking client only bounds each read: a host that sends an octet a
+    second would hold a thread for hours."""
+    import httpx  # here, since it costs memory that servers without signed calls need not give
+
+    headers = {"Host": netloc, "Accept": "application/pem-certificate-chain, */*"}
     data = bytearray()
     try:
-        with (
-            httpx.Client(verify=context, timeout=timeout, trust_env=False, follow_redirects=False) as client,
+        async with (
+            asyncio.timeout(timeout),
+            httpx.AsyncClient(verify=context, timeout=timeout, trust_env=False, follow_redirects=False) as client,
             client.stream("GET", target, headers=headers, extensions={"sni_hostname": host}) as response,
         ):
             if response.status_code != 200:
                 raise FetchError(f"its host answers {response.status_code}")
-            for piece in response.iter_raw():
+            async for piece in response.aiter_raw():
                 data += piece
                 if len(data) > _LARGEST:
                     raise FetchError("what its URL gives is longer than 64 KiB")
-                if time.monotonic() > end:
-                    raise FetchError("its host is too slow")
             return bytes(data), lifetime(response.headers.get("Cache-Control", ""))
+    except TimeoutError:
+        raise FetchError("its host is too slow") from None
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise FetchError(f"its host cannot be asked: {type(error).__name__}") from error
 

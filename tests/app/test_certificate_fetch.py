@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -15,6 +17,7 @@ import pytest
 from pbx.app.certificate_fetch import CertificateFetcher, FetchError, download, lifetime
 from pbx.net.certificates import ensure_certificate
 
+DRIPS: list[int] = []
 LOOPBACK = (ip_network("127.0.0.0/8"),)
 
 
@@ -24,6 +27,15 @@ class Handler(BaseHTTPRequestHandler):
             self.send_response(302)
             self.send_header("Location", "/a.pem")
             self.end_headers()
+            return
+        if self.path == "/drip":
+            self.wfile.write(b"HTTP/1.1 200 OK\r\n")
+            with contextlib.suppress(OSError):
+                for number in range(100):
+                    self.wfile.write(b"X-More: to come\r\n")
+                    DRIPS.append(number)
+                    time.sleep(0.05)
+                self.wfile.write(b"\r\nchain")
             return
         self.send_response(200 if self.path.startswith(("/a.pem", "/large")) else 404)
         self.send_header("Cache-Control", "public, max-age=120")
@@ -64,6 +76,14 @@ def test_what_is_there(site: tuple[str, ssl.SSLContext]) -> None:
 def test_what_is_not_taken(site: tuple[str, ssl.SSLContext], path: str, words: str) -> None:
     with pytest.raises(FetchError, match=words):
         download(site[0] + path, 5.0, LOOPBACK, site[1])
+
+
+def test_a_host_that_says_a_little_at_a_time_holds_no_thread(site: tuple[str, ssl.SSLContext]) -> None:
+    """No read takes long, and all of them together five seconds here, or a day elsewhere."""
+    with pytest.raises(FetchError, match="too slow"):
+        download(f"{site[0]}/drip", 0.3, LOOPBACK, site[1])
+    download(f"{site[0]}/a.pem", 5.0, LOOPBACK, site[1])  # which is answered once the other is over
+    assert 0 < len(DRIPS) < 100, "it was listened to up to the end"
 
 
 def test_a_host_without_a_certificate_that_is_believed(site: tuple[str, ssl.SSLContext]) -> None:
