@@ -77,6 +77,9 @@ class TrunkTable:
     def __init__(self, trunks: Iterable[Trunk] = ()) -> None:
         self._trunks: dict[str, Trunk] = {}
         self._sources: list[tuple[Source, str]] = []
+        self._networks: dict[tuple[int, int], dict[int, list[tuple[int, int | None, str]]]] = {}
+        """By version and length of the prefix, and by the prefix: place among all sources, port and trunk. Every
+        datagram of a stranger is looked up here, so that must not take longer the more trunks there are."""
         self._remembered: dict[tuple[str, int], tuple[str, ...]] = {}
         self._by_certificate: tuple[Trunk, ...] = ()
         self._by_contact: dict[str, str] = {}
@@ -94,6 +97,12 @@ class TrunkTable:
             ((source, trunk.name) for trunk in ranked for source in trunk.sources),
             key=lambda item: (item[0].port is None, -item[0].network.prefixlen),
         )
+        self._networks = {}
+        for place, (source, name) in enumerate(self._sources):
+            network = source.network
+            kind = network.version, network.prefixlen
+            prefix = int(network.network_address) >> (network.max_prefixlen - network.prefixlen)
+            self._networks.setdefault(kind, {}).setdefault(prefix, []).append((place, source.port, name))
         self._by_certificate = tuple([trunk for trunk in ranked if trunk.certificates])
         self._by_contact = {trunk.contact_user: trunk.name for trunk in ranked if trunk.contact_user}
         self._remembered.clear()
@@ -117,13 +126,15 @@ class TrunkTable:
         mapped = address.ipv4_mapped if address.version == 6 else None
         if mapped is not None:
             address = mapped
-        names = tuple(
-            dict.fromkeys(
-                name
-                for source, name in self._sources
-                if (source.port is None or source.port == port) and address in source.network
-            )
-        )
+        bits, version, longest = int(address), address.version, address.max_prefixlen
+        matching = [
+            entry
+            for (each, length), prefixes in self._networks.items()
+            if each == version
+            for entry in prefixes.get(bits >> (longest - length), ())
+            if entry[1] is None or entry[1] == port
+        ]
+        names = tuple(dict.fromkeys([name for _, _, name in sorted(matching)])) if matching else ()
         # Only trunks are remembered: strangers could fill any table.
         if names:
             if len(self._remembered) >= _MOST_REMEMBERED:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pbx.sip.uri import Uri
 from pbx.trunks.table import Narrowing, Source, Trunk, TrunkTable
@@ -43,6 +45,30 @@ TABLE = TrunkTable(
 def test_a_source_is_known_by_the_closest_match(host: str, port: int, names: str) -> None:
     for _ in range(2):
         assert TABLE.at(host, port) == tuple(names.split())
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 40), st.integers(24, 32), st.sampled_from((None, 1, 2))), max_size=12),
+    st.lists(st.tuples(st.integers(0, 40), st.integers(64, 128), st.sampled_from((None, 1, 2))), max_size=4),
+    st.integers(0, 50),
+    st.integers(1, 3),
+)
+def test_sources_are_found_as_by_looking_at_each(
+    fours: list[tuple[int, int, int | None]], sixes: list[tuple[int, int, int | None]], last: int, port: int
+) -> None:
+    written = [(f"192.0.2.{number}/{length}", at) for number, length, at in fours]
+    written += [(f"2001:db8::{number:x}/{length}", at) for number, length, at in sixes]
+    sources = [Source(ip_network(network, strict=False), at) for network, at in written]
+    trunks = [Trunk(f"t{place}", Uri.parse("sip:a"), (source,)) for place, source in enumerate(sources)]
+    table = TrunkTable(trunks)
+    for host in (f"192.0.2.{last}", f"2001:db8::{last:x}", f"::ffff:192.0.2.{last}"):
+        bare = ip_address(host.removeprefix("::ffff:"))
+        wanted = sorted(
+            (one.port is None, -one.network.prefixlen, place)
+            for place, one in enumerate(sources)
+            if one.port in (None, port) and bare in one.network
+        )
+        assert table.at(host, port) == tuple(f"t{place}" for _, _, place in wanted)
 
 
 @pytest.mark.parametrize(
