@@ -6,7 +6,16 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pbx.call import commands
-from pbx.call.events import Answered, HungUp, OfferAnswered, Offered, ReferProgress, ReferRequested, Rejected
+from pbx.call.events import (
+    Answered,
+    HungUp,
+    OfferAnswered,
+    OfferDeclined,
+    Offered,
+    ReferProgress,
+    ReferRequested,
+    Rejected,
+)
 from pbx.call.items import HangUpWanted, Item, Wish
 from pbx.call.table import Action
 from pbx.cause import cause_named
@@ -24,6 +33,8 @@ def _start(call: Call, item: Item) -> None:
 
 
 def _step(call: Call, item: Item) -> None:
+    if isinstance(item, media.RecordingEnded):
+        call.files.note(item)  # the step's own, or one that a transfer has ended
     if call.transfer is not None and call.transfer.take(item):
         return
     if call.route.running is not None:
@@ -81,6 +92,14 @@ def _take_answer(call: Call, item: Item) -> None:
             if awaited:
                 call.end(cause_named("media-unacceptable", error.reason))
                 return
+    if call.route.running is not None:
+        call.route.running.take(item)
+
+
+def _take_refusal(call: Call, item: Item) -> None:
+    assert isinstance(item, OfferDeclined)
+    if item.leg == call.caller:
+        call.session.rollback(call.caller)  # it goes on with what was agreed before
     if call.route.running is not None:
         call.route.running.take(item)
 
@@ -192,6 +211,7 @@ ACTIONS: dict[Action, Callable[[Call, Item], None]] = {
     Action.BRIDGE: _relay,
     Action.ANSWER_OURSELVES: _answer_offer,
     Action.TAKE_ANSWER: _take_answer,
+    Action.TAKE_REFUSAL: _take_refusal,
     Action.DECLINE: _decline,
     Action.TRANSFER: _transfer,
     Action.DECLINE_REFER: _decline_refer,

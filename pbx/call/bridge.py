@@ -84,6 +84,19 @@ class Bridge:
         self._pending = _Pending("", leg, restoring=True, then=then)
         call.command(Offer(leg, offer))
 
+    def part(self) -> None:
+        """Take that the two are parted by a transfer. Whoever waits for what the other one says to its offer asks again
+        (RFC 3261 §14.1), and then somebody else answers: without an answer its leg could be offered nothing more."""
+        pending, waiting = self._pending, self._waiting
+        self._pending = self._waiting = None
+        asker = waiting.leg if waiting is not None else pending.asker if pending is not None else ""
+        if pending is not None:
+            # Its answer, should it still come, is taken for what it says of its own side.
+            self._call.session.rollback(pending.asked)
+        if asker:
+            self._call.session.rollback(asker)
+            self._call.command(DeclineOffer(asker, 491))
+
     def join(self) -> None:
         """Connect a callee that came from another call, as soon as it has its ports."""
         self._joining = True

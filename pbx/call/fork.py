@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pbx.call.commands import AcceptOffer, Dial, Party, Voucher
-from pbx.call.events import Answered, HungUp, OfferAnswered, Progressing, Rejected, Ringing
+from pbx.call.events import Answered, HungUp, OfferAnswered, OfferDeclined, Progressing, Rejected, Ringing
 from pbx.call.ports import Candidate
 from pbx.call.redirect import follow
 from pbx.call.summary import PASSED_OVER, Attempt
@@ -154,7 +154,7 @@ class Fork:
             self._answered(item)
         elif isinstance(item, (Rejected, HungUp)):
             self._gone(item)
-        elif isinstance(item, OfferAnswered):
+        elif isinstance(item, (OfferAnswered, OfferDeclined)):
             self._caller_answered()
         elif getattr(item, "name", "") == _TIMER:
             self._timed_out()
@@ -268,7 +268,8 @@ class Fork:
             self._dial(branch)
 
     def _caller_answered(self) -> None:
-        """Dial what had to wait until the caller, whose INVITE had no description, answered the offer in our 2xx."""
+        """Dial what had to wait until the caller answered an offer of ours: in the 2xx to an INVITE without one, or
+        after a transfer."""
         for branch in list(self._branches.values()):
             if not branch.dialled and self._call.session.ready(branch.leg):
                 self._dial(branch)

@@ -229,7 +229,6 @@ class RecordRunner(WithStream):
         elif getattr(item, "name", "") == _TIMER:
             call.session.stop_recording(self._recording)
         elif isinstance(item, media.RecordingEnded) and item.recording == self._recording:
-            call.files.note(item)
             call.recorded = item.path
             call.route.step_done(call)
         elif isinstance(item, media.RecordingFailed) and item.recording == self._recording:

@@ -70,6 +70,7 @@ class Action(Enum):
     START = "run the first step"
     STEP = "hand it to the running step"
     TAKE_ANSWER = "take the caller's answer to our offer, and tell the running step"
+    TAKE_REFUSAL = "go on with what the caller agreed to before, and tell the running step"
     BRIDGE = "relay it to the other leg; what is of a supervisor's leg belongs to the supervision"
     ANSWER_OURSELVES = "answer the offer ourselves"
     DECLINE = "decline the offer for now (491)"
@@ -118,7 +119,7 @@ _STEPPING = {
     Input.CALLEE_GONE: Action.STEP,
     Input.CALLEE_OFFERED: Action.DECLINE,
     Input.OFFER_ANSWERED: Action.TAKE_ANSWER,
-    Input.OFFER_DECLINED: Action.IGNORE,
+    Input.OFFER_DECLINED: Action.TAKE_REFUSAL,
     Input.OFFER_WITHDRAWN: Action.IGNORE,
     Input.INFORMED: Action.IGNORE,
     Input.STREAM_READY: Action.STEP,

@@ -93,6 +93,7 @@ def transfer(call: Call, leg: str, decision: Decision) -> None:
     _part(call)
     call.session.disconnect(staying)
     call.transfer = Transfer(call, leg)
+    call.emergency = decision.emergency
     call.lead(staying, decision.query.source)
     call.route.replace(call, decision.steps)
 
@@ -121,8 +122,9 @@ def join(call: Call, leg: str, other: Call, other_leg: str) -> None:
 
 
 def _part(call: Call) -> None:
-    """End what belongs to the two who talked: recording, music, and those who listened in, for who is transferred is no
-    longer the call that they were to hear."""
+    """End what belongs to the two who talked: recording, music, what they were agreeing on, and those who listened in,
+    for who is transferred is no longer the call that they were to hear."""
+    call.bridge.part()
     call.end_supervision()
     call.recording.interrupt(call)
     call.music.stop(call)

@@ -83,7 +83,7 @@ class Transfers:
         assert item.replaces is not None
         found = self._find_leg(item.replaces)
         other = self._find_call(found) if found is not None else None
-        if found is None or other is None or other is call:
+        if found is None or other is None or other is call or found not in _parties(other):
             call.command(commands.DeclineRefer(item.leg, _NO_DIALOG))
         elif other.summary.legs[found].target != source:
             # Who knows the identifiers of somebody else's dialog may not take that call over.
@@ -94,3 +94,8 @@ class Transfers:
             # It still rings there, or a service of the server has answered: what was dialled is dialled again for the
             # party that is transferred.
             other.end(cause_named("transferred"))
+
+
+def _parties(call: Call) -> tuple[str, ...]:
+    """Return the legs that a transfer can take over: no phone that still rings, and nobody who listens in."""
+    return (call.caller, call.bridge.callee) if call.connected else (call.caller,)

@@ -39,21 +39,25 @@ class Office(Rig):
         self.policies: dict[str, str] = {}
         self.asked_for: list[Query] = []
         self.dialogs: dict[tuple[str, str, str], str] = {}
-        transfers = Transfers(
+        self.plans: dict[str, tuple[Step, ...]] = {}
+        """Steps of numbers that mean something else here than usual."""
+        self.transfers = Transfers(
             lambda source: self.policies.get(source, "handle"),
             self._decide,
             lambda: datetime(2026, 11, 20, 12, tzinfo=UTC),
             self.dialogs.get,
             lambda leg: self.registry.find(leg),
         )
-        self.services = replace(self.services, transfers=transfers)
+        self.services = replace(self.services, transfers=self.transfers)
         self.registry._services = self.services
 
     def _decide(self, query: Query) -> Decision:
         self.asked_for.append(query)
         number = query.number
         steps: tuple[Step, ...]
-        if number == "600":
+        if number in self.plans:
+            steps = self.plans[number]
+        elif number == "600":
             steps = (EchoStep(),)
         elif number == "699":
             steps = (RejectStep("busy"),)
