@@ -1,4 +1,4 @@
-"""Budgets at work: asked before a call is dialled, told when it talks and ends, and ending those whose time is up."""
+"""Budgets at work: asked before a call is dialled, told of each leg that talks, and ending those whose time is up."""
 
 from __future__ import annotations
 
@@ -25,7 +25,6 @@ _log = structlog.get_logger("pbx.security")
 class Observed(Protocol):
     """Who tells of calls (`pbx.app.observer.CallObserver`)."""
 
-    on_answered: list[Callable[[Summary], None]]
     on_ended: list[Callable[[Summary], None]]
 
 
@@ -46,7 +45,8 @@ def budgets_of(settings: Settings) -> list[Budget]:
 
 
 class Budgeting:
-    """Implements `pbx.web.ports.Budgets`. `classify` and `exempt` are those of `pbx.security.budgets.Budgets`."""
+    """Implements `pbx.web.ports.Budgets`. `classify` and `exempt` are those of `pbx.security.budgets.Budgets`;
+    `hang_up` ends the call that a leg belongs to."""
 
     def __init__(
         self,
@@ -66,9 +66,6 @@ class Budgeting:
         self._later = later
         self._hang_up = hang_up
         self._timer: Timer | None = None
-        self._payers: dict[str, str] = {}
-        """Who answers for each call that is dialled out: it may be another than its caller."""
-        observer.on_answered.append(self._answered)
         observer.on_ended.append(self._ended)
 
     def start(self) -> None:
@@ -85,9 +82,17 @@ class Budgeting:
         """Return why a call may not be dialled at a target; None if it may, and then it is counted."""
         if target.kind == "extension":
             return None
-        self._payers[call] = source
         spent = self.budgets.refusal(call, source, str(target), target.number)
         return cause_named("budget-exceeded", spent) if spent else None
+
+    def charge(self, leg: str, payer: str, target: str, number: str) -> None:
+        """Take that a leg talks from now on."""
+        if not target.startswith("extension/"):
+            self.budgets.answered(leg, payer, target, number, self._now())
+
+    def gone(self, leg: str) -> None:
+        """Take that a leg is gone."""
+        self.budgets.left(leg, self._now())
 
     def all(self) -> list[BudgetState]:
         """Return what is spent now."""
@@ -100,21 +105,13 @@ class Budgeting:
         _log.info("budget-reset", budget=budget, subject=subject)
         return True
 
-    def _answered(self, summary: Summary) -> None:
-        if not summary.destination.startswith("extension/"):
-            payer = self._payers.get(summary.call, summary.source)
-            self.budgets.answered(
-                summary.call, payer, summary.destination, summary.number, summary.answered or self._now()
-            )
-
     def _ended(self, summary: Summary) -> None:
-        self._payers.pop(summary.call, None)
-        self.budgets.ended(summary.call, summary.ended or self._now())
+        self.budgets.ended(summary.call)
 
     def _tick(self) -> None:
         self._timer = self._later(_TICK, self._tick)
-        for call, budget in self.budgets.tick(self._now()):
-            self._hang_up(call, cause_named("budget-exceeded", budget))
+        for leg, budget in self.budgets.tick(self._now()):
+            self._hang_up(leg, cause_named("budget-exceeded", budget))
 
 
 def _tell(event: str, state: BudgetState) -> None:

@@ -42,7 +42,6 @@ class CallObserver:
         self._changed: dict[str, Summary] = {}
         self._log = structlog.get_logger("pbx.call").bind()
         self.on_ended: list[Callable[[Summary], None]] = []
-        self.on_answered: list[Callable[[Summary], None]] = []
         self.on_started: list[Callable[[Summary], None]] = []
         self.faults = 0
         self.verdicts: dict[tuple[str, ...], float] = {}
@@ -61,8 +60,6 @@ class CallObserver:
         """Have it written that somebody talks, so that a record closed after a crash knows it."""
         self._write(summary)
         self._log.info("answered", call=summary.call, destination=summary.destination)
-        for tell in self.on_answered:
-            tell(summary)
 
     def recording_changed(self, summary: Summary, recording: RecordingSummary) -> None:
         """Have the JSON beside a recording written; and in the call's record, so that one closed after a crash names

@@ -263,7 +263,7 @@ class Server:
             now=self.driver.now,
             wall=self.wall,
             later=self.driver.later,
-            hang_up=lambda call, cause: self.registry.hang_up(call, cause),
+            hang_up=lambda leg, cause: self.registry.hang_up_leg(leg, cause),
             classify=lambda number: self.dialplan.numbering.restriction(number, 0),
             exempt=self._is_emergency,
             keeper=self.store.budgets,
@@ -294,7 +294,9 @@ class Server:
                 self._leg_with_dialog,
                 lambda leg: self.registry.find(leg),
             ),
-            permit=lambda call, source, target: self.budgeting.permit(call, source, target),
+            permit=self.budgeting.permit,
+            charge=self.budgeting.charge,
+            gone=self.budgeting.gone,
         )
         self.location.subscribe(self._binding_changed)
         self.hep = self._export_messages()

@@ -105,7 +105,7 @@ class Call:
         self.files = RecordingLog(
             summary.recordings, lambda recording: services.observer.recording_changed(summary, recording)
         )
-        self.legs = Legs(summary.legs, services.occupancy, services.now)
+        self.legs = Legs(summary.legs, services.occupancy, services.now, services.gone)
         self.late_offer = False
         """The caller's INVITE had no description: who answers makes the offer."""
         self.answer_is_due = True
@@ -291,14 +291,16 @@ class Call:
         self._limit()
         return True
 
-    def talk(self, callee: str, maximum: float | None) -> None:
-        """Connect caller and callee for good: the step is over, and with it the list of steps."""
+    def talk(self, callee: str, number: str, maximum: float | None) -> None:
+        """Connect caller and callee, who was dialled by `number`, for good: the step is over, and with it the list of
+        steps."""
         self.route.clear()
         self.connect_with(callee)
         self.summary.state = State.TALKING.value
         leg = self.summary.legs[callee]
         leg.answered = self.services.now()
         self.summary.destination = leg.target
+        self.services.charge(callee, self.payer, leg.target, number)
         self.legs.describe(self.session)
         if not self.summary.answered:
             self._mark_answered()

@@ -96,7 +96,8 @@ class _Branch:
 
     leg: str
     candidate: Candidate
-    number: int
+    dialled_as: str
+    """The number that was dialled, as it is written here."""
     dialled: bool = False
 
 
@@ -185,7 +186,7 @@ class Fork:
                     self._failed(str(target), cause_named("unavailable"))
                 for candidate in candidates:
                     leg = f"{call.id}-{len(call.summary.legs)}"
-                    self._branches[leg] = _Branch(leg, candidate, len(call.summary.legs))
+                    self._branches[leg] = _Branch(leg, candidate, target.number)
                     call.open_leg(leg, candidate)
             if self._branches:
                 call.set_timer(_TIMER, self._step.timeout)
@@ -420,7 +421,7 @@ class Fork:
         call.summary.attempts.append(Attempt(branch.candidate.target, "answered"))
         if to_caller is not None:
             call.answer(to_caller)
-        call.talk(item.leg, self._step.max_duration)
+        call.talk(item.leg, branch.dialled_as, self._step.max_duration)
         if late:
             # Where the callee has answered an offer of ours it waits for nothing more.
             call.bridge.expect_answer(asker=item.leg if item.is_offer else "", asked=call.caller)

@@ -24,9 +24,17 @@ def call_of(leg: str) -> str:
 class Legs:
     """Legs by id. One that is told to go stays until it says that it is gone, and is told nothing more."""
 
-    __slots__ = ("_handles", "_leaving", "_now", "_occupancy", "_summaries")
+    __slots__ = ("_gone", "_handles", "_leaving", "_now", "_occupancy", "_summaries")
 
-    def __init__(self, summaries: dict[str, LegSummary], occupancy: Occupancy, now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        summaries: dict[str, LegSummary],
+        occupancy: Occupancy,
+        now: Callable[[], float],
+        gone: Callable[[str], None],
+    ) -> None:
+        """Tell `gone` of each leg that is."""
+        self._gone = gone
         self._summaries = summaries
         self._occupancy = occupancy
         self._now = now
@@ -84,6 +92,7 @@ class Legs:
         summary.ended, summary.cause = self._now(), event.cause
         summary.sip_call_id, summary.remote = handle.sip_call_id, handle.remote
         self._occupancy.leave(summary.target, call_of(event.leg))
+        self._gone(event.leg)
 
     def forget(self, leg: str, cause: EndCause) -> None:
         """Strike off a leg that never began, and so will tell nothing."""

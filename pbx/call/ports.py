@@ -189,6 +189,14 @@ class CallSettings:
     """How long the end of a call waits for the engine's last counts and files."""
 
 
+def _charge_nobody(leg: str, payer: str, target: str, number: str) -> None:
+    """Charge nobody."""
+
+
+def _is_over(leg: str) -> None:
+    """Do nothing."""
+
+
 def _permit_all(call: str, source: str, target: Target) -> EndCause | None:
     return None
 
@@ -229,5 +237,10 @@ class Services:
     """Who carries transfers out; None: all are refused."""
     permit: Callable[[str, str, Target], EndCause | None] = _permit_all
     """Asked for a call, whoever answers for it and a target before it is dialled: None, or why it may not be."""
+    charge: Callable[[str, str, str, str], None] = _charge_nobody
+    """Told that a leg talks from now on, until it is gone: who answers for it, its target, and the number dialled
+    there. Whatever call it moves to, it costs."""
+    gone: Callable[[str], None] = _is_over
+    """Told that a leg is."""
     features: dict[str, Callable[[Call, Any], Runner]] = field(default_factory=dict, hash=False)
     """What performs the steps of a feature, by its word in the dialplan."""

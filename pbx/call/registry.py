@@ -274,7 +274,7 @@ class CallRegistry:
 
     def find(self, leg: str) -> Call | None:
         """Return the call that a leg belongs to; None if that is over."""
-        return self._calls.get(call_of_leg(leg)) or self._moved.get(leg)
+        return self._moved.get(leg) or self._calls.get(call_of_leg(leg))
 
     def moved(self, leg: str, call: Call) -> None:
         """Take that a leg belongs to another call from now on."""
@@ -308,6 +308,12 @@ class CallRegistry:
             return False
         call.post(HangUpWanted(cause or cause_named("operator")))
         return True
+
+    def hang_up_leg(self, leg: str, cause: EndCause) -> None:
+        """End the call that a leg belongs to, if it is still there."""
+        call = self.find(leg)
+        if call is not None:
+            call.post(HangUpWanted(cause))
 
     def record(self, call_id: str, action: str) -> str:
         """Start, stop, pause or resume the recording of a call; return why that cannot be, or nothing.

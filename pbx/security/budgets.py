@@ -100,7 +100,7 @@ class Spent:
 
 @dataclass(slots=True)
 class _Talk:
-    """A call that runs and costs."""
+    """A leg that talks and costs."""
 
     since: float
     spends: list[tuple[Budget, str]]
@@ -114,7 +114,8 @@ class Budgets:
     """All budgets and what is spent of them.
 
     `wall` is the aware wall-clock time, `classify` says of a number whether it is ``international`` or ``premium``,
-    `exempt` whether no budget may stop it (an emergency number). Time that calls talk is on the caller's clock.
+    `exempt` whether no budget may stop it (an emergency number). Time that legs talk is on the caller's clock. It is
+    the leg to a trunk that costs, and it goes on costing when a transfer connects it to somebody else.
     """
 
     def __init__(
@@ -182,32 +183,35 @@ class Budgets:
                 self._changed(budget, spent)
         return ""
 
-    def answered(self, call: str, source: str, target: str, number: str, now: float) -> None:
-        """Take that a call talks from now on."""
+    def answered(self, leg: str, source: str, target: str, number: str, now: float) -> None:
+        """Take that a leg talks from now on: to whomever it is connected, by transfers too, until it has `left`."""
         spends = [one for one in self._concerned(source, target, number) if one[0].seconds is not None]
         if spends:
-            self._talks[call] = _Talk(now, spends)
+            self._talks[leg] = _Talk(now, spends)
 
-    def ended(self, call: str, now: float) -> None:
-        """Take that a call is over."""
-        self._counted.pop(call, None)
-        talk = self._talks.pop(call, None)
+    def left(self, leg: str, now: float) -> None:
+        """Take that a leg is gone."""
+        talk = self._talks.pop(leg, None)
         if talk is not None:
             self._charge(talk, now)
 
+    def ended(self, call: str) -> None:
+        """Take that a call is over."""
+        self._counted.pop(call, None)
+
     def tick(self, now: float) -> list[tuple[str, str]]:
-        """Charge the calls that talk for the time since the last tick; return those whose time is up, and the budget.
+        """Charge the legs that talk for the time since the last tick; return those whose time is up, and the budget.
 
         To be called every second or so: a budget is overdrawn by at most that, for each call that spends it.
         """
         over = []
         for talk in self._talks.values():
             self._charge(talk, now)
-        for call, talk in list(self._talks.items()):
+        for leg, talk in list(self._talks.items()):
             for budget, subject in talk.spends:
                 spent = self._of(budget, subject)
                 if budget.seconds is not None and spent.seconds >= budget.seconds:
-                    over.append((call, budget.name))
+                    over.append((leg, budget.name))
                     self._refuse(budget, spent)
                     break
         return over

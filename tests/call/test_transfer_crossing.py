@@ -144,6 +144,66 @@ class TestLimits:
         office.end()
 
 
+class TestWhatCosts:
+    """A leg to a trunk costs for as long as it talks, whatever call it talks in, and whoever it talks to."""
+
+    def watch(self, office: Office) -> list[str]:
+        told: list[str] = []
+        office.services = replace(
+            office.services,
+            charge=lambda leg, payer, target, number: told.append(f"{leg}: {payer} for {number} at {target}"),
+            gone=lambda leg: told.append(f"{leg} gone"),
+        )
+        office.registry._services = office.services
+        office.plans = {"00900": (DialStep((Target("trunk", "carrier", "00900"),), "00900"),)}
+        return told
+
+    def test_who_is_led_to_a_trunk_by_a_transfer(self, office: Office) -> None:
+        told = self.watch(office)
+        caller, callee = office.talk()
+        office.refer(callee, "00900")
+        trunk = office.leg(2)
+        office.answer(trunk, phone_sdp(7000, "0 101"))
+        assert told[-1] == f"{trunk.id}: extension/102 for 00900 at trunk/carrier"
+        leave(office, callee)
+        assert f"{trunk.id} gone" not in told
+        office.tell(caller, events.HungUp(caller.id, HUNG_UP))
+        assert f"{trunk.id} gone" in told
+        office.assert_nothing_left()
+
+    def test_a_trunk_whose_party_is_led_elsewhere(self, office: Office) -> None:
+        told = self.watch(office)
+        caller, trunk = office.talk("00900")
+        assert told == [f"{trunk.id}: extension/101 for 00900 at trunk/carrier"]
+        office.refer(caller, "103")
+        target = office.leg(2)
+        office.answer(target, phone_sdp(7000, "0 101"))
+        office.accept_offer(trunk, 6000)
+        leave(office, caller)
+        assert f"{trunk.id} gone" not in told, "it talks to 103 now"
+        office.registry.hang_up_leg(trunk.id, cause_named("budget-exceeded"))
+        assert f"{trunk.id} gone" in told
+        office.assert_nothing_left()
+
+    def test_a_trunk_that_moves_into_another_call(self, office: Office) -> None:
+        told = self.watch(office)
+        caller, first = office.talk()
+        second = office.incoming("00900", source="extension/102")
+        trunk = office.leg(1)
+        office.answer(trunk, phone_sdp(7000, "0 101"))
+        office.dialogs["c", "ours", "theirs"] = second.id
+        office.refer(first, "00900", ("c", "ours", "theirs"))
+        office.accept_offer(trunk, 7000)
+        office.accept_offer(caller, 4000)
+        leave(office, first)
+        assert second.gone
+        assert f"{trunk.id} gone" not in told
+        office.registry.hang_up_leg(trunk.id, cause_named("budget-exceeded"))
+        assert caller.gone
+        assert f"{trunk.id} gone" in told
+        office.assert_nothing_left()
+
+
 def test_a_supervisor_s_dialog_transfers_nobody(office: Office) -> None:
     """Its REFER would else take the caller out of a call that it only listens to."""
     caller, callee = office.talk()

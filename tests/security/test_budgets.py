@@ -65,7 +65,7 @@ def test_a_call_that_is_dialled_at_several_trunks_counts_once_for_its_caller() -
         assert rig.dial("c1", target="trunk/other") == ""
     spent = {state.budget: state.calls for state in rig.budgets.states()}
     assert spent == {"abroad": 1, "carrier": 1}
-    rig.budgets.ended("c1", 0.0)
+    rig.budgets.ended("c1")
     assert rig.dial("c1") == ""
     assert {state.budget: state.calls for state in rig.budgets.states()} == {"abroad": 2, "carrier": 2}
 
@@ -100,9 +100,9 @@ def test_talk_is_charged_while_it_goes_on_and_ends_when_the_time_is_up() -> None
             break
     assert second == 400, "two calls spend ten minutes in five"
     assert over == [("one", "abroad"), ("two", "abroad")]
-    rig.budgets.ended("one", 400.5)
-    rig.budgets.ended("two", 400.5)
-    rig.budgets.ended("inland", 400.5)
+    rig.budgets.left("one", 400.5)
+    rig.budgets.left("two", 400.5)
+    rig.budgets.left("inland", 400.5)
     assert rig.budgets.tick(500.0) == []
     assert rig.dial("three") == "abroad"
     assert [event for event, _ in rig.alarms] == ["budget-nearly-spent", "budget-exceeded"]
