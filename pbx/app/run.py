@@ -16,6 +16,7 @@ import uvloop
 from twisted.internet import asyncioreactor
 
 from pbx.config.schema import Settings
+from pbx.config.secret import secrets_in
 from pbx.errors import ConfigurationError, EnvironmentFault
 from pbx.loading import Configured, load_configured
 from pbx.ops.logs import LogPipe, set_level, start_logging
@@ -86,10 +87,7 @@ def settle_collector() -> None:
 
 def _secrets(settings: Settings) -> list[str]:
     """Return every secret of a configuration, so that the log can cross it out should it ever come that way."""
-    found = [one.password for one in settings.extensions.values()]
-    found += [one.password for one in settings.trunks.values() if one.password is not None]
-    found += [one for one in (settings.http.token, settings.storage.database) if one is not None]
-    return [secret.reveal() for secret in found]
+    return [secret.reveal() for secret in secrets_in(settings)]
 
 
 class _Process:

@@ -316,7 +316,7 @@ class Server:
             settings,
             self.trace.epoch,
             self.clock,
-            lambda: ((summary.call, summary.sip_call_ids) for summary in self.registry.all()),
+            lambda: self.registry.sip_call_ids(),
         )
         exporter.start()
         self.observer.on_ended.append(lambda summary: exporter.remember(summary.call, summary.sip_call_ids))

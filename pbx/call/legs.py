@@ -103,6 +103,15 @@ class Legs:
         for leg in list(self._handles):
             self.forget(leg, cause)
 
+    def sip_call_ids(self) -> tuple[str, ...]:
+        """Return the Call-IDs of the legs that there are and were."""
+        return tuple(
+            [
+                handle.sip_call_id if (handle := self._handles.get(leg)) is not None else summary.sip_call_id
+                for leg, summary in self._summaries.items()
+            ]
+        )
+
     def describe(self, session: MediaSession) -> None:
         """Write down what is known of the legs that are there."""
         for leg, handle in self._handles.items():

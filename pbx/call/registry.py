@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from pbx.call.call import Call
@@ -296,6 +296,10 @@ class CallRegistry:
         """Return what is known of a running call."""
         call = self._calls.get(call_id)
         return call.describe() if call is not None else None
+
+    def sip_call_ids(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """Give the id of each running call and the SIP Call-IDs of its legs: cheap enough to be asked all the time."""
+        return ((call.id, call.legs.sip_call_ids()) for call in self._calls.values())
 
     def all(self) -> list[Summary]:
         """Return what is known of every running call, the longest one first."""

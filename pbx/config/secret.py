@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hmac
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-__all__ = ["Secret", "resolve_secret"]
+from pydantic import BaseModel
+
+__all__ = ["Secret", "resolve_secret", "secrets_in"]
 
 _LARGEST = 64 * 1024
 
@@ -43,6 +45,22 @@ class Secret:
 
     def __reduce__(self) -> tuple[object, ...]:
         raise TypeError("a secret is not written anywhere")
+
+
+def secrets_in(value: object) -> Iterator[Secret]:
+    """Give every secret within settings, whatever section it stands in."""
+    inside: Iterable[object] = ()
+    if isinstance(value, Secret):
+        yield value
+    elif isinstance(value, BaseModel):
+        inside = vars(value).values()
+    elif isinstance(value, Mapping):
+        inside = value.values()
+    elif isinstance(value, tuple | list):
+        inside = value
+    for one in inside:
+        if not isinstance(one, str | int | float | None):
+            yield from secrets_in(one)
 
 
 def resolve_secret(text: str, folder: Path, environ: Mapping[str, str]) -> Secret:

@@ -58,6 +58,7 @@ class HepExporter:
         self._clock = clock
         self._calls = calls
         self._call_of: OrderedDict[bytes, str] = OrderedDict()
+        """By SIP Call-ID; empty for what is no call's."""
         self._waiting: list[Captured] = []
         self._timer: Timer | None = None
         self._batches: queue.SimpleQueue[list[tuple[Captured, str]] | None] = queue.SimpleQueue()
@@ -106,12 +107,22 @@ class HepExporter:
     def _hand_over(self) -> None:
         self._timer = None
         waiting, self._waiting = self._waiting, []
-        for call, call_ids in self._calls():
-            self.remember(call, call_ids)
+        named = [(message, call_id_of(message.data)) for message in waiting]
+        if any(self._may_be_new(message, call_id) for message, call_id in named):
+            for call, call_ids in self._calls():
+                self.remember(call, call_ids)
+        for _, call_id in named:
+            self._call_of.setdefault(call_id, "")
         while len(self._call_of) > _MOST_CALLS:
             self._call_of.popitem(last=False)
         self._handed += len(waiting)
-        self._batches.put([(message, self._call_of.get(call_id_of(message.data), "")) for message in waiting])
+        self._batches.put([(message, self._call_of.get(call_id, "")) for message, call_id in named])
+
+    def _may_be_new(self, message: Captured, call_id: bytes) -> bool:
+        """Return whether all calls must be gone through to know whose a message is: with thousands of them that is not
+        to be done ten times a second. What is no call's (a registration) becomes one by an INVITE only."""
+        known = self._call_of.get(call_id)
+        return known is None or (not known and message.data.startswith(b"INVITE "))
 
     # -- the thread
 

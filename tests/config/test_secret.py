@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from pbx.config.loader import load
 from pbx.config.schema import Settings
-from pbx.config.secret import Secret, resolve_secret
+from pbx.config.secret import Secret, resolve_secret, secrets_in
 
 
 def secret_file(folder: Path, data: bytes, mode: int = 0o600) -> None:
@@ -76,3 +77,16 @@ def test_equality() -> None:
     assert Secret("a") != Secret("b")
     assert Secret("a") != "a"
     assert len({Secret("a"), Secret("a")}) == 1
+
+
+def test_every_secret_of_a_configuration_is_found(tmp_path: Path) -> None:
+    """So that a log can cross out each, those of sections to come too."""
+    (tmp_path / "pbx.yaml").write_text(
+        "extensions: {'1': {password: the-phone-s}}\n"
+        "trunks: {a: {address: sip:a, username: u, password: the-trunk-s}, b: {address: sip:b}}\n"
+        "http: {token: the-token}\n"
+        "storage: {database: 'sqlite:///the-database'}\n"
+        "sip: {listen: ['udp://127.0.0.1:0'], hep: {collector: 'udp://127.0.0.1:9060', key: the-collector-s}}\n"
+    )
+    found = {secret.reveal() for secret in secrets_in(load(tmp_path / "pbx.yaml", {}))}
+    assert found == {"the-phone-s", "the-trunk-s", "the-token", "sqlite:///the-database", "the-collector-s"}

@@ -100,6 +100,28 @@ def test_messages_of_a_call_are_tied_together_beyond_its_end(collector: socket.s
     assert not clock.getDelayedCalls()
 
 
+def test_calls_are_gone_through_only_where_one_may_have_begun(collector: socket.socket) -> None:
+    clock = SteppedClock()
+    asked = []
+
+    def calls() -> list[tuple[str, tuple[str, ...]]]:
+        asked.append(clock.seconds())
+        return [("call-1", ("a@b",))]
+
+    made = HepExporter(HepSettings("udp", "127.0.0.1", collector.getsockname()[1]), 0.0, clock, calls)
+    made.start()
+    register = b"REGISTER sip:x SIP/2.0\r\nCall-ID: r\r\n\r\n"
+    for data in (INVITE, register, INVITE, register, b"BYE sip:x SIP/2.0\r\nCall-ID: a@b\r\n\r\n"):
+        made.take(Captured(0.0, False, FLOW, data))
+        clock.advance(1)
+    assert len(asked) == 2
+    made.take(Captured(0.0, False, FLOW, b"INVITE sip:x SIP/2.0\r\nCall-ID: r\r\n\r\n"))
+    clock.advance(1)
+    assert len(asked) == 3
+    made.stop()
+    assert [read(collector.recv(65536)).get(17) for _ in range(3)] == [b"call-1", None, b"call-1"]
+
+
 def test_a_stream_is_one_packet_after_the_other() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         clock = SteppedClock()
