@@ -185,6 +185,8 @@ class Fork:
                 if not candidates:
                     self._failed(str(target), cause_named("unavailable"))
                 for candidate in candidates:
+                    if self._step.codecs:
+                        candidate = replace(candidate, codecs=self._step.codecs)
                     leg = f"{call.id}-{len(call.summary.legs)}"
                     self._branches[leg] = _Branch(leg, candidate, target.number)
                     call.open_leg(leg, candidate)

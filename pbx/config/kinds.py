@@ -13,6 +13,7 @@ from typing import Annotated, NamedTuple, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
 
+from pbx.codecs import parse_codec
 from pbx.config.secret import Secret, resolve_secret
 from pbx.units import parse_duration, parse_size, suggestion
 
@@ -128,21 +129,6 @@ class Identity(NamedTuple):
 
 
 _DEFAULT_PORTS = {"udp": 5060, "tcp": 5060, "tls": 5061}
-_CODECS = (
-    "opus",
-    "G722",
-    "PCMA",
-    "PCMU",
-    "L16",
-    "G729",
-    "GSM",
-    "iLBC",
-    "speex",
-    "AMR",
-    "AMR-WB",
-    "G726-32",
-    "telephone-event",
-)
 _SIP_URI = re.compile(
     r"(?P<scheme>sips?):(?:[^@\s]+@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(?::(?P<port>\d{1,5}))?"
     r"(?P<parameters>(?:;[^\s;?=]+(?:=[^\s;?]*)?)*)"
@@ -235,15 +221,6 @@ def parse_sip_uri(text: str) -> str:
     if transport and transport[1].lower() not in _DEFAULT_PORTS:
         raise ValueError(f"`{text}` names the transport {transport[1]}; known are udp, tcp and tls")
     return text
-
-
-def parse_codec(text: str) -> str:
-    """Return the codec's name as RFC 3551 and its followers spell it."""
-    for name in _CODECS:
-        if name.lower() == text.lower():
-            return name
-    hint = suggestion(text, _CODECS) or f"; known are {', '.join(_CODECS)}"
-    raise ValueError(f"there is no codec `{text}`{hint}")
 
 
 def _bracketed(address: str) -> str:

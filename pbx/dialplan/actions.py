@@ -247,6 +247,7 @@ class Dial:
     """What chooses and orders the trunks, in place of `targets`."""
     next_on: NextOn | None = None
     wait_for_line: float = 0.0
+    codecs: tuple[str, ...] = ()
 
     def perform(self, context: Context, steps: list[Step]) -> None:
         """Add the step, with the steps of its handlers."""
@@ -275,6 +276,7 @@ class Dial:
                 prices,
                 self.next_on,
                 self.wait_for_line,
+                self.codecs,
                 handlers,
             )
         )

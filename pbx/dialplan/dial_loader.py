@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import TypeVar
 
+from pbx.codecs import parse_codec
 from pbx.dialplan.actions import Action, Dial, DialTarget
 from pbx.dialplan.rates import RateTable, read_rates
 from pbx.dialplan.reader import Reader
@@ -62,6 +63,7 @@ def load_dial(reader: Reader, scope: Scope, entry: Entry, entries: MappingNode, 
     handlers = _handlers(reader, options["on"], read_steps) if "on" in options else ()
     wait = reader.duration(options["wait_for_line"], "`wait_for_line`") if "wait_for_line" in options else None
     next_on = _next_on(reader, options["next_on"]) if "next_on" in options else None
+    codecs = reader.converted_items(options["codecs"], "`codecs`", parse_codec) if "codecs" in options else []
     if not targets and rates is None:
         return None
     return Dial(
@@ -79,6 +81,7 @@ def load_dial(reader: Reader, scope: Scope, entry: Entry, entries: MappingNode, 
         rates,
         next_on,
         wait or 0.0,
+        tuple(codecs),
     )
 
 

@@ -101,6 +101,8 @@ def _dial(step: DialStep, numbers: TrunkNumbers) -> str:
         text += ", recorded"
     if step.max_duration is not None:
         text += f", at most {duration_text(step.max_duration)}"
+    if step.codecs:
+        text += f", by {' or '.join(step.codecs)}"
     if step.next_on is not None:
         listed = ", ".join(sorted(step.next_on.named))
         only = f"only on {listed}" if listed else "never"

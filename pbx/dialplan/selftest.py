@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
 
+from pbx.codecs import parse_codec
 from pbx.dialplan.conditions import TimeCondition
 from pbx.dialplan.decision import Decision, Query
 from pbx.dialplan.model import Dialplan, PlanTest
@@ -84,7 +85,7 @@ def _call(reader: Reader, entry: Entry, zone: tzinfo | None) -> tuple[Query, boo
         return None
     caller, name = texts.get("caller") or "", texts.get("caller_name") or ""
     codec = call.get("codec")
-    codecs = tuple(text for text, _ in reader.texts(codec.value, "`codec`")) if codec else ()
+    codecs = tuple(reader.converted_items(codec.value, "`codec`", parse_codec)) if codec else ()
     said = call.get("verification")
     verified = reader.converted(said.value, "`verification`", read_verification) if said else None
     query = Query(source, number, moment, caller, name, tuple(headers), codecs, verification=verified or "none")

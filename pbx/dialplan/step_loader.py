@@ -50,6 +50,7 @@ _OPTIONS: dict[str, tuple[str, ...]] = {
         "pass_headers",
         "next_on",
         "wait_for_line",
+        "codecs",
     ),
     "set": (),
     "answer": (),

@@ -145,6 +145,9 @@ class DialStep:
     """Which failures go on to the next target; None for what each target says."""
     wait_for_line: float = 0.0
     """Seconds that a call waits while every target has as many calls as it may have; 0 does not wait."""
+    codecs: tuple[str, ...] = ()
+    """The voice codecs that the callee may have, best first, transcoded if the caller has none of them; empty for those
+    of each target."""
     on: Mapping[str, tuple[Step, ...]] = field(default_factory=lambda: MappingProxyType({}), hash=False)
     """What to do next by outcome (`OUTCOMES`); see `after`."""
 

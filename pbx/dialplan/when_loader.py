@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import tzinfo
 
+from pbx.codecs import parse_codec
 from pbx.dialplan.conditions import (
     ANONYMOUS,
     VERIFICATIONS,
@@ -59,9 +60,9 @@ def load_when(
     if each := when.get("header"):
         conditions += _headers(reader, each.value)
     if each := when.get("codec"):
-        names = tuple(text for text, _ in reader.texts(each.value, "`codec`"))
+        names = reader.converted_items(each.value, "`codec`", parse_codec)
         if names:
-            conditions.append(CodecCondition(names))
+            conditions.append(CodecCondition(tuple(names)))
     if each := when.get("verification"):
         outcomes = reader.converted_items(each.value, "`verification`", read_verification)
         if outcomes:

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from pbx.codecs import parse_codec
 from pbx.config.kinds import (
     parse_address,
-    parse_codec,
     parse_host_port,
     parse_identity,
     parse_listen_uri,

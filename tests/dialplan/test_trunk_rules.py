@@ -18,7 +18,7 @@ PLAN = """
         max_calls: 10
         max_calls_per_second: 0.5
         when: {from: extension, number: "3."}
-        do: [{dial: [trunk/a, trunk/b], next_on: [5xx, timeout], wait_for_line: 3s}]
+        do: [{dial: [trunk/a, trunk/b], next_on: [5xx, timeout], wait_for_line: 3s, codecs: [g722, PCMA]}]
       - {name: wide, when: {from: extension, number: "5X", codec: [opus, G722]}, do: [{dial: trunk/a}]}
       - {name: help, when: {from: extension, number: "1XX"}, do: [{dial: trunk/a}]}
       - name: prefixed
@@ -37,8 +37,9 @@ def test_what_a_route_takes() -> None:
 def test_how_a_dial_goes_on() -> None:
     (step,) = decide(PLAN, "30").steps
     assert (step.next_on, step.wait_for_line) == (parse_next_on(["5xx", "timeout"]), 3.0)
+    assert step.codecs == ("G722", "PCMA")
     ((_, line),) = decision_lines(decide(PLAN, "30"))
-    assert "the next one only on 5xx, callee-timeout, waiting up to 3s for a free line" in line
+    assert "by G722 or PCMA, the next one only on 5xx, callee-timeout, waiting up to 3s for a free line" in line
 
 
 @pytest.mark.parametrize(
@@ -122,6 +123,7 @@ def test_faults_of_a_route(route: str, fault: str) -> None:
         ("dial: trunk/a, strategy: weighted", "`strategy: weighted` needs a weight for each target"),
         ("dial: trunk/a, next_on: 5x", "`next_on`: `5x` is no failure"),
         ("dial: trunk/a, wait_for_line: 5", "`wait_for_line`: `5` is not a duration"),
+        ("dial: trunk/a, codecs: [PCMX]", "`codecs`: there is no codec `PCMX`; did you mean"),
         ("dial: {least_cost: x.csv}", "`least_cost`: x.csv: there is no file; correct the path"),
     ],
 )

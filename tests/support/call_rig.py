@@ -93,6 +93,8 @@ class Rig:
     most_calls: dict[str, int] = field(default_factory=dict)
     codecs_of: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """The codecs of sources and targets."""
+    transcode: bool = False
+    """Whether the engine turns one codec into another where the two sides have none in common."""
     down: set[str] = field(default_factory=set)
     music: tuple[str, ...] = ()
     redirects: dict[str, tuple[Target, ...]] = field(default_factory=dict)
@@ -141,7 +143,7 @@ class Rig:
             observer=self,
             settings=self.settings,
         )
-        media_settings = MediaSettings(address="127.0.0.1")
+        media_settings = MediaSettings(address="127.0.0.1", transcode=self.transcode)
         self.registry = CallRegistry(self.services, lambda call: MediaSession(call, media_settings, ids), self.limits)
 
     # -- what a call needs
