@@ -30,11 +30,46 @@ static struct command *with_text(enum command_kind kind, uint64_t stream, const 
     return command;
 }
 
+static void tell_opened(struct engine *engine, uint64_t stream, const struct pair *pair, const char *fault) {
+    struct event_node *node = event_new(fault == NULL ? ENGINE_OPENED : ENGINE_CLOSED, stream, 0);
+    if (node != NULL) {
+        struct engine_event *event = &node->event;
+        event->counts = (struct engine_counts){.round_trip = -1, .payload_type = -1, .level = -128};
+        if (fault != NULL) {
+            snprintf(event->text, sizeof event->text, "%s", fault);
+        } else {
+            address_host(&pair->local, event->address, sizeof event->address);
+            event->port = address_port(&pair->local);
+            event->rtcp_port = event->port + 1;
+        }
+    }
+    outlet_put(&engine->outlet, node);
+}
+
+/* The sockets are bound here, which takes a few microseconds: the caller waits for nothing but their ports, and two
+   threads would have to wake up for these. What arrives before the packet thread has them waits in them. */
 int engine_open(struct engine *engine, uint64_t group, uint64_t stream, const char *address) {
     struct address parsed;
     if (stream == 0 || !address_parse(&parsed, address, 0))
         return -EINVAL;
-    return submit(engine, group, with_text(COMMAND_OPEN, stream, address));
+    if (engine->stopped)
+        return -EPIPE;
+    struct command *command = command_new(COMMAND_OPEN, stream);
+    struct pair *pair = malloc(sizeof *pair);
+    if (command == NULL || pair == NULL) {
+        command_free(command);
+        free(pair);
+        return -ENOMEM;
+    }
+    const char *fault = pair_bind(pair, &engine->ports, &parsed, engine->options.traffic_class);
+    tell_opened(engine, stream, pair, fault);
+    if (fault == NULL) {
+        command->pair = pair;
+        return submit(engine, group, command);
+    }
+    free(pair);
+    command_free(command);
+    return 0;
 }
 
 static bool copy_codecs(struct remote *to, const struct engine_remote *from) {

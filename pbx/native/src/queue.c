@@ -31,6 +31,8 @@ void command_free(struct command *command) {
         return;
     if (command->kind == COMMAND_SOUND)
         sound_release(command->pointer);
+    if (command->kind == COMMAND_OPEN && command->pair != NULL)
+        pair_close(command->pair);
     if (command->kind == COMMAND_SET_KEYS && command->keys != NULL)
         explicit_bzero(command->keys, sizeof *command->keys);
     if (command->kind == COMMAND_PLAY)

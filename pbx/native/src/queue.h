@@ -9,6 +9,7 @@
 #include "../include/engine.h"
 #include "address.h"
 #include "codec.h"
+#include "pair.h"
 #include "srtp.h"
 
 enum command_kind {
@@ -84,11 +85,12 @@ struct command {
     struct engine_processing processing;
     union {
         struct remote *remote; /* owned */
+        struct pair *pair;     /* owned, and its sockets */
         struct role *role;     /* owned */
         struct move *move;     /* owned */
         struct srtp_keys *keys; /* owned */
         struct sounds *sounds; /* owned */
-        char *text;            /* owned: address, digits or path */
+        char *text;            /* owned: digits or path */
     };
 };
 

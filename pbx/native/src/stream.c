@@ -14,6 +14,7 @@
 #include "listener.h"
 #include "mix.h"
 #include "packet.h"
+#include "pair.h"
 #include "path.h"
 #include "player.h"
 #include "processing.h"
@@ -21,9 +22,6 @@
 #include "recorder.h"
 #include "refusal.h"
 #include "transcoder.h"
-
-/* Pairs to try when another program holds ports of our range. */
-#define BIND_ATTEMPTS 64
 
 static void tell_closed(struct worker *worker, uint64_t id, const struct engine_counts *counts, const char *reason) {
     struct event_node *node = event_new(ENGINE_CLOSED, id, 0);
@@ -69,57 +67,6 @@ void stream_tell(struct stream *stream, enum engine_event_kind kind) {
     outlet_put(&stream->worker->engine->outlet, node);
 }
 
-/* The descriptor, or -1 and errno. */
-static int bind_port(const struct address *local, int port, int traffic_class) {
-    int fd = socket(local->any.sa_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -1;
-    struct address address = *local;
-    address_set_port(&address, port);
-    int one = 1;
-    if (local->any.sa_family == AF_INET6) {
-        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
-        setsockopt(fd, IPPROTO_IPV6, IPV6_TCLASS, &traffic_class, sizeof traffic_class);
-    } else {
-        setsockopt(fd, IPPROTO_IP, IP_TOS, &traffic_class, sizeof traffic_class);
-    }
-    if (refusal_ask(fd, local->any.sa_family) && bind(fd, &address.any, address.length) == 0)
-        return fd;
-    int fault = errno;
-    close(fd);
-    errno = fault;
-    return -1;
-}
-
-/* Binds a free pair; NULL, or why there is none. */
-static const char *bind_pair(struct worker *worker, struct stream *stream) {
-    struct ports *ports = &worker->engine->ports;
-    int traffic_class = worker->engine->options.traffic_class;
-    for (int attempt = 0; attempt < BIND_ATTEMPTS; attempt++) {
-        uint16_t port = ports_take(ports, worker->now);
-        if (port == 0)
-            return "every port of the range is in use";
-        stream->rtp.fd = bind_port(&stream->local, port, traffic_class);
-        if (stream->rtp.fd >= 0) {
-            stream->rtcp.fd = bind_port(&stream->local, port + 1, traffic_class);
-            if (stream->rtcp.fd >= 0) {
-                address_set_port(&stream->local, port);
-                return NULL;
-            }
-        }
-        int fault = errno;
-        if (stream->rtp.fd >= 0)
-            close(stream->rtp.fd);
-        stream->rtp.fd = -1;
-        ports_give(ports, port, worker->now);
-        if (fault != EADDRINUSE) {
-            errno = fault;
-            return strerrordesc_np(fault);
-        }
-    }
-    return "other programs hold the ports of the range";
-}
-
 static bool watch_endpoint(struct worker *worker, struct endpoint *endpoint) {
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = endpoint};
     return epoll_ctl(worker->epoll, EPOLL_CTL_ADD, endpoint->fd, &event) == 0;
@@ -127,51 +74,46 @@ static bool watch_endpoint(struct worker *worker, struct endpoint *endpoint) {
 
 static void release(struct stream *stream) {
     srtp_end(stream);
-    uint16_t port = (uint16_t)address_port(&stream->local);
-    if (stream->rtp.fd >= 0)
-        close(stream->rtp.fd);
-    if (stream->rtcp.fd >= 0) {
-        close(stream->rtcp.fd);
-        ports_give(&stream->worker->engine->ports, port, stream->worker->now);
-    }
+    pair_close(&(struct pair){.ports = &stream->worker->engine->ports,
+                              .local = stream->local,
+                              .rtp = stream->rtp.fd,
+                              .rtcp = stream->rtcp.fd});
     free(stream);
 }
 
 static void no_media(struct timer *timer, uint64_t now);
 
-void stream_open(struct worker *worker, uint64_t group, uint64_t id, const char *address) {
+void stream_open(struct worker *worker, uint64_t group, uint64_t id, const struct pair *pair) {
     const struct engine_counts none = {.round_trip = -1, .payload_type = -1, .level = -128};
     struct stream *stream = calloc(1, sizeof *stream);
-    const char *fault = "out of memory";
-    if (stream != NULL) {
-        stream->worker = worker;
-        stream->id = id;
-        stream->group = group / (uint64_t)worker->engine->worker_count;
-        stream->rtp = (struct endpoint){.stream = stream, .fd = -1};
-        stream->rtcp = (struct endpoint){.stream = stream, .fd = -1, .rtcp = true};
-        stream->counts = none;
-        stream->attention = true;
-        stream->packet_time = 20;
-        stream->current.type = 255;
-        stream->watch.fire = no_media;
-        memset(stream->by_type, -1, sizeof stream->by_type);
-        stream->tx.ssrc = random_32();
-        stream->tx.sequence = (uint16_t)(random_32() & 0x7fff);
-        stream->tx.timestamp = random_32();
-        fault = address_parse(&stream->local, address, 0) ? bind_pair(worker, stream) : "not a numeric address";
+    if (stream == NULL) {
+        pair_close(pair);
+        tell_closed(worker, id, &none, "out of memory");
+        return;
     }
-    if (fault == NULL && !(watch_endpoint(worker, &stream->rtp) && watch_endpoint(worker, &stream->rtcp) &&
-                           table_put(&worker->streams, id, stream)))
-        fault = "out of memory";
-    if (fault != NULL) {
-        if (stream != NULL)
-            release(stream);
-        tell_closed(worker, id, &none, fault);
+    stream->worker = worker;
+    stream->id = id;
+    stream->group = group / (uint64_t)worker->engine->worker_count;
+    stream->local = pair->local;
+    stream->rtp = (struct endpoint){.stream = stream, .fd = pair->rtp};
+    stream->rtcp = (struct endpoint){.stream = stream, .fd = pair->rtcp, .rtcp = true};
+    stream->counts = none;
+    stream->attention = true;
+    stream->packet_time = 20;
+    stream->current.type = 255;
+    stream->watch.fire = no_media;
+    memset(stream->by_type, -1, sizeof stream->by_type);
+    stream->tx.ssrc = random_32();
+    stream->tx.sequence = (uint16_t)(random_32() & 0x7fff);
+    stream->tx.timestamp = random_32();
+    if (!(watch_endpoint(worker, &stream->rtp) && watch_endpoint(worker, &stream->rtcp) &&
+          table_put(&worker->streams, id, stream))) {
+        release(stream);
+        tell_closed(worker, id, &none, "out of memory");
         return;
     }
     rtcp_start(stream);
     atomic_fetch_add_explicit(&worker->stream_count, 1, memory_order_relaxed);
-    stream_tell(stream, ENGINE_OPENED);
 }
 
 void stream_close(struct stream *stream, const char *reason) {

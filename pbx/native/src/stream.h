@@ -161,7 +161,7 @@ struct stream {
 };
 
 /* Answered by an event, whatever comes. */
-void stream_open(struct worker *worker, uint64_t group, uint64_t id, const char *address);
+void stream_open(struct worker *worker, uint64_t group, uint64_t id, const struct pair *pair);
 void stream_close(struct stream *stream, const char *reason);
 
 void stream_set_remote(struct stream *stream, const struct remote *remote);

@@ -133,10 +133,13 @@ static void carry_out(struct worker *worker, struct command *command) {
     struct mix *mix = stream == NULL ? table_get(&worker->mixes, command->stream) : NULL;
     switch (command->kind) {
     case COMMAND_OPEN:
-        if (stream == NULL)
-            stream_open(worker, command->group, command->stream, command->text);
-        else
+        if (stream == NULL) {
+            stream_open(worker, command->group, command->stream, command->pair);
+            free(command->pair);
+            command->pair = NULL; /* taken over */
+        } else {
             atomic_fetch_add_explicit(&worker->refused, 1, memory_order_relaxed);
+        }
         break;
     case COMMAND_SOUND:
         if (mix != NULL)

@@ -1,0 +1,19 @@
+/* The two sockets of a stream. They are bound by whoever asks for the stream, so that it is known at once where they are. */
+#ifndef TANDEM_PAIR_H
+#define TANDEM_PAIR_H
+
+#include "address.h"
+#include "ports.h"
+
+struct pair {
+    struct ports *ports; /* that it goes back to */
+    struct address local; /* of RTP; RTCP is at the next port */
+    int rtp, rtcp;
+};
+
+/* Binds a free pair at an address; NULL, or why there is none. */
+const char *pair_bind(struct pair *pair, struct ports *ports, const struct address *address, int traffic_class);
+/* Closes the sockets; the ports rest. */
+void pair_close(const struct pair *pair);
+
+#endif
