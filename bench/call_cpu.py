@@ -150,6 +150,9 @@ class _Loop:
     def remove_reader(self, descriptor: int) -> None:
         self.readers.pop(descriptor, None)
 
+    def call_soon_threadsafe(self, call: Callable[..., object], *arguments: object) -> None:
+        raise RuntimeError("no thread has anything to say here")
+
 
 class Bench:
     """A server and the two trunks that it stands between."""

@@ -82,6 +82,8 @@ class Directory:
         self._settings = settings
         self._numbers = {one.username or number: number for number, one in settings.extensions.items()}
         phone = leg_settings(settings)
+        self._processing: dict[str, Processing] = {}
+        """What was asked for once, of sources that there are: working it out takes longer than reading a message."""
         self._leg_settings = {f"trunk/{name}": leg_settings(settings, one) for name, one in settings.trunks.items()}
         self._phone_settings = phone
         self.numbers = trunk_numbers(settings)
@@ -209,9 +211,14 @@ class Directory:
 
     def processing(self, source: str) -> Processing | None:
         """Return what is done to what a source says; None as for all."""
-        kind, _, name = source.partition("/")
-        one = self._settings.trunks.get(name) if kind == "trunk" else self._extension(name)
-        return None if one is None else processing_of(one.processing.over(self._settings.media.processing))
+        found = self._processing.get(source)
+        if found is None:
+            kind, _, name = source.partition("/")
+            one = self._settings.trunks.get(name) if kind == "trunk" else self._extension(name)
+            if one is not None:
+                found = processing_of(one.processing.over(self._settings.media.processing))
+                self._processing[source] = found
+        return found
 
     def transfers(self, source: str) -> str:
         """Return what becomes of the transfers that a source asks for: ``handle``, ``pass`` or ``refuse``."""

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import cache
 
 from pbx.errors import EnvironmentFault, UsageError
 from pbx.media import commands as c
@@ -58,6 +59,7 @@ def codec_names() -> tuple[str, ...]:
     return tuple(ffi.string(lib.engine_codec_names()).decode().split())
 
 
+@cache
 def processes_sound() -> bool:
     """Return whether this build can process what peers say (`pbx.media.commands.Process`)."""
     return bool(lib.engine_processes())

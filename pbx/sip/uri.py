@@ -4,7 +4,7 @@ answered."""
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import lru_cache
 from ipaddress import AddressValueError, IPv6Address
 from types import MappingProxyType
@@ -13,6 +13,7 @@ from urllib.parse import unquote_to_bytes
 
 from pbx.errors import ParseError
 from pbx.sip.grammar import NO_PARAMS, Params, format_params
+from pbx.values import dataclass
 
 __all__ = ["Uri", "escape_user", "parse_host_port"]
 
