@@ -56,7 +56,7 @@ def copy() -> None:
 def fingerprint(modules: list[str]) -> str:
     """Return what the compiled modules depend on, as one text."""
     digest = hashlib.sha256(f"{sys.version} {importlib.metadata.version('mypy')}".encode())
-    for name in ("setup.py", *modules):
+    for name in ("setup.py", "scripts/constructors.py", "scripts/cold.h", *modules):
         digest.update(name.encode() + b"\0" + (TREE / name).read_bytes() + b"\0")
     return digest.hexdigest()
 

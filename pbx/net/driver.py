@@ -34,10 +34,10 @@ if TYPE_CHECKING:
     from pbx.ids import Ids
     from pbx.net.clock import Clock
     from pbx.net.trace import Trace
+    from pbx.net.transactions import Transactions
     from pbx.net.transport import Address, Network
     from pbx.sip.client import ClientTransaction as LayerClientTransaction
     from pbx.sip.effects import Effect
-    from pbx.sip.layer import TransactionLayer
     from pbx.sip.message import Request, Response
     from pbx.sip.parser import MessageError
     from pbx.sip.stack import ClientTransaction, Destination, RequestHandler, Timer, TransactionUser
@@ -73,7 +73,7 @@ class Driver:
     def __init__(
         self,
         clock: Clock,
-        layer: TransactionLayer,
+        layer: Transactions,
         resolver: Resolving,
         network: Network,
         ids: Ids,
@@ -270,7 +270,7 @@ class Driver:
                 self._arm()
 
     def _carry_send(self, effect: Send) -> None:
-        flow, data, transaction = effect
+        flow, data, transaction = effect.flow, effect.data, effect.transaction
         if self.trace is not None:
             self.trace.capture(data, flow, self.now(), True)
         fault = self.network.send(flow, data)

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict, deque
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from pbx.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -22,7 +24,8 @@ _UNIT = 11
 """Messages count one for each 2 KiB (two to the power of this) begun, so that few large ones take no more room."""
 
 
-class Captured(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Captured:
     """One message as it went over the wire. `when` is in seconds on the clock that never goes back."""
 
     when: float

@@ -5,7 +5,9 @@ An effect is a small immutable value. The driver carries the effects of one call
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from pbx.values import dataclass
 
 if TYPE_CHECKING:
     from pbx.sip.client import ClientTransaction
@@ -27,7 +29,8 @@ __all__ = [
 ]
 
 
-class Send(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Send:
     """Send `data` over `flow`. If it cannot be sent, give the transaction to `TransactionLayer.transport_failed`."""
 
     flow: Flow
@@ -38,28 +41,32 @@ class Send(NamedTuple):
     """None if nobody waits for the outcome: a stateless response, an ACK, a repetition of a finished transaction."""
 
 
-class RequestArrived(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class RequestArrived:
     """A new request other than ACK and CANCEL; must be answered by `TransactionLayer.respond`."""
 
     transaction: ServerTransaction
     request: Request
 
 
-class AckArrived(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class AckArrived:
     """An ACK that belongs to no transaction: that of a 2xx."""
 
     request: Request
     flow: Flow
 
 
-class Cancelled(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Cancelled:
     """An INVITE was cancelled before it had a final response. The CANCEL has been answered; the INVITE has not."""
 
     transaction: ServerTransaction
     cancel: Request
 
 
-class ResponseArrived(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class ResponseArrived:
     """A response to a request of ours: provisional ones, then one final, or several 2xx if it was an INVITE."""
 
     transaction: ClientTransaction
@@ -70,7 +77,8 @@ class ResponseArrived(NamedTuple):
     """The way that it came."""
 
 
-class ClientFailed(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class ClientFailed:
     """There will be no final response. Nothing follows."""
 
     transaction: ClientTransaction
@@ -78,21 +86,24 @@ class ClientFailed(NamedTuple):
     failure: TransactionFailure
 
 
-class ServerFailed(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class ServerFailed:
     """A response could not be delivered, its ACK never came, or the transaction user never gave one."""
 
     transaction: ServerTransaction
     failure: TransactionFailure
 
 
-class StrayResponse(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class StrayResponse:
     """A response that belongs to no transaction, or that came after its end."""
 
     response: Response
     flow: Flow
 
 
-class Dropped(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Dropped:
     """What was received and led to nothing; `reason` is the counter that was raised."""
 
     reason: str

@@ -58,8 +58,7 @@ def merge_key(request: Request) -> str | None:
     if request.to.tag is not None:
         return None
     tag = request.from_.tag
-    number, method = request.cseq
-    return None if tag is None else f"{tag} {number} {method} {request.call_id}"
+    return None if tag is None else f"{tag} {request.cseq} {request.call_id}"
 
 
 def reply_address(via: Via) -> tuple[str, int]:

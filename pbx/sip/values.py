@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from dataclasses import field
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final
 
 from pbx.errors import ParseError
 from pbx.sip.grammar import (
@@ -19,6 +20,7 @@ from pbx.sip.grammar import (
     unquote,
 )
 from pbx.sip.uri import Uri, parse_host_port
+from pbx.values import dataclass
 
 __all__ = ["CSeq", "NameAddress", "Via"]
 
@@ -35,7 +37,8 @@ _CACHED_LENGTH: Final = 160
 _SENT_PROTOCOL = re.compile(r"([^\s/]++)[ \t]*+/[ \t]*+([^\s/]++)[ \t]*+/[ \t]*+([^\s/;]++)[ \t]++")
 
 
-class NameAddress(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class NameAddress:
     """The value of From, To, Contact, Route and their like: a display name (unquoted, may be empty), a URI and
     parameters.
 
@@ -44,7 +47,7 @@ class NameAddress(NamedTuple):
 
     display: str
     uri: Uri
-    params: Params = NO_PARAMS
+    params: Params = field(default_factory=lambda: NO_PARAMS)
 
     @staticmethod
     def parse(text: str) -> NameAddress:
@@ -114,13 +117,14 @@ def _parse_addr_spec(text: str) -> NameAddress:
     return NameAddress("", Uri.parse(uri), parse_params(semicolon + params))
 
 
-class Via(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Via:
     """One Via value (RFC 3261 §20.42). `transport` is upper-case, `host` lower-case, an IPv6 one without brackets."""
 
     transport: str
     host: str
     port: int | None = None
-    params: Params = NO_PARAMS
+    params: Params = field(default_factory=lambda: NO_PARAMS)
     version: str = "2.0"
 
     @staticmethod
@@ -188,7 +192,8 @@ class Via(NamedTuple):
         return f"SIP/{self.version}/{self.transport} {self.sent_by}{format_params(self.params)}"
 
 
-class CSeq(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class CSeq:
     """A CSeq value (RFC 3261 §20.16)."""
 
     number: int

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 
 from pbx.net.trace import Trace
+from pbx.net.transactions import Transactions
 from pbx.net.transport import Listener
 from pbx.sip.effects import Effect
 from pbx.sip.message import Request, Response
@@ -552,7 +555,7 @@ def test_a_fault_of_ours_stops_neither_the_socket_nor_the_timers(wire: Wire) -> 
         def __getattr__(self, name: str) -> object:
             return getattr(alice.layer, name)
 
-    alice.driver.layer = Layer()  # type: ignore[assignment]
+    alice.driver.layer = cast(Transactions, Layer())
     alice.clock.advance(40)
     assert [failure.kind for failure in whole.failures] == ["timeout"]
     assert [where for where, _ in alice.faults] == ["the transaction timers"]
@@ -567,7 +570,7 @@ def test_a_fault_in_reading_a_message_is_contained(wire: Wire) -> None:
                 raise ZeroDivisionError
             return getattr(bob.layer, name)
 
-    bob.driver.layer = Layer()  # type: ignore[assignment]
+    bob.driver.layer = cast(Transactions, Layer())
     bob.driver.received(b"INVITE", Flow("udp", (BOB, 5060), (ALICE, 5060)))
     assert [where for where, _ in bob.faults] == [f"a message from {ALICE}:5060"]
 

@@ -9,6 +9,7 @@ from pbx.sip.headers import Headers
 from pbx.sip.message import REASON_PHRASES, Message, Request, Response, make_response, stamp_received
 from pbx.sip.parser import parse_message
 from pbx.sip.uri import Uri
+from pbx.sip.values import CSeq
 
 
 def an_invite(**changed: str | None) -> Request:
@@ -77,7 +78,7 @@ def test_properties() -> None:
     assert request.from_.tag == "9fxced76sl"
     assert request.to.tag is None
     assert request.call_id == "3848276298220188511@atlanta.example.com"
-    assert request.cseq == (1, "INVITE")
+    assert request.cseq == CSeq(1, "INVITE")
     assert [str(contact.uri) for contact in request.contacts] == ["sip:alice@192.0.2.1", "sip:alice@[::1]"]
     assert [route.uri.host for route in request.routes] == ["one", "two"]
     assert [route.uri.host for route in request.record_routes] == ["three"]

@@ -12,6 +12,7 @@ import pytest
 from pbx.sip.framing import StreamFramer
 from pbx.sip.message import Message, Request, Response, make_response
 from pbx.sip.parser import MessageError, parse_message, validate
+from pbx.sip.values import CSeq
 
 FOLDER = Path(__file__).parents[1] / "vectors" / "torture"
 MANIFEST: list[dict[str, Any]] = json.loads((FOLDER / "manifest.json").read_text())
@@ -167,7 +168,7 @@ def test_wsinv_says_what_it_says() -> None:
         ("TCP", "spindle.example.com", "z9hG4bK9ikj8"),
         ("UDP", "192.168.255.111", "z9hG4bK30239"),
     ]
-    assert message.cseq == (9, "INVITE")
+    assert message.cseq == CSeq(9, "INVITE")
     assert message.max_forwards == 68
     assert message.to.tag == "1918181833n"
     assert message.from_.tag == "98asjd8"

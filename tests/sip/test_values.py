@@ -118,8 +118,8 @@ def test_via_parameters() -> None:
     [("1 INVITE", (1, "INVITE")), ("0009   \t INVITE", (9, "INVITE")), ("4294967295 !x", (4294967295, "!x"))],
 )
 def test_cseq(text: str, cseq: tuple[int, str]) -> None:
-    assert CSeq.parse(text) == cseq
-    assert CSeq.parse(str(CSeq(*cseq))) == cseq
+    assert CSeq.parse(text) == CSeq(*cseq)
+    assert CSeq.parse(str(CSeq(*cseq))) == CSeq(*cseq)
 
 
 @pytest.mark.parametrize(

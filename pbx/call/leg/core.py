@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar
 
 from pbx.call import commands
 from pbx.call.events import Event, HungUp, Rejected
@@ -19,6 +19,7 @@ from pbx.errors import ProtocolError
 from pbx.sip.ext.reason import reason_of
 from pbx.sip.message import Response, make_response
 from pbx.sip.stack import TransactionFailure
+from pbx.values import dataclass
 
 if TYPE_CHECKING:
     from pbx.call.leg.referral import Referral
@@ -54,7 +55,8 @@ _REQUESTS = (
 _Method = Callable[..., None]
 
 
-class _Row(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Row:
     """One state's row of the table, ready for use: what arrives to the method that takes it."""
 
     commands: dict[type, _Method]
