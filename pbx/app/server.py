@@ -52,6 +52,7 @@ from pbx.net.dns import make_resolver
 from pbx.net.driver import Driver
 from pbx.net.hep_exporter import HepExporter
 from pbx.net.network import NetworkReactor, RealNetwork
+from pbx.net.readers import LoopReaders
 from pbx.net.tls import Tls, TlsState
 from pbx.net.trace import Trace
 from pbx.net.whereabouts import Whereabouts
@@ -152,6 +153,7 @@ class Server:
             book=book,
             options=translate.socket_options(settings),
             refuses=lambda host: self.guard.refuses(host),
+            readers=LoopReaders(self._loop),
         )
         self.network = network
         self._undo.append(network.stop)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Protocol
 from pbx.errors import EnvironmentFault
 from pbx.net.addresses import AddressBook
 from pbx.net.keepalive import KeepAlives
+from pbx.net.readers import Readers
 from pbx.net.tcp import StreamReactor, StreamTransport
 from pbx.net.transport import SocketOptions, family_of, is_wildcard
-from pbx.net.udp import Readers, UdpTransport
+from pbx.net.udp import UdpTransport
 from pbx.sip.framing import PING
 
 if TYPE_CHECKING:
@@ -53,9 +54,11 @@ class RealNetwork:
         book: AddressBook | None = None,
         options: SocketOptions | None = None,
         refuses: Callable[[str], bool] = lambda _: False,
+        readers: Readers | None = None,
     ) -> None:
-        """Accept no connection from a host that `refuses` says."""
-        self._reactor = reactor
+        """Accept no connection from a host that `refuses` says; have UDP sockets watched by `readers`, else by the
+        reactor."""
+        self._readers = reactor if readers is None else readers
         self._counters = counters
         self._refuses = refuses
         self._book = book or AddressBook(clock.seconds)
@@ -112,7 +115,7 @@ class RealNetwork:
         """Begin to hand what arrives to `sink`."""
         self._sink = sink
         for udp in self._udp:
-            udp.start(self._reactor, sink)
+            udp.start(self._readers, sink)
         for stream in self._streams.values():
             stream.sink = sink
         for listener, sock in self._bound:

@@ -13,7 +13,7 @@ import socket
 import struct
 from fcntl import ioctl
 from termios import FIONREAD
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from pbx.errors import EnvironmentFault
 from pbx.net import icmp
@@ -24,6 +24,7 @@ from pbx.sip.stack import Flow
 if TYPE_CHECKING:
     from pbx.net.addresses import AddressBook
     from pbx.net.counters import Counters
+    from pbx.net.readers import Readers
     from pbx.net.transport import Address, Listener, Sink
 
 __all__ = ["UdpTransport", "bind", "mark"]
@@ -44,16 +45,6 @@ _IP_PKTINFO, _IP_MTU_DISCOVER, _IP_PMTUDISC_DONT = 8, 10, 0
 _IN_PKTINFO = struct.Struct("=I4s4s")
 _IN6_PKTINFO = struct.Struct("=16sI")
 _DEFAULT_OPTIONS = SocketOptions()
-
-
-class Readers(Protocol):
-    """The part of Twisted's reactor that watches descriptors (`IReactorFDSet`)."""
-
-    def addReader(self, reader: object) -> object:  # noqa: N802
-        """Watch `reader`."""
-
-    def removeReader(self, reader: object) -> object:  # noqa: N802
-        """Watch it no more."""
 
 
 def bind(listener: Listener, kind: socket.SocketKind) -> socket.socket:
