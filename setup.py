@@ -84,6 +84,7 @@ def compiled() -> list[Extension]:
     finally:
         os.chdir(ROOT)
     for extension in extensions:
+        extension.sources = [os.path.relpath(source, ROOT) for source in extension.sources]  # as a wheel wants them
         # Only Python looks up anything in it: functions that are not seen outside are called without a detour.
         extension.extra_compile_args += ["-include", str(ROOT / "scripts" / "cold.h"), "-fvisibility=hidden"]
     return extensions
