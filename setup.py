@@ -30,6 +30,7 @@ gained, so everything between socket and socket is in it."""
 
 INTERPRETED = (
     "__init__.py diagram.py",
+    "pbx/sip/effects.py",  # its fields name classes of modules that are imported later, which mypyc takes for loaded
     "pbx/media/engine*.py pbx/media/srtp.py",  # cffi
     "*_loader.py pbx/dialplan/checks.py pbx/dialplan/proof.py pbx/dialplan/rehearsal.py pbx/dialplan/reader.py",
     "pbx/dialplan/scope.py pbx/dialplan/selftest.py",  # at start and reload only
