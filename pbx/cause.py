@@ -66,6 +66,7 @@ _TABLE = (
     EndCause("media-unacceptable", 488, 88, Blame.CALLER, "The two sides share no media."),
     EndCause("srtp-required", 488, 88, Blame.POLICY, "Encrypted audio (SRTP) is required here, and none was offered."),
     EndCause("media-refused", 488, 88, Blame.CALLEE, "The callee cannot take the media offered."),
+    EndCause("replaced-gone", 481, 31, Blame.CALLER, "The call that was to be taken over is there no more."),
     EndCause("too-many-hops", 483, 25, Blame.NETWORK, "The request went through too many hops."),
     EndCause("loop", 482, 25, Blame.NETWORK, "The call came back to where it had been."),
     EndCause("unreachable", 503, 38, Blame.NETWORK, "The next hop could not be reached."),

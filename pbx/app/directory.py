@@ -225,6 +225,16 @@ class Directory:
         trunk = self._trunk(source)
         return "handle" if trunk is None else trunk.transfers
 
+    def may_replace(self, source: str, target: str, *, early: bool) -> bool:
+        """Return whether `source` may take the place of `target` in a call: of itself, unless it is a trunk that may
+        not transfer; and an extension of another one that it may pick up, while that rings."""
+        if source == target:
+            return self.transfers(source) != "refuse"
+        kind, _, name = source.partition("/")
+        other, _, number = target.partition("/")
+        extension = self._extension(name) if kind == other == "extension" else None
+        return early and extension is not None and _listed(number, extension.pickup)
+
     def dtmf(self, source: str) -> DtmfMode:
         """Return how keys come from a source and go to it."""
         kind, _, name = source.partition("/")

@@ -297,6 +297,7 @@ def leg_settings(settings: Settings, trunk: Trunk | None = None) -> LegSettings:
         keep_flow=trunk is None,
         reliable_provisionals=trunk is None or trunk.profile.prack,
         session_timers=timers,
+        replaces=True,
         session_expires=round(timer.expires) if timers and timer.mode == "offer" else 0,
         min_se=round(timer.min_expires),
         profile=DEFAULT if trunk is None else profile_of(trunk),

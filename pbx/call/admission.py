@@ -44,6 +44,9 @@ class Sources(Protocol):
     def leg_settings(self, source: str) -> LegSettings:
         """Return how legs to this source behave."""
 
+    def may_replace(self, source: str, target: str, *, early: bool) -> bool:
+        """Return whether a source may take the place of a target in a call, which rings if it is `early`."""
+
 
 Authenticate = Callable[[ServerTransaction, Request], "str | None"]
 """Return the name of the extension whose digest a request carries. None: it carries none that holds, and has been
@@ -89,3 +92,7 @@ class Admission:
     def leg_settings(self, source: str) -> LegSettings:
         """Return how legs to this source behave."""
         return self._sources.leg_settings(source)
+
+    def may_replace(self, source: str, target: str, early: bool) -> bool:
+        """Return whether a source may take the place of a target in a call, which rings if it is `early`."""
+        return self._sources.may_replace(source, target, early=early)

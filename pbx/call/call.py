@@ -360,6 +360,11 @@ class Call:
         return self._bridge is not None
 
     @property
+    def connectable(self) -> bool:
+        """Whether its end is still to be decided."""
+        return self.state not in (State.ENDING, State.ENDED)
+
+    @property
     def supervision(self) -> Supervision:
         """Those who listen in, made when it is first asked for."""
         if self.supervisors is None:

@@ -27,6 +27,14 @@ class DialogOwner(Protocol):
     def is_confirmed(self, remote_tag: str) -> bool:
         """Return whether the dialog with this remote tag is confirmed (RFC 3891 §3 tells early from confirmed)."""
 
+    @property
+    def initiated(self) -> bool:
+        """Whether its INVITE was ours."""
+
+    @property
+    def leaving(self) -> bool:
+        """Whether its end is decided."""
+
     def on_request(self, transaction: ServerTransaction, request: Request) -> None:
         """Take a request of one of its dialogs, other than ACK and CANCEL; it is answered always."""
 

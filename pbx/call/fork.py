@@ -11,6 +11,7 @@ from pbx.call.events import Answered, HungUp, OfferAnswered, OfferDeclined, Prog
 from pbx.call.ports import Candidate
 from pbx.call.redirect import follow
 from pbx.call.summary import PASSED_OVER, Attempt
+from pbx.call.transfer import pick_up
 from pbx.cause import EndCause, cause_named
 from pbx.dialplan.steps import DialStep, Target
 from pbx.errors import NegotiationError
@@ -161,6 +162,25 @@ class Fork:
             self._timed_out()
         elif getattr(item, "name", "") == _QUEUE:
             self._next_group()
+
+    def rings(self, leg: str) -> bool:
+        """Return whether a leg was dialled and has not answered yet."""
+        branch = self._branches.get(leg)
+        return branch is not None and branch.dialled
+
+    def picked_up(self, by: Call) -> None:
+        """Let whoever has called with `by` answer in the place of those who ring."""
+        call, coming = self._call, by.caller
+        call.clear_timer(_TIMER)
+        self._stop_ringback()
+        for branch in list(self._branches.values()):
+            self._drop(branch, cause_named("answered-elsewhere"))
+            call.summary.attempts.append(Attempt(branch.candidate.target, "answered-elsewhere"))
+        if not pick_up(call, by, self._step.number, self._step.max_duration):
+            return
+        call.summary.attempts.append(Attempt(by.summary.source, "answered", "it has picked the call up"))
+        if self._step.record is not None:
+            call.recording.begin(call, coming, self._step.record)
 
     # -- groups
 

@@ -15,8 +15,10 @@ from pbx.call.events import Incoming
 from pbx.call.leg import InboundLeg, Leg, LegContext
 from pbx.call.leg.headers import ACCEPT, ALLOW, capabilities, option_tags
 from pbx.call.registry import CallRegistry
+from pbx.call.takeover import Replaced, to_replace
 from pbx.cause import cause_named
-from pbx.errors import ParseError
+from pbx.errors import ParseError, ProtocolError
+from pbx.sip.ext.replaces import Replaces, replaces_of
 from pbx.sip.message import Request, Response, make_response
 from pbx.sip.stack import Flow, ServerTransaction, TransactionFailure
 from pbx.trunks.verification import UNVERIFIED, Verification
@@ -221,12 +223,14 @@ class Reception:
             return
         try:
             self._begin(transaction, request, caller, found)
-        except ParseError as error:
+        except ProtocolError as error:
             self._refuse(transaction, error.status, error.reason)
 
     def _begin(
         self, transaction: ServerTransaction, request: Request, caller: Caller, verification: Verification
     ) -> None:
+        wanted = replaces_of(request)
+        replaced = self._to_replace(wanted, caller.source) if wanted is not None else None
         call_id = self._registry.new_id()
         leg_id = f"{call_id}-0"
         leg = InboundLeg(leg_id, self._context, self._registry.deliver, self._admission.leg_settings(caller.source))
@@ -245,7 +249,13 @@ class Reception:
             caller.redirections,
             verification,
         )
-        self._registry.begin(incoming, leg, call_id, transaction.flow)
+        if replaced is not None:
+            self._registry.replace(incoming, leg, call_id, transaction.flow, replaced)
+        else:
+            self._registry.begin(incoming, leg, call_id, transaction.flow)
+
+    def _to_replace(self, wanted: Replaces, source: str) -> Replaced:
+        return to_replace(wanted, source, self._context.dialogs, self._registry.find, self._admission.may_replace)
 
     def _refuse(self, transaction: ServerTransaction, status: int, reason: str | None = None) -> None:
         response = make_response(transaction.request, status, reason, to_tag=self._context.ids.tag())

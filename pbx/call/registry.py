@@ -18,6 +18,7 @@ from pbx.call.serve import DialCallerRunner
 from pbx.call.summary import Summary
 from pbx.call.supervision import Mode
 from pbx.call.table import State
+from pbx.call.takeover import Replaced, TakeOver
 from pbx.cause import EndCause, cause_named
 from pbx.dialplan.decision import Decision, Query
 from pbx.dialplan.steps import Target
@@ -140,6 +141,25 @@ class CallRegistry:
 
     def begin(self, incoming: Incoming, leg: LegHandle, call_id: str, flow: Flow) -> Call:
         """Route a call that came in by `flow`. `incoming.leg` must be ``call_id + "-0"``."""
+        call = self._admit(incoming, leg, call_id, flow)
+        if not call.connectable:
+            return call
+        codecs = _offered(incoming.offer) if self._services.asks_codecs() else ()
+        caller, verified = incoming.caller, incoming.verification.outcome
+        self._route(call, self.query(incoming.source, caller, incoming.called, incoming.headers, codecs, verified))
+        return call
+
+    def replace(self, incoming: Incoming, leg: LegHandle, call_id: str, flow: Flow, replaced: Replaced) -> None:
+        """Let a call that came in by `flow` take the place of a leg of another one. See `begin`."""
+        call = self._admit(incoming, leg, call_id, flow)
+        other = self.find(replaced.leg)
+        if not call.connectable or other is None:
+            return
+        self._services.observer.call_started(call.summary)
+        call.route.run(call, (), first=TakeOver(call, other, replaced.leg, early=replaced.early))
+
+    def _admit(self, incoming: Incoming, leg: LegHandle, call_id: str, flow: Flow) -> Call:
+        """Make a call of one that has come in; one whose offer cannot be met has ended."""
         services = self._services
         now, wall = services.now(), services.wall()
         caller = incoming.caller
@@ -165,9 +185,6 @@ class CallRegistry:
             dtmf=directory.dtmf(source),
             processing=directory.processing(source),
         )
-        codecs = _offered(incoming.offer) if services.asks_codecs() else ()
-        verified = incoming.verification.outcome
-        self._route(call, self.query(source, caller, incoming.called, incoming.headers, codecs, verified))
         return call
 
     def query(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pbx.call.call import Call
     from pbx.dialplan.decision import Decision
 
-__all__ = ["Transfer", "join", "transfer"]
+__all__ = ["Transfer", "join", "move_in", "pick_up", "transfer"]
 
 TRANSFERRED = "transferred"
 
@@ -101,15 +101,24 @@ def transfer(call: Call, leg: str, decision: Decision) -> None:
 def join(call: Call, leg: str, other: Call, other_leg: str) -> None:
     """Connect the party that `leg` talks to in one call with the one that `other_leg` talks to in another (an attended
     transfer): that one moves into `call`, and the other call ends."""
-    staying, coming = call.bridge.other_than(leg), other.bridge.other_than(other_leg)
+    coming = other.bridge.other_than(other_leg)
     call.command(commands.AcceptRefer(leg))
     call.summary.attempts.append(
         Attempt(call.summary.legs[leg].target, TRANSFERRED, f"to {other.summary.legs[coming].target}")
     )
+    move_in(call, leg, other, coming)
+    call.command(commands.ReportRefer(leg, 200, cause_named(TRANSFERRED)))
+    other.end(cause_named(TRANSFERRED))
+
+
+def move_in(call: Call, leaving: str, other: Call, coming: str) -> None:
+    """Connect the party that `leaving` talks to with a leg of another call, which moves here. The end of `leaving` and
+    of the other call is the caller's business."""
+    staying = call.bridge.other_than(leaving)
     _part(call)
     moved = _give_away(other, coming, call)
     call.session.disconnect(staying)
-    call.session.close(leg)
+    call.session.close(leaving)
     call.session.adopt(moved.media, like=staying)
     call.legs.adopt(moved.handle, moved.summary)
     call.caller = staying
@@ -117,14 +126,27 @@ def join(call: Call, leg: str, other: Call, other_leg: str) -> None:
     call.bridge.join()
     call.recording.resume(call, coming)
     call.summary.destination = moved.summary.target
-    call.command(commands.ReportRefer(leg, 200, cause_named(TRANSFERRED)))
-    other.end(cause_named(TRANSFERRED))
+
+
+def pick_up(call: Call, other: Call, number: str, maximum: float | None) -> bool:
+    """Answer the caller, who dialled `number`, and connect it with the caller of another call, who moves here; return
+    False if the caller cannot be answered, which has ended this call."""
+    if not call.answer_ourselves():
+        return False
+    coming = other.caller
+    moved = _give_away(other, coming, call)
+    call.session.adopt(moved.media, like=call.caller)
+    call.legs.adopt(moved.handle, moved.summary)
+    call.talk(coming, number, maximum)
+    call.bridge.join()
+    return True
 
 
 def _part(call: Call) -> None:
     """End what belongs to the two who talked: recording, music, what they were agreeing on, and those who listened in,
     for who is transferred is no longer the call that they were to hear."""
-    call.bridge.part()
+    if call.connected:
+        call.bridge.part()
     call.end_supervision()
     call.recording.interrupt(call)
     call.music.stop(call)

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator
 
 from pbx.config.kinds import Kind, Seconds, Section, SipUriText, as_list
 
-__all__ = ["Match", "OptionalRegister", "Register"]
+__all__ = ["Match", "OptionalRegister", "Patterns", "Register"]
 
 
 class Register(Section):

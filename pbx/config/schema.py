@@ -32,6 +32,7 @@ from pbx.config.limit_kinds import Rate
 from pbx.config.media_section import Media, Rtcp
 from pbx.config.processing_section import Processing
 from pbx.config.recording_section import Recording
+from pbx.config.registration_section import Patterns
 from pbx.config.secret import Secret
 from pbx.config.security_section import AddressFailures, Budget, NetworkRule, Security, UserFailures
 from pbx.config.sip_section import Digest, Listener, Resolver, SessionTimer, Sip, Tcp, Trace
@@ -140,6 +141,9 @@ class Extension(Section):
     redirects: Literal["follow", "pass"] = "pass"
     """What becomes of a call that its phone redirects (3xx, a forward key): `follow` sends it where the extension may
     dial, `pass` takes it for a failure."""
+    pickup: Patterns = ()
+    """Extensions whose calls its phones may pick up while they ring, by an INVITE with Replaces: `["102", "2*"]`. Its
+    own calls they may move from one to another always."""
     allow_from: Networks | None = None
     """Networks that its phones may be in; any if left out. From elsewhere the right password counts as a wrong one."""
     processing: Processing = Processing()

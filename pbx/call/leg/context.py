@@ -42,6 +42,8 @@ class LegSettings:
     """The session interval we ask for, and the longest we grant (RFC 4028); 0 turns our own asking off."""
     min_se: int = 90
     """The shortest session interval we grant; never below 90 (RFC 4028 §5)."""
+    replaces: bool = False
+    """Know Replaces (RFC 3891): what is to be replaced is looked for before there is a leg."""
     profile: Profile = DEFAULT
     """What the peer wants otherwise than usual."""
     offer_timeout: float = 16.0

@@ -222,6 +222,16 @@ class LegCore(ABC):
         return usage is not None and usage.dialog.confirmed
 
     @property
+    def initiated(self) -> bool:
+        """Whether the INVITE was ours."""
+        return self.owns_call_id
+
+    @property
+    def leaving(self) -> bool:
+        """Whether the end is decided."""
+        return self.state in (State.CANCELLING, State.ENDING, State.ENDED)
+
+    @property
     def sip_call_id(self) -> str:
         """The Call-ID; empty before there is one."""
         return self.call_id

@@ -8,7 +8,7 @@ from pbx.call.leg.identities import from_header, identity_headers
 from pbx.call.leg.signatures import signature_of
 from pbx.cause import EndCause, cause_named
 from pbx.errors import ParseError
-from pbx.sip.ext.options import RELIABLE, TIMER
+from pbx.sip.ext.options import RELIABLE, REPLACES, TIMER
 from pbx.sip.ext.reason import answered_elsewhere, reasons_of
 from pbx.sip.grammar import quote
 from pbx.sip.headers import Headers
@@ -51,6 +51,10 @@ SUPPORTED = f"{RELIABLE}, {TIMER}"
 _CAPABILITIES = (
     (("Allow", ALLOW), ("Supported", RELIABLE)),
     (("Allow", ALLOW), ("Supported", SUPPORTED)),
+)
+_REPLACING = (
+    (("Allow", ALLOW), ("Supported", f"{RELIABLE}, {REPLACES}")),
+    (("Allow", ALLOW), ("Supported", f"{SUPPORTED}, {REPLACES}")),
 )
 _CAPABILITIES_LATE = (
     (("Allow", ALLOW),),
@@ -102,11 +106,12 @@ OURS = frozenset(
 leg."""
 
 _WITHOUT_TIMER = OPTION_TAGS - {TIMER}
+_REPLACES = frozenset((REPLACES,))
 
 
 def capabilities(settings: LegSettings) -> tuple[tuple[str, str], ...]:
     """Return the headers that say what we can do."""
-    return _CAPABILITIES[settings.session_timers]
+    return (_REPLACING if settings.replaces else _CAPABILITIES)[settings.session_timers]
 
 
 def capabilities_late(settings: LegSettings) -> tuple[tuple[str, str], ...]:
@@ -120,7 +125,8 @@ def capabilities_late(settings: LegSettings) -> tuple[tuple[str, str], ...]:
 
 def option_tags(settings: LegSettings) -> frozenset[str]:
     """Return the extensions that a leg knows: what Require may ask for (RFC 3261 §8.2.2.3)."""
-    return OPTION_TAGS if settings.session_timers else _WITHOUT_TIMER
+    tags = OPTION_TAGS if settings.session_timers else _WITHOUT_TIMER
+    return tags | _REPLACES if settings.replaces else tags
 
 
 def invite_headers(leg: Leg, dial: Dial, cseq: int) -> Headers:
