@@ -5,7 +5,7 @@ RUN apt-get update \
     libopus-dev libspandsp-dev libspeexdsp-dev libbcg729-dev libsndfile1-dev \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml setup.py README.md LICENSE ./
 COPY pbx pbx
 RUN python3 -m venv /opt/tandem && /opt/tandem/bin/pip install --no-cache-dir '.[postgresql]'
 

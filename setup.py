@@ -21,7 +21,7 @@ COMPILED = (
     "pbx/dialplan/[acdmnprstw]*.py",
     "pbx/net/addresses.py pbx/net/contact.py pbx/net/driver.py pbx/net/hosts.py pbx/net/network.py pbx/net/outgoing.py",
     "pbx/net/replies.py pbx/net/resolver.py pbx/net/routing.py pbx/net/trace.py pbx/net/transactions.py",
-    "pbx/net/transport.py pbx/net/udp.py",
+    "pbx/net/transport.py",
     "pbx/app/budgeting.py pbx/app/directory.py pbx/app/observer.py pbx/app/wall_clock.py",
     "pbx/ops/watches.py pbx/security/*.py pbx/trunks/table.py pbx/trunks/health.py pbx/store/call_records.py",
 )
