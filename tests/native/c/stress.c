@@ -3,8 +3,9 @@
  *
  *     stress FOLDER SECONDS SOUND...
  *
- * Callers open, connect, record, play, mix, move, query and close; senders throw packets and garbage at every port of the range; one
- * thread drains events. At the end every stream must be closed and every recording ended.
+ * Some calls last and have real sound in them (residents.h). Beside them callers open, connect, record, play, mix, move, query and close; senders throw packets and garbage at every port of the range; one
+ * thread drains events. At the end every stream must be closed and every recording ended, and each of the engine's ways must have
+ * been gone: a stress of something that never ran proves nothing.
  */
 #include <arpa/inet.h>
 #include <assert.h>
@@ -22,6 +23,7 @@
 #include "../../../pbx/native/include/engine.h"
 
 #include "library_srtp.h"
+#include "residents.h"
 
 enum { FIRST = 32000, LAST = 32199, CALLERS = 3, SENDERS = 2, WORKERS = 2 };
 #define MIXES UINT64_C(1000000000) /* a number for each packet thread, shared by all callers */
@@ -32,6 +34,9 @@ static char **sounds; /* further ones, of other formats */
 static unsigned sound_count;
 static atomic_bool over;
 static atomic_ulong names = 1, opened, closed, recorded, record_ended, played, play_ended, others;
+/* What came of it: packets relayed or mixed, decoded, made up; milliseconds processed; SRTP opened, refused and sealed; plays and
+   recordings that were, and changes of who has the floor. */
+static atomic_ulong sent, transcoded, concealed, processed, unsealed, unauthentic, sealed, heard_to_end, taped, speakers;
 
 static void set_remote(uint64_t group, uint64_t stream, int port, unsigned seed) {
     const struct engine_codec codecs[] = {{0, "PCMU", 8000, 1},     {8, "PCMA", 8000, 1},
@@ -140,6 +145,20 @@ static void set_keys(uint64_t group, uint64_t stream, unsigned seed) {
 #endif
 }
 
+#ifdef HAVE_LIBSRTP2
+static int counted_unprotect(void *session, void *packet, int *size) {
+    int status = library_unprotect(session, packet, size);
+    atomic_fetch_add(&unsealed, status == 0);
+    return status;
+}
+
+static int counted_protect(void *session, void *packet, int *size) {
+    int status = library_protect(session, packet, size);
+    atomic_fetch_add(&sealed, status == 0);
+    return status;
+}
+#endif
+
 static void *call(void *argument) {
     unsigned caller = (unsigned)(uintptr_t)argument, seed = caller;
     while (!atomic_load(&over)) {
@@ -201,6 +220,45 @@ static void *call(void *argument) {
     return NULL;
 }
 
+/* Calls of two, and one room, each in a group of its own. */
+static void *reside(void *argument) {
+    (void)argument;
+    uint64_t group = 0;
+    for (unsigned i = 0; i < RESIDENTS; i++) {
+        struct resident *resident = &residents[i];
+        if (i < ROOM_FROM ? i % 2 == 0 : i == ROOM_FROM)
+            group = engine_new_group(engine);
+        move_in(engine, resident, i, group, atomic_fetch_add(&names, 1));
+        if (i % 3 == 0)
+            secure_resident(engine, resident);
+        if (i >= ROOM_FROM)
+            engine_join(engine, group, resident->stream, RESIDENT_ROOM, 16000, &(struct engine_role){0});
+        else if (i % 2 == 1)
+            engine_connect(engine, group, resident[-1].stream, resident->stream);
+        if (i % 4 == 1)
+            process(group, resident->stream, 3);
+        if (i % 4 == 3 && i < ROOM_FROM) {
+            uint64_t tape = atomic_fetch_add(&names, 1);
+            char path[512];
+            snprintf(path, sizeof path, "%s/%llu.wav", folder, (unsigned long long)tape);
+            atomic_fetch_add(&recorded, 1);
+            engine_record(engine, group, tape, resident[-1].stream, resident->stream, path, &(struct engine_tape){0});
+        }
+    }
+    uint64_t play = atomic_fetch_add(&names, 1);
+    atomic_fetch_add(&played, 1);
+    engine_play(engine, group, RESIDENT_ROOM, play, &(struct engine_sounds){.count = 1, .sounds = &sound});
+    for (uint32_t turn = 0; !atomic_load(&over); turn++) {
+        for (unsigned i = 0; i < RESIDENTS; i++)
+            if (atomic_load(&residents[i].towards) != 0)
+                speak(&residents[i], turn + i * 7);
+        usleep(20000);
+    }
+    for (unsigned i = 0; i < RESIDENTS; i++)
+        move_out(engine, &residents[i]);
+    return NULL;
+}
+
 static void *throw_packets(void *argument) {
     unsigned seed = (unsigned)(uintptr_t)argument;
     int fd = socket(AF_INET, SOCK_DGRAM, 0);
@@ -245,16 +303,33 @@ static void *throw_packets(void *argument) {
     return NULL;
 }
 
+static void add_up(const struct engine_counts *counts) {
+    atomic_fetch_add(&sent, counts->sent_packets);
+    atomic_fetch_add(&transcoded, counts->transcoded_packets);
+    atomic_fetch_add(&concealed, counts->concealed);
+    atomic_fetch_add(&processed, counts->processed);
+    atomic_fetch_add(&unauthentic, counts->dropped_unauthentic);
+}
+
 static void count(const struct engine_event *event) {
     switch (event->kind) {
     case ENGINE_OPENED:
+        for (unsigned i = 0; i < RESIDENTS; i++)
+            if (event->stream == atomic_load(&residents[i].stream))
+                atomic_store(&residents[i].towards, event->port);
         atomic_fetch_add(&opened, 1);
         break;
     case ENGINE_CLOSED:
         if (strcmp(event->text, "no such stream") != 0)
-            atomic_fetch_add(&closed, 1);
+            atomic_fetch_add(&closed, 1), add_up(&event->counts);
+        break;
+    case ENGINE_ACTIVE_SPEAKER:
+        atomic_fetch_add(&speakers, event->stream != 0);
         break;
     case ENGINE_RECORDING_ENDED:
+        atomic_fetch_add(&taped, event->octets > 0);
+        atomic_fetch_add(&record_ended, 1);
+        break;
     case ENGINE_RECORDING_FAILED:
         atomic_fetch_add(&record_ended, 1);
         break;
@@ -263,6 +338,7 @@ static void count(const struct engine_event *event) {
         break;
     case ENGINE_PLAY_ENDED:
         atomic_fetch_add(&play_ended, 1);
+        atomic_fetch_add(&heard_to_end, event->text[0] == '\0' && event->milliseconds > 0);
         break;
     default:
         atomic_fetch_add(&others, 1);
@@ -298,6 +374,9 @@ int main(int count_of_arguments, char **arguments) {
     char text[160];
 #ifdef HAVE_LIBSRTP2
     assert(srtp_init() == srtp_err_status_ok);
+    struct engine_srtp library = library_functions;
+    library.protect = counted_protect;
+    library.unprotect = counted_unprotect;
 #endif
     engine = engine_create(&(struct engine_options){.first_port = FIRST,
                                                     .last_port = LAST,
@@ -308,25 +387,36 @@ int main(int count_of_arguments, char **arguments) {
                                                     .cache_mebibytes = 1,
                                                     .backlog_mebibytes = 4,
 #ifdef HAVE_LIBSRTP2
-                                                    .srtp = &library_functions,
+                                                    .srtp = &library,
 #endif
                                                 },
                            text, sizeof text);
     assert(engine != NULL);
-    pthread_t threads[CALLERS + SENDERS + 1];
+    pthread_t threads[CALLERS + SENDERS + 2];
     for (uintptr_t i = 0; i < CALLERS; i++)
         pthread_create(&threads[i], NULL, call, (void *)(i + 1));
     for (uintptr_t i = 0; i < SENDERS; i++)
         pthread_create(&threads[CALLERS + i], NULL, throw_packets, (void *)i);
     pthread_create(&threads[CALLERS + SENDERS], NULL, listen_to_events, NULL);
+    pthread_create(&threads[CALLERS + SENDERS + 1], NULL, reside, NULL);
     usleep((useconds_t)(atof(arguments[2]) * 1e6));
     atomic_store(&over, true);
-    for (int i = 0; i < CALLERS + SENDERS + 1; i++)
+    for (int i = 0; i < CALLERS + SENDERS + 2; i++)
         pthread_join(threads[i], NULL);
     engine_stop(engine);
     drain();
     printf("%lu streams opened, %lu closed; %lu recordings, %lu ended; %lu plays, %lu ended; %lu other events\n",
            opened, closed, recorded, record_ended, played, play_ended, others);
+    printf("%lu packets sent, %lu decoded, %lu ms made up, %lu ms processed; SRTP: %lu opened, %lu refused, %lu sealed; "
+           "%lu plays heard, %lu recordings whole, %lu changes of the floor\n",
+           sent, transcoded, concealed, processed, unsealed, unauthentic, sealed, heard_to_end, taped, speakers);
+    assert(sent > 0 && transcoded > 0 && concealed > 0 && heard_to_end > 0 && taped > 0 && speakers > 0);
+    for (unsigned i = 0; i < RESIDENTS; i++)
+        assert(residents[i].heard > 0);
+    assert(!engine_processes() || processed > 0);
+#ifdef HAVE_LIBSRTP2
+    assert(unsealed > 0 && unauthentic > 0 && sealed > 0);
+#endif
     /* Where no port was free, a stream that was never opened is closed. */
     assert(opened > 0 && closed >= opened && recorded == record_ended && played == play_ended);
     engine_free(engine);
