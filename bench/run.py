@@ -50,7 +50,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--only", nargs="+", choices=_NAMES, default=[])
     add("--quick", action="store_true", help="a tenth of everything: to see that it works, not how fast")
     add("--rates", type=int, nargs="+", default=[25, 50, 100], metavar="N", help="calls a second")
-    add("--seconds", type=float, default=6.0, help="how long each load lasts")
+    add("--seconds", type=float, default=5.0, help="how long each load lasts")
     add("--relayed", type=int, default=200, metavar="CALLS", help="relayed at once, at most 1000")
     add("--recorded", type=int, default=1000, metavar="CALLS", help="recorded at once that are tried at most")
     add("--up", type=int, nargs="+", default=[500, 1000], metavar="CALLS", help="up at once while memory is measured")
