@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -260,6 +261,57 @@ def test_a_jump_of_the_sequence_is_a_new_line(desk: Desk) -> None:
     heard = [right.hear() for _ in range(4)]
     assert [(packet.sequence - heard[0].sequence) & 0xFFFF for packet in heard] == [0, 1, 2, 3]
     assert desk.counts("a").lost == 0
+
+
+def test_many_gaps_are_no_end(desk: Desk) -> None:
+    """Each gap is one of a source that goes on; together they are half of all sequence numbers and more."""
+    left, right = couple(desk)
+    for _ in range(40):
+        left.send(PAYLOAD)
+        left.skip(2500, step=0)
+    heard = [right.hear() for _ in range(40)]
+    assert {(b.sequence - a.sequence) & 0xFFFF for a, b in itertools.pairwise(heard)} == {2501}
+    assert desk.counts("a").dropped_late == 0
+
+
+def muted(desk: Desk, right: Phone) -> Iterator[None]:
+    desk.submit(Mute("a", receive=True, send=False))
+    yield
+    desk.submit(Mute("a", receive=False, send=False))
+
+
+def held(desk: Desk, right: Phone) -> Iterator[None]:
+    desk.set_remote("b", right, send=False)
+    yield
+    desk.set_remote("b", right)
+
+
+def apart(desk: Desk, right: Phone) -> Iterator[None]:
+    desk.submit(Disconnect("a"))
+    yield
+    desk.submit(Connect("a", "b"))
+
+
+@pytest.mark.parametrize("way", [muted, held, apart])
+def test_what_was_not_sent_on_is_no_loss(desk: Desk, way: Callable[[Desk, Phone], Iterator[None]]) -> None:
+    """RFC 3550 5.1: the sequence number goes on by one for each packet *sent*, however much was withheld before."""
+    left, right = couple(desk)
+    left.send(PAYLOAD)
+    first = right.hear()
+    meanwhile = way(desk, right)
+    next(meanwhile)
+    desk.counts("a")
+    for _ in range(17):  # more than half of all sequence numbers, as in eleven minutes
+        left.send(PAYLOAD)
+        left.skip(2000)
+    desk.counts("a")
+    next(meanwhile, None)
+    desk.counts("a")
+    left.send(PAYLOAD)
+    second = right.hear()
+    assert second.sequence == (first.sequence + 1) & 0xFFFF
+    assert second.marker
+    assert desk.counts("a").dropped_late == 0
 
 
 def test_twenty_sources_on_one_port(desk: Desk) -> None:

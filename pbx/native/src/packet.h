@@ -39,6 +39,8 @@ struct outgoing {
     bool marker;
 };
 void send_packet(struct worker *worker, struct stream *to, const struct outgoing *outgoing);
+/* Some packets of the feed were withheld: what comes next goes on behind what was sent last, for it is not lost. */
+void send_afresh(struct stream *to);
 /* A datagram as it is; false, and counted, when the system refuses it. */
 bool send_datagram(struct stream *stream, int fd, const uint8_t *data, size_t length, const struct address *to);
 

@@ -4,7 +4,7 @@
 #include "packet.h"
 
 /* How far back of the newest packet a feed's own sequence number is still told from one before the feed began. */
-#define BASE_DISTANCE 2000
+#define BASE_DISTANCE 1000
 
 bool send_datagram(struct stream *stream, int fd, const uint8_t *data, size_t length, const struct address *to) {
     /* The first call after an ICMP error fails by that error, whatever it would have sent; refusal.c counts it. */
@@ -31,6 +31,10 @@ static void change_feed(struct worker *worker, struct stream *to, const struct o
     tx->started = true;
 }
 
+void send_afresh(struct stream *to) {
+    to->tx.feed = 0;
+}
+
 void send_packet(struct worker *worker, struct stream *to, const struct outgoing *out) {
     struct sender *tx = &to->tx;
     bool marker = out->marker;
@@ -43,8 +47,8 @@ void send_packet(struct worker *worker, struct stream *to, const struct outgoing
         to->counts.dropped_late++;
         return;
     }
-    if (past_base > BASE_DISTANCE)
-        tx->base = (uint16_t)(tx->base + BASE_DISTANCE / 2);
+    if (past_base > 2 * BASE_DISTANCE)
+        tx->base = (uint16_t)(out->sequence - BASE_DISTANCE);
 
     uint16_t sequence = (uint16_t)(out->sequence + tx->sequence_offset);
     uint32_t timestamp = out->timestamp + tx->timestamp_offset;

@@ -140,7 +140,10 @@ void stream_close(struct stream *stream, const char *reason) {
 void stream_update(struct stream *stream) {
     stream->can_send = stream->peer.length != 0 && stream->send && !stream->mute_send;
     bool playing = stream->player != NULL && (stream->player->sound != NULL || stream->player->played > 0);
+    bool before = stream->sendable;
     stream->sendable = stream->can_send && !playing && stream->dialer == NULL;
+    if (stream->sendable && !before)
+        send_afresh(stream);
 }
 
 void stream_disconnect(struct stream *stream) {
@@ -154,12 +157,17 @@ void stream_disconnect(struct stream *stream) {
 }
 
 void stream_connect(struct stream *left, struct stream *right) {
+    bool new = left->relay != right;
     mix_leave(left);
     mix_leave(right);
     stream_disconnect(left);
     stream_disconnect(right);
     left->relay = right;
     right->relay = left;
+    if (new) {
+        send_afresh(left);
+        send_afresh(right);
+    }
     path_choose(left);
     path_choose(right);
 }
@@ -169,6 +177,8 @@ void stream_mute(struct stream *stream, bool receive, bool send) {
     stream->mute_receive = receive;
     if (changes)
         recorder_expect(stream->taps, stream->receive && !receive);
+    if (changes && stream->relay != NULL)
+        send_afresh(stream->relay);
     stream->mute_send = send;
     stream_update(stream);
 }
