@@ -54,6 +54,7 @@ export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
 undefined="-fsanitize=undefined -fno-sanitize-recover=all"
 compile address -fsanitize=address,fuzzer-no-link $undefined
 link address align_test -fsanitize=address $undefined
+link address recorder_test -fsanitize=address $undefined
 link address listener_test -fsanitize=address $undefined
 link address codec_test -fsanitize=address $undefined
 link address transcode_test -fsanitize=address $undefined -Wl,--wrap=sendto
@@ -71,6 +72,7 @@ python3 tests/native/c/seeds.py "$build/corpus" "$scratch/tone.wav" "$build/list
 for format in flac ogg mp3; do sox "$scratch/tone.wav" "$scratch/tone.$format" 2>/dev/null || true; done
 sounds=$(echo "$scratch"/tone.*)
 "$build/align_test-address" "$scratch"
+"$build/recorder_test-address" "$scratch"
 "$build/listener_test-address"
 # A voice in the rates that codecs have: a prompt that `make setup` installs.
 voice=

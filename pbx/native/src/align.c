@@ -21,6 +21,8 @@
 #define PAUSE_MILLISECONDS 200
 #define QUIET 300                 /* greatest sample of a quiet packet, some -41 dBFS */
 #define MAX_LOST 3000             /* packets */
+#define LATEST_MILLISECONDS 10000 /* what comes later has no place: nobody may write over what he said long ago */
+#define REMEMBERED 64             /* sequence numbers of which it is known whether they came */
 
 static int64_t samples_of(const struct tape *tape, int64_t milliseconds) {
     return milliseconds * tape->rate / 1000;
@@ -95,41 +97,73 @@ static bool is_quiet(const int16_t *samples, size_t count) {
     return true;
 }
 
-/* Counts silence that stands where packets were lost; a late packet takes back what was counted for it. */
-static void count_gap(struct tape *tape, struct line *line, const struct tape_packet *packet, int64_t position,
-                      int64_t count, bool continues) {
-    int16_t missing = (int16_t)(packet->sequence - line->next_sequence);
-    if (!continues || packet->fresh || missing > MAX_LOST) {
-        line->next_sequence = (uint16_t)(packet->sequence + 1);
-    } else if (missing < 0) {
-        tape->gaps -= tape->gaps < count ? tape->gaps : count;
-    } else {
-        if (missing > 0 && position > line->end)
-            tape->gaps += position - line->end;
-        line->next_sequence = (uint16_t)(packet->sequence + 1);
+/* How many places before the newest packet a number stands, 0 the newest itself; negative if it is newer. */
+static int places_back(const struct line *line, uint16_t sequence) {
+    return (int16_t)(line->next_sequence - 1 - sequence);
+}
+
+static bool came_before(const struct line *line, uint16_t sequence) {
+    int back = places_back(line, sequence);
+    return back >= 0 && back < REMEMBERED && line->came >> back & 1;
+}
+
+static void note_number(struct line *line, uint16_t sequence, bool continues) {
+    int back = places_back(line, sequence);
+    if (!continues || -back > MAX_LOST) {
+        line->came = 1;
+        line->next_sequence = (uint16_t)(sequence + 1);
+    } else if (back < 0) {
+        line->came = (-back < REMEMBERED ? line->came << -back : 0) | 1;
+        line->next_sequence = (uint16_t)(sequence + 1);
+    } else if (back < REMEMBERED) {
+        line->came |= UINT64_C(1) << back;
     }
+}
+
+/* Counts silence that stands where packets were lost; a late packet takes back what was counted for it. */
+static void count_gap(struct tape *tape, const struct line *line, const struct tape_packet *packet, int64_t position,
+                      int64_t count) {
+    int back = places_back(line, packet->sequence);
+    if (back >= 0 && back < REMEMBERED)
+        tape->gaps -= tape->gaps < count ? tape->gaps : count;
+    else if (back < -1 && -back <= MAX_LOST && position > line->end)
+        tape->gaps += position - line->end;
+}
+
+/* What can't be decoded is missing. */
+static bool use_decoder(struct tape *tape, struct line *line, const struct tape_packet *packet) {
+    if (line->decoder != NULL && codec_same(&line->format, &packet->format))
+        return true;
+    decoder_free(line->decoder);
+    line->decoder = decoder_new(&packet->format, tape->rate);
+    line->format = packet->format;
+    if (line->decoder == NULL)
+        tape->gaps += (int64_t)codec_duration(&packet->format, (const uint8_t *)(packet + 1), packet->length) * tape->rate /
+                      (int64_t)packet->format.clock;
+    return line->decoder != NULL;
 }
 
 void line_place(struct tape *tape, struct line *line, const struct tape_packet *packet) {
     bool sound = packet->length > 0 && codec_available(packet->format.kind);
-    bool continues = same_line(line, packet);
+    bool continues = same_line(line, packet) && !packet->fresh;
     if (!sound) { /* a key or comfort noise: silence, and nothing is missing */
-        if (line->anchored && (int16_t)(packet->sequence - line->next_sequence) >= 0)
-            line->next_sequence = (uint16_t)(packet->sequence + 1);
+        if (line->anchored && places_back(line, packet->sequence) < 0)
+            note_number(line, packet->sequence, true);
         line->arrival = packet->arrival;
         return;
     }
-    if (line->decoder == NULL || !codec_same(&line->format, &packet->format)) {
-        decoder_free(line->decoder);
-        line->decoder = decoder_new(&packet->format, tape->rate);
-        if (line->decoder == NULL)
-            return;
-    }
+    if (continues && came_before(line, packet->sequence))
+        return;
+    int64_t position = find_position(tape, line, packet);
+    if (continues && position < line->end - samples_of(tape, LATEST_MILLISECONDS))
+        return;
+    if (!use_decoder(tape, line, packet))
+        return;
     int16_t samples[CODEC_SAMPLES];
     size_t count = decoder_run(line->decoder, (const uint8_t *)(packet + 1), packet->length, samples);
-    int64_t position = find_position(tape, line, packet);
-    count_gap(tape, line, packet, position, (int64_t)count, continues);
-    line->format = packet->format;
+    if (continues)
+        count_gap(tape, line, packet, position, (int64_t)count);
+    note_number(line, packet->sequence, continues);
     line->arrival = packet->arrival;
     tape_lay(tape, packet->side, position, samples, count);
     if (position + (int64_t)count > line->end)

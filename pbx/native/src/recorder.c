@@ -67,14 +67,19 @@ static void leave(struct recording *recording) {
     atomic_fetch_sub_explicit(&recording->worker->recording_count, 1, memory_order_relaxed);
 }
 
-/* What is missing of a side since its last packet. From here on a packet is due anew. */
-static void settle(struct tap *tap) {
+/* What is missing of a side since its last packet, where no number of a later one tells. */
+static void count_missing(struct tap *tap) {
     struct recording *recording = tap->recording;
     uint64_t now = recording->worker->now;
     bool awaited = tap->awaited && !recording->paused;
     if (awaited && now > tap->due && (now > tap->due + SILENT || tap->dropped))
         recording->missing += now - tap->due;
-    tap->due = now;
+}
+
+/* From here on a packet is due anew. */
+static void settle(struct tap *tap) {
+    count_missing(tap);
+    tap->due = tap->recording->worker->now;
     tap->dropped = false;
     tap->fresh = true;
 }
@@ -259,9 +264,10 @@ static void append(struct worker *worker, struct tap *tap, const struct packet *
                                  .fresh = tap->fresh};
     memcpy(copy + 1, packet->payload, length);
     block->used += (uint32_t)size;
-    if (tap->fresh && tap->dropped) /* no number of an earlier packet tells of these */
-        recording->missing += worker->now - tap->due;
+    if (tap->fresh || tap->feed != feed)
+        count_missing(tap);
     tap->fresh = tap->dropped = false;
+    tap->feed = feed;
     tap->due = worker->now;
 }
 

@@ -10,6 +10,7 @@ struct tap { /* a recording of a stream */
     struct tap *next;
     struct recording *recording;
     uint8_t side;
+    uint32_t feed;               /* of the last packet */
     bool fresh;
     bool awaited;                /* packets are to come: neither is the peer on hold nor muted */
     bool dropped;                /* what came since the last packet in the file had no room in memory */

@@ -52,7 +52,8 @@ struct line { /* one side on the line of time; positions are samples of the file
     uint32_t feed;
     uint32_t timestamp;          /* which lies at ... */
     int64_t position;
-    uint16_t next_sequence;
+    uint16_t next_sequence;      /* behind the newest packet's */
+    uint64_t came;               /* a bit for each of the numbers before: the lowest is the newest */
     uint64_t arrival;            /* of the last packet, ns */
     int64_t end;                 /* behind the last sample */
     int64_t least, most;         /* lateness seen lately */
