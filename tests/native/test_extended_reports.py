@@ -130,7 +130,7 @@ def test_who_sends_metrics_gets_ours(desk: Desk) -> None:
     ours = blocks_of(left.rtcp.recv(2048))[7]
     ssrc, loss = struct.unpack_from("!IB", ours)
     assert ssrc == 0xAAAA
-    assert loss == 10 * 255 // 21
+    assert loss == 10 * 256 // 21
     assert ours[20] == ours[23] == 127  # ratings are not made up
 
 

@@ -8,9 +8,10 @@ import time
 import pytest
 
 from pbx.media.commands import Close, Connect
+from pbx.media.engine import Engine
 from pbx.media.events import NoMedia
 from pbx.rtp.rtcp import Bye, ReceiverReport, ReportBlock, SenderReport, SourceDescription, parse_compound, to_bytes
-from tests.support.desk import Desk, Phone
+from tests.support.desk import Desk, Phone, wait_until
 from tests.support.vectors import vectors
 
 PAYLOAD = bytes(160)
@@ -121,6 +122,55 @@ def test_a_source_that_says_bye_may_be_followed_at_once(desk: Desk) -> None:
     left.ssrc, left.sequence = 2, 9
     left.send(PAYLOAD)
     assert len(right.hear_all()) == 2
+
+
+def test_a_source_is_not_told_of_reports_of_the_one_before(desk: Desk) -> None:
+    """RFC 3550 6.4.1: of a source whose sender report has not come, LSR and DLSR are zero."""
+    left = desk.phone("a", ssrc=1)
+    desk.submit(Connect("a", "a"))
+    desk.counts("a")
+    left.send(PAYLOAD)
+    report = to_bytes([SenderReport(1, 0x1122334455667788, 1, 1, 1), Bye((1,))])
+    left.rtcp.sendto(report, (left.to[0], left.to[1] + 1))
+    desk.counts("a")
+    left.ssrc, left.sequence = 2, 9
+    left.send(PAYLOAD)
+    desk.submit(Close("a"))
+    (sender, *_) = reports(left)
+    assert isinstance(sender, SenderReport)
+    (block,) = sender.reports
+    assert (block.ssrc, block.last_report, block.delay) == (2, 0, 0)
+
+
+def test_counts_begin_anew_with_our_ssrc(desk: Desk) -> None:
+    """RFC 3550 6.4.1, after a collision (8.2)."""
+    left = desk.phone("a", ssrc=1)
+    desk.submit(Connect("a", "a"))
+    desk.counts("a")
+    for _ in range(5):
+        left.send(PAYLOAD)
+        ours = left.hear().ssrc
+    left.ssrc = ours
+    for _ in range(3):
+        left.send(PAYLOAD)
+    new = {left.hear().ssrc for _ in range(3)} - {ours}
+    desk.submit(Close("a"))
+    bye, report = reports(left), reports(left)[0]
+    assert isinstance(bye[-1], Bye)
+    assert bye[-1].ssrcs == (ours,)
+    assert isinstance(report, SenderReport)
+    assert {report.ssrc} == new
+    assert (report.packets, report.octets) == (3, 3 * 160)
+
+
+def test_reports_may_be_wanted_often() -> None:
+    """However short the interval, there is time for something else between two reports."""
+    with Desk() as desk:
+        desk.events += desk.engine.close()
+        desk.engine = Engine(30000, 30999, drain=50, workers=1, report_interval=1)
+        phone = desk.phone("a")
+        phone.send(PAYLOAD)
+        wait_until(lambda: desk.counts("a").rtcp_sent > 3)
 
 
 def test_reports_of_strangers_are_dropped(desk: Desk) -> None:

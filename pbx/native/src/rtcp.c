@@ -11,12 +11,13 @@
 #include "xr.h"
 
 enum { TYPE_SR = 200, TYPE_RR = 201, TYPE_SDES = 202, TYPE_BYE = 203 };
+enum { LEAST_INTERVAL = 10 }; /* ms */
 enum { HEADER = 4, SENDER_INFO = 20, REPORT_BLOCK = 24, SDES_CNAME = 1, CNAME_LENGTH = 16 };
 
 /* RFC 3550 6.2: the least interval, randomised to between half and one and a half of it; half as long at first. */
 static uint32_t interval(const struct stream *stream) {
     int milliseconds = stream->worker->engine->options.report_interval;
-    return milliseconds > 0 ? (uint32_t)milliseconds : 5000;
+    return milliseconds <= 0 ? 5000 : milliseconds < LEAST_INTERVAL ? LEAST_INTERVAL : (uint32_t)milliseconds;
 }
 
 static void set_header(uint8_t *at, unsigned count, uint8_t type, size_t length) {
@@ -96,6 +97,8 @@ static void send_report(struct worker *worker, struct stream *stream, bool bye) 
     }
     int fd = stream->mux ? stream->rtp.fd : stream->rtcp.fd;
     const uint8_t *report = data;
+    if (stream->srtp != NULL)
+        srtp_prepare(stream);
     if (stream->srtp != NULL && (report = srtp_seal(stream, data, &length, true)) == NULL)
         return;
     if (send_datagram(stream, fd, report, length, &stream->report.remote))

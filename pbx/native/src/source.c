@@ -107,6 +107,8 @@ static void avoid_collision(struct stream *stream, uint32_t ssrc) {
     rtcp_bye(stream);
     stream->collided = true;
     stream->tx.ssrc = random_32();
+    /* RFC 3550 6.4.1: these counts are "reset if the sender changes its SSRC identifier". */
+    stream->tx.packets = stream->tx.octets = stream->report.packets_prior = 0;
 }
 
 static void start(struct worker *worker, struct stream *stream, const struct packet *packet) {
@@ -119,6 +121,7 @@ static void start(struct worker *worker, struct stream *stream, const struct pac
                             .last = worker->now,
                             .feed = ++worker->feeds,
                             .lost_before = lost};
+    stream->report.last_sr = 0; /* it was another's: nothing has come of this one */
     avoid_collision(stream, packet->ssrc);
 }
 

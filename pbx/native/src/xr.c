@@ -84,7 +84,10 @@ static uint8_t *put_metrics(const struct stream *stream, uint8_t *at) {
     const struct receiver *rx = &stream->rx;
     uint32_t expected = rx->cycles + rx->highest - rx->first + 1, received = rx->received;
     uint32_t lost = expected > received ? expected - received : 0;
-    uint8_t loss = expected == 0 ? 0 : (uint8_t)((uint64_t)lost * 255 / expected);
+    /* RFC 3611 4.7.1: "dividing the total number of packets lost ... by the total number of packets expected, multiplying the
+       result ... by 256, limiting the maximum value to 255". */
+    uint64_t share = expected == 0 ? 0 : (uint64_t)lost * 256 / expected;
+    uint8_t loss = share > 255 ? 255 : (uint8_t)share;
     double trip = stream->counts.round_trip;
     at = put_block(at, VOIP_METRICS, VOIP_WORDS);
     memset(at, 0, 4 * VOIP_WORDS);
