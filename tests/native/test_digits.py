@@ -122,6 +122,18 @@ def test_a_hundred_keys_under_loss(desk: Desk) -> None:
     assert told(desk, 100) == keys
 
 
+@pytest.mark.parametrize("jump", [-8000 * 3600, -8000 * 11, 0x7FFFFFFF, 0x80000000])
+def test_keys_of_another_line_of_timestamps(desk: Desk, jump: int) -> None:
+    """What stands before the peer has changed to another line and kept its SSRC: no packet is late by that."""
+    phone = desk.phone("a")
+    phone.timestamp += 1 << 31
+    send_press(phone, "1")
+    phone.timestamp += jump
+    send_press(phone, "2")
+    send_press(phone, "3")
+    assert told(desk, 3) == "123"
+
+
 def test_a_long_press_in_segments(desk: Desk) -> None:
     """RFC 4733 2.5.1.3: an event longer than 0xFFFF goes on at a new timestamp, without the marker."""
     phone = desk.phone("a")
@@ -199,6 +211,14 @@ def test_sending(desk: Desk) -> None:
     first, second = presses
     assert (second - first) & 0xFFFFFFFF == 8 * (100 + 40 + 60)
     assert abs(heard[7].at - heard[0].at - 0.2) < 0.15
+
+
+def test_a_key_no_longer_than_a_packet(desk: Desk) -> None:
+    """RFC 4733 2.5.1.1: the marker is of the first packet of an event, which may be its last, too."""
+    phone = desk.phone("a", packet_time=60)
+    desk.submit(SendDigits("a", "12", 40))
+    heard = phone.hear_all(0.3)
+    assert [packet.marker for packet in heard] == [True, False, False] * 2
 
 
 def test_sending_takes_the_place_of_what_is_relayed(desk: Desk) -> None:

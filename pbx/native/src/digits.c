@@ -15,6 +15,8 @@ static const char keys[] = "0123456789*#ABCD";
 
 /* An event whose packets stop is over: its end packets were lost. */
 #define END_LOST (150 * MILLISECOND)
+/* A packet of an earlier key may come so much later, in seconds of its timestamps; further back is another line of them. */
+#define LATE 10
 /* "duration of 0xFFFF": a longer event goes on in a new segment (RFC 4733 2.5.1.3). */
 #define SEGMENT 0xffffu
 #define END_PACKETS 3
@@ -55,8 +57,8 @@ static void read_event(struct worker *worker, struct stream *stream, const struc
     int32_t step = (int32_t)(timestamp - key->timestamp);
     if (event[0] >= sizeof keys - 1)
         return;
-    if (key->known && key->ssrc == packet->ssrc && step < 0)
-        return; /* a late packet of an earlier key */
+    if (key->known && key->ssrc == packet->ssrc && step < 0 && -(int64_t)step <= LATE * (int64_t)rate)
+        return; /* of an earlier key */
     if (key->known && key->ssrc == packet->ssrc && step == 0 && key->event == event[0]) {
         if (key->told)
             return;
@@ -132,7 +134,7 @@ static void end_sending(struct stream *stream) {
     stream_update(stream);
 }
 
-static void send_event(struct stream *stream, const struct codec_offer *codec, bool end) {
+static void send_event(struct stream *stream, const struct codec_offer *codec, bool marker, bool end) {
     struct dialer *dialer = stream->dialer;
     uint8_t data[RTP_HEADER + 4], *payload = data + RTP_HEADER;
     uint64_t units = (uint64_t)dialer->elapsed * codec->format.clock / 1000;
@@ -148,18 +150,19 @@ static void send_event(struct stream *stream, const struct codec_offer *codec, b
                                        .rate = codec->format.clock,
                                        .sequence = dialer->sequence++,
                                        .type = codec->payload_type,
-                                       .marker = dialer->elapsed == (uint32_t)stream->packet_time});
+                                       .marker = marker});
 }
 
 static void next_event(struct dialer *dialer, const struct codec_offer *codec) {
     struct stream *stream = dialer->stream;
     uint32_t step = (uint32_t)stream->packet_time, duration = dialer->pressed[dialer->at].duration;
+    bool first = dialer->elapsed == 0;
     if (dialer->elapsed + step < duration) {
         dialer->elapsed += step;
-        send_event(stream, codec, false);
+        send_event(stream, codec, first, false);
     } else {
         dialer->elapsed = duration;
-        send_event(stream, codec, true);
+        send_event(stream, codec, first, true);
         dialer->ends++;
     }
     dialer->due += (uint64_t)step * MILLISECOND;
