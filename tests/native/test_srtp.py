@@ -345,6 +345,24 @@ class TestNewKeys:
         plain.send(PAYLOAD)
         assert changed.hear() == PAYLOAD
 
+    def test_a_wrap_is_kept_away_from_when_ours_has_waited(self, desk: Desk) -> None:
+        """As below, for a key of ours that comes into use later than it is told of."""
+        phone, plain = secure(desk, "a"), desk.phone("b", ssrc=0x2000)
+        desk.submit(Connect("a", "b"))
+        desk.counts("a")
+        near_wrap(phone, plain, 300)
+        changed = rekey(desk, phone, "a", GCM, 30, after_peer=True)
+        for _ in range(49):
+            for _ in range(6):
+                plain.send(b"x")
+            assert [phone.hear() for _ in range(6)] == [b"x"] * 6
+        changed.send(PAYLOAD)
+        desk.counts("a")
+        for _ in range(20):
+            plain.send(b"y")
+        heard = phone.phone.hear_all()
+        assert {changed.opened(packet) for packet in heard[10:]} == {b"y"}
+
     def test_an_old_key_is_not_good_for_ever(self, desk: Desk) -> None:
         phone, plain = secure(desk, "a"), desk.phone("b", ssrc=0x2000)
         desk.submit(Connect("a", "b"))

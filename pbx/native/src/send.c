@@ -38,6 +38,8 @@ void send_afresh(struct stream *to) {
 void send_packet(struct worker *worker, struct stream *to, const struct outgoing *out) {
     struct sender *tx = &to->tx;
     bool marker = out->marker;
+    if (to->srtp != NULL)
+        srtp_prepare(to);
     if (tx->feed != out->feed) {
         change_feed(worker, to, out);
         marker = true;

@@ -152,6 +152,7 @@ static bool change_key(struct srtp *srtp, struct direction *direction, const str
     context->session = new_session(srtp->library, key, ssrc_kind);
     if (context->session != NULL)
         return true;
+    explicit_bzero(context, sizeof *context);
     free(context);
     direction->now = NULL;
     return false;
@@ -293,19 +294,17 @@ bool srtp_unseal(struct worker *worker, struct stream *stream, uint8_t *data, si
     return false;
 }
 
-/* Under which key the next packet goes. */
-static struct context *sealing(struct stream *stream, struct srtp *srtp) {
-    if (!srtp->holding)
-        return srtp->send.now;
-    if (!srtp->heard && stream->worker->now < srtp->hold_until)
-        return srtp->send.before;
+void srtp_prepare(struct stream *stream) {
+    struct srtp *srtp = stream->srtp;
+    if (!srtp->holding || (!srtp->heard && stream->worker->now < srtp->hold_until))
+        return;
     srtp->holding = false;
-    return srtp->send.now;
+    keep_from_wrap(&stream->tx);
 }
 
 const uint8_t *srtp_seal(struct stream *stream, const uint8_t *data, size_t *length, bool rtcp) {
     struct srtp *srtp = stream->srtp;
-    struct context *under = sealing(stream, srtp);
+    struct context *under = srtp->holding ? srtp->send.before : srtp->send.now;
     uint8_t *sealed = stream->worker->sealed;
     if (under == NULL || *length > DATAGRAM_ROOM) {
         stream->counts.dropped_unconnected++;

@@ -49,6 +49,8 @@ void srtp_end(struct stream *stream);
 /* Takes the protection off in place; false, and counted, if it does not hold. Sets `length` to that of the plain packet. */
 bool srtp_unseal(struct worker *worker, struct stream *stream, uint8_t *data, size_t *length, bool rtcp);
 
+/* Before the next packet gets its number: our key changes, if it waited for the peer's to. */
+void srtp_prepare(struct stream *stream);
 /* A protected copy, good until the next call on this thread; NULL, and counted, if there can be none. */
 const uint8_t *srtp_seal(struct stream *stream, const uint8_t *data, size_t *length, bool rtcp);
 
