@@ -57,9 +57,8 @@ struct engine *engine_create(const struct engine_options *options, char *text, i
 
 /* Packet threads first, since they feed the others; what these were given is brought to its end. */
 void engine_stop(struct engine *engine) {
-    if (engine->stopped)
+    if (atomic_exchange(&engine->stopped, true))
         return;
-    engine->stopped = true;
     for (int i = 0; i < engine->worker_count; i++)
         worker_stop(&engine->workers[i]);
     for (int i = 0; i < engine->worker_count; i++)

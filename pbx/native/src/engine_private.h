@@ -17,7 +17,7 @@ struct engine {
     struct library library;
     struct broadcasts broadcasts;
     struct writers writers;
-    bool stopped;
+    atomic_bool stopped;         /* asked by whoever gives a command */
     int worker_count;
     struct worker *workers;
     struct placement {           /* of new groups */

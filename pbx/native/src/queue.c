@@ -92,11 +92,16 @@ bool outlet_init(struct outlet *outlet) {
     return outlet->fd >= 0;
 }
 
-void outlet_destroy(struct outlet *outlet) {
-    for (struct event_node *node = outlet->head, *next; node != NULL; node = next) {
+static void free_nodes(struct event_node *list) {
+    for (struct event_node *node = list, *next; node != NULL; node = next) {
         next = node->next;
         free(node);
     }
+}
+
+void outlet_destroy(struct outlet *outlet) {
+    free_nodes(outlet->head);
+    free_nodes(outlet->taken);
     if (outlet->fd >= 0)
         close(outlet->fd);
     pthread_mutex_destroy(&outlet->lock);
@@ -114,7 +119,7 @@ struct event_node *event_new(enum engine_event_kind kind, uint64_t stream, uint6
 
 static bool may_be_dropped(const struct event_node *node) {
     enum engine_event_kind kind = node->event.kind;
-    return kind == ENGINE_DIGIT || kind == ENGINE_LATCHED || kind == ENGINE_NO_MEDIA;
+    return kind == ENGINE_DIGIT || kind == ENGINE_LATCHED || kind == ENGINE_NO_MEDIA || kind == ENGINE_ACTIVE_SPEAKER;
 }
 
 void outlet_put(struct outlet *outlet, struct event_node *node) {
@@ -135,23 +140,31 @@ void outlet_put(struct outlet *outlet, struct event_node *node) {
         ring(outlet->fd);
 }
 
-int outlet_drain(struct outlet *outlet, struct engine_event *events, int room) {
-    int count = 0;
+/* The whole queue is taken at once, since packet threads wait for its lock. */
+static void take_all(struct outlet *outlet) {
     eventfd_t rung;
     eventfd_read(outlet->fd, &rung);
     pthread_mutex_lock(&outlet->lock);
-    while (count < room && outlet->head != NULL) {
-        struct event_node *node = outlet->head;
-        outlet->head = node->next;
-        outlet->count--;
+    outlet->taken = outlet->head;
+    outlet->head = NULL;
+    outlet->tail = &outlet->head;
+    pthread_mutex_unlock(&outlet->lock);
+}
+
+int outlet_drain(struct outlet *outlet, struct engine_event *events, int room) {
+    int count = 0;
+    if (outlet->taken == NULL)
+        take_all(outlet);
+    while (count < room && outlet->taken != NULL) {
+        struct event_node *node = outlet->taken;
+        outlet->taken = node->next;
         events[count++] = node->event;
         free(node);
     }
-    if (outlet->head == NULL)
-        outlet->tail = &outlet->head;
-    bool more = outlet->head != NULL;
+    pthread_mutex_lock(&outlet->lock);
+    outlet->count -= (uint64_t)count;
     pthread_mutex_unlock(&outlet->lock);
-    if (more)
+    if (outlet->taken != NULL)
         ring(outlet->fd);
     return count;
 }

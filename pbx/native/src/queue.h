@@ -116,6 +116,7 @@ struct outlet {
     struct event_node *head, **tail;
     uint64_t count, dropped;
     int fd;
+    struct event_node *taken;    /* of who drains alone: out of the queue, and not told yet */
 };
 
 struct event_node {
