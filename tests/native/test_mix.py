@@ -68,6 +68,15 @@ def waiting(phone: Phone) -> list[Heard]:
     return heard
 
 
+LATE = 0.03
+"""Seconds that a packet may be late by, with a jitter buffer, until what is heard is not what was said."""
+
+
+def paced(heard: list[Heard]) -> bool:
+    """Return whether packets came at the pace at which a mix sends them."""
+    return all(after.at - before.at < 0.02 + LATE for before, after in itertools.pairwise(heard))
+
+
 class Conference:
     """Members with a tone each, who talk in real time beside each other."""
 
@@ -87,7 +96,22 @@ class Conference:
             self.desk.counts(name)
 
     def talk(self, seconds: float, silent: str = "", lost: int = 0) -> dict[str, dict[str, float]]:
-        """Return how loud each tone was to each member in the last part of that time."""
+        """Return how loud each tone was to each member in the last part of that time.
+
+        Where the machine held up these phones or the mix, what was heard proves nothing: they talk again.
+        """
+        for _ in range(4):
+            late = self._talk(seconds, silent, lost)
+            over = time.time()  # what a slow reader finds beyond this is the silence afterwards
+            heard = {
+                name: [packet for packet in waiting(phone) if packet.at < over] for name, phone in self.phones.items()
+            }
+            if late < LATE and all(paced(packets) for packets in heard.values()):
+                break
+        return {name: self._levels(name, packets, seconds) for name, packets in heard.items()}
+
+    def _talk(self, seconds: float, silent: str, lost: int) -> float:
+        """Return by how many seconds a packet was sent too late, at most."""
         payloads = {}
         for name, codec in self.codecs.items():
             rate = codec.rate
@@ -99,13 +123,15 @@ class Conference:
         self.began.append(due)
         for name, phone in self.phones.items():  # the clock of a phone that sends nothing goes on
             phone.timestamp += round((due - self.stopped) * self.codecs[name].rate)
+        late = 0.0
         for number in range(round(seconds * 50)):
+            late = max(late, time.monotonic() - due)
             for name in self.phones:
                 self._speak(name, payloads[name], number, bool(lost) and number % lost == 7)
             due += 0.02
             time.sleep(max(0.0, due - time.monotonic()))
         self.stopped = time.monotonic()
-        return {name: self._levels(name, waiting(phone), seconds) for name, phone in self.phones.items()}
+        return late
 
     def _speak(self, name: str, payload: bytes, number: int, lost: bool) -> None:
         phone, codec = self.phones[name], self.codecs[name]
@@ -277,7 +303,7 @@ def test_sounds_and_recordings_of_a_mix(desk: Desk, tmp_path: Path) -> None:
     assert (ended.recording, ended.duration >= 1000) == ("tape", True)
     rate, channels = read_wav(tmp_path / "all.wav")
     assert (rate, len(channels)) == (16000, 1)
-    window = channels[0][8000:16000]
+    window = channels[0][-12000:-4000]
     for name in "abd":
         assert loudness(window, TONES[name], rate) > LOUD
     desk.submit(Leave("a"), Leave("b"))

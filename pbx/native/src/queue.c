@@ -142,8 +142,6 @@ void outlet_put(struct outlet *outlet, struct event_node *node) {
 
 /* The whole queue is taken at once, since packet threads wait for its lock. */
 static void take_all(struct outlet *outlet) {
-    eventfd_t rung;
-    eventfd_read(outlet->fd, &rung);
     pthread_mutex_lock(&outlet->lock);
     outlet->taken = outlet->head;
     outlet->head = NULL;
@@ -153,6 +151,8 @@ static void take_all(struct outlet *outlet) {
 
 int outlet_drain(struct outlet *outlet, struct engine_event *events, int room) {
     int count = 0;
+    eventfd_t rung;
+    eventfd_read(outlet->fd, &rung);
     if (outlet->taken == NULL)
         take_all(outlet);
     while (count < room && outlet->taken != NULL) {
@@ -163,8 +163,9 @@ int outlet_drain(struct outlet *outlet, struct engine_event *events, int room) {
     }
     pthread_mutex_lock(&outlet->lock);
     outlet->count -= (uint64_t)count;
+    bool more = outlet->taken != NULL || outlet->head != NULL;
     pthread_mutex_unlock(&outlet->lock);
-    if (outlet->taken != NULL)
+    if (more)
         ring(outlet->fd);
     return count;
 }

@@ -76,8 +76,9 @@ static long end(struct phone *phone, long *length) {
     stream_close(phone->stream, "");
     do {
         struct pollfd ready = {.fd = engine.outlet.fd, .events = POLLIN};
-        poll(&ready, 1, 10000);
-        assert(outlet_drain(&engine.outlet, &event, 1) == 1);
+        event.kind = 0;
+        assert(poll(&ready, 1, 30000) == 1);
+        outlet_drain(&engine.outlet, &event, 1);
     } while (event.kind != ENGINE_RECORDING_ENDED && event.kind != ENGINE_RECORDING_FAILED);
     assert(event.kind == ENGINE_RECORDING_ENDED);
     *length = (long)event.milliseconds;
