@@ -32,11 +32,12 @@ from typing import Any, ClassVar
 
 from twisted.internet import asyncioreactor  # noqa: F401 - before anything chooses another reactor
 
-import pbx.app.server as server_module
+import pbx.app.building as building_module
 import pbx.net.network as network_module
 from bench.processes import usage
 from pbx.app.operation import Operation
 from pbx.app.run import settle_collector
+from pbx.app.server import Server
 from pbx.loading import load_configured
 from pbx.media import commands as media_commands
 from pbx.media import events as media_events
@@ -164,16 +165,16 @@ class Bench:
             (folder / Path(name).name).write_text(text)
         self.clock, self.loop = VirtualClock(), _Loop()
         replaced: list[tuple[Any, str, object]] = [
-            (server_module, "LoopClock", lambda loop: self.clock),
+            (building_module, "LoopClock", lambda loop: self.clock),
             (network_module, "UdpTransport", MemorySocket),
         ]
         if not options.engine:
-            replaced.append((server_module, "Engine", InstantEngine))
+            replaced.append((building_module, "Engine", InstantEngine))
         for module, name, value in replaced:
             assert hasattr(module, name), name
             setattr(module, name, value)
         configured = load_configured(folder / "bridge.yaml", os.environ)
-        self.server = server_module.Server(folder / "bridge.yaml", configured, _Nobody(), self.loop, os.environ)  # type: ignore[arg-type]
+        self.server = Server(folder / "bridge.yaml", configured, _Nobody(), self.loop, os.environ)  # type: ignore[arg-type]
         if not options.store:
             self.server.observer._put = lambda record: None
         self.operation = Operation(self.server, self.loop, {})  # type: ignore[arg-type]

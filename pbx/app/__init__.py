@@ -3,7 +3,8 @@
 ::
 
     run.py         the process: reactor, signals, exit status
-    server.py      every room built once and wired together
+    building.py    every room built once and wired together
+    server.py      its start, reload, drain and stop
     translate.py   what configuration says, in the words of each room
     directory.py   where everybody is and who they are
     observer.py    who hears of calls

@@ -18,8 +18,8 @@ from pbx.media.processing import Processing
 from pbx.media.srtp import srtp_suites
 from pbx.net.addresses import LocalNetworks
 from pbx.net.certificates import ensure_certificate
-from pbx.net.connection import StreamLimits
 from pbx.net.hep_exporter import HepSettings
+from pbx.net.stream_limits import StreamLimits
 from pbx.net.tls import TlsSettings, Verification
 from pbx.net.transport import Listener, SocketOptions, is_wildcard
 from pbx.registrar.rules import Limits as RegistrarLimits

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from pbx.net.clock import Clock
-    from pbx.net.connection import StreamLimits
     from pbx.net.counters import Counters
+    from pbx.net.stream_limits import StreamLimits
     from pbx.net.tls import Tls
     from pbx.net.transport import Address, Connecting, Listener, Sink
     from pbx.sip.stack import Flow

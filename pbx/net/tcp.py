@@ -7,8 +7,9 @@ import socket
 from typing import TYPE_CHECKING, Protocol
 
 from pbx.errors import EnvironmentFault
-from pbx.net.connection import StreamConnection, StreamLimits
+from pbx.net.connection import StreamConnection
 from pbx.net.factories import accepting, opening
+from pbx.net.stream_limits import StreamLimits
 from pbx.net.tls import fault_noted
 from pbx.net.transport import SocketOptions
 from pbx.net.udp import bind, mark

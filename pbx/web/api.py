@@ -14,19 +14,21 @@ from starlette.middleware import Middleware
 
 from pbx.ops.metrics import CONTENT_TYPE
 from pbx.store.call_records import CallFilter, CallRecord
-from pbx.web import views
 from pbx.web.bundle import bundle
+from pbx.web.call_views import Call, CallRecordPage, CallRecordView, Calls, NewCall, Originate, RecordingAction
 from pbx.web.conferences_api import conferences_router
 from pbx.web.page import page_router
 from pbx.web.ports import Ports
 from pbx.web.security import Guard, SecurityHeaders
 from pbx.web.security_api import security_router
+from pbx.web.server_views import HealthView, Registrations, RegistrationView, StatusView, StoreView, Trunks, TrunkView
+from pbx.web.views import Problem
 
 __all__ = ["make_api"]
 
-_REFUSED: dict[int | str, dict[str, Any]] = {401: {"model": views.Problem, "description": "No token, or a wrong one"}}
+_REFUSED: dict[int | str, dict[str, Any]] = {401: {"model": Problem, "description": "No token, or a wrong one"}}
 _MEDIA_TYPES = {".wav": "audio/wav", ".flac": "audio/flac", ".opus": "audio/ogg"}
-_UNKNOWN: dict[int | str, dict[str, Any]] = {404: {"model": views.Problem, "description": "There is none of that id"}}
+_UNKNOWN: dict[int | str, dict[str, Any]] = {404: {"model": Problem, "description": "There is none of that id"}}
 
 
 def make_api(
@@ -76,10 +78,10 @@ def _open_router(ports: Ports, guard: Guard) -> APIRouter:
     return router
 
 
-def _server_status(ports: Ports) -> views.StatusView:
+def _server_status(ports: Ports) -> StatusView:
     """Return the server at a glance."""
-    health, store, now = views.HealthView.of(ports.report()), ports.store(), _now()
-    return views.StatusView(
+    health, store, now = HealthView.of(ports.report()), ports.store(), _now()
+    return StatusView(
         version=ports.version,
         status=health.status,
         started=ports.started,
@@ -89,7 +91,7 @@ def _server_status(ports: Ports) -> views.StatusView:
         trunks=len(ports.trunks()),
         reactor_lag=ports.reactor_lag(),
         checks=health.checks,
-        store=views.StoreView(
+        store=StoreView(
             state=store.state.value,
             waiting_rows=store.waiting,
             spool_bytes=store.spooled_octets,
@@ -103,24 +105,24 @@ def _server_router(ports: Ports) -> APIRouter:
     router = APIRouter(tags=["server"])
 
     @router.get("/status")
-    async def status() -> views.StatusView:
+    async def status() -> StatusView:
         """The server at a glance."""
         return _server_status(ports)
 
     @router.get("/registrations")
-    async def registrations(aor: str = "") -> views.Registrations:
+    async def registrations(aor: str = "") -> Registrations:
         """Every registered contact, or those of one address-of-record or extension."""
         found = [
-            views.RegistrationView.of(one)
+            RegistrationView.of(one)
             for one in ports.registrations()
             if not aor or aor in (one.aor, one.aor.partition(":")[2].partition("@")[0])
         ]
-        return views.Registrations(registrations=found)
+        return Registrations(registrations=found)
 
     @router.get("/trunks")
-    async def trunks() -> views.Trunks:
+    async def trunks() -> Trunks:
         """Every trunk, with its calls."""
-        return views.Trunks(trunks=[views.TrunkView.of(trunk) for trunk in ports.trunks()])
+        return Trunks(trunks=[TrunkView.of(trunk) for trunk in ports.trunks()])
 
     return router
 
@@ -129,28 +131,28 @@ def _calls_router(ports: Ports) -> APIRouter:
     router = APIRouter(prefix="/calls", tags=["calls"])
 
     @router.get("")
-    async def calls() -> views.Calls:
+    async def calls() -> Calls:
         """The running calls, the longest one first."""
         now = _now()
-        return views.Calls(calls=[views.Call.of(summary, now) for summary in ports.calls.all()])
+        return Calls(calls=[Call.of(summary, now) for summary in ports.calls.all()])
 
-    @router.post("", status_code=201, responses={409: {"model": views.Problem, "description": "It cannot be made"}})
-    async def originate(wanted: views.Originate, response: Response) -> views.NewCall:
+    @router.post("", status_code=201, responses={409: {"model": Problem, "description": "It cannot be made"}})
+    async def originate(wanted: Originate, response: Response) -> NewCall:
         """Ring an extension and, when it answers, dial a number as if it had."""
         try:
             call = ports.originate(wanted.source, wanted.number)
         except LookupError as error:
             raise HTTPException(409, str(error.args[0]) if error.args else "It cannot be made.") from error
         response.headers["Location"] = f"/api/v1/calls/{call}"
-        return views.NewCall(id=call)
+        return NewCall(id=call)
 
     @router.get("/{call}", responses=_UNKNOWN)
-    async def one_call(call: str) -> views.Call:
+    async def one_call(call: str) -> Call:
         """One running call."""
         summary = ports.calls.get(call)
         if summary is None:
             raise HTTPException(404, "There is no running call of this id; its record is at /api/v1/call-records.")
-        return views.Call.of(summary, _now())
+        return Call.of(summary, _now())
 
     @router.delete("/{call}", status_code=204, responses=_UNKNOWN)
     async def hang_up(call: str) -> None:
@@ -161,9 +163,9 @@ def _calls_router(ports: Ports) -> APIRouter:
     @router.post(
         "/{call}/recording",
         status_code=204,
-        responses=_UNKNOWN | {409: {"model": views.Problem, "description": "It cannot be done now"}},
+        responses=_UNKNOWN | {409: {"model": Problem, "description": "It cannot be done now"}},
     )
-    async def record(call: str, wanted: views.RecordingAction) -> None:
+    async def record(call: str, wanted: RecordingAction) -> None:
         """Start, stop, pause or resume the recording of a call whose two sides are connected."""
         try:
             refusal = ports.calls.record(call, wanted.action)
@@ -223,11 +225,11 @@ def _traces_router(ports: Ports) -> APIRouter:
         summary = ports.calls.get(call)
         record = None if summary is not None else await run_in_threadpool(ports.records.get, call)
         if summary is not None:
-            facts = views.Call.of(summary, _now()).model_dump_json(indent=1)
+            facts = Call.of(summary, _now()).model_dump_json(indent=1)
             at = summary.started_at
             met = ports.circumstances(summary.source, summary.called, at, summary.caller.number, summary.caller.name)
         elif record is not None:
-            facts = views.CallRecordView.of(record).model_dump_json(indent=1)
+            facts = CallRecordView.of(record).model_dump_json(indent=1)
             met = ports.circumstances(record.source, record.called, record.started, record.caller, record.caller_name)
         else:
             raise HTTPException(404, "There is no call of this id.")
@@ -257,22 +259,22 @@ def _records_router(ports: Ports) -> APIRouter:
             raise HTTPException(404, "There is no call record of this id.")
         return record
 
-    @router.get("", responses={400: {"model": views.Problem, "description": "A bad `after`"}})
+    @router.get("", responses={400: {"model": Problem, "description": "A bad `after`"}})
     def call_records(
         wanted: Annotated[CallFilter, Depends(_filter)],
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
         after: str = "",
-    ) -> views.CallRecordPage:
+    ) -> CallRecordPage:
         """Call records, newest first. What is left out does not matter; `number` is the caller or the called."""
         try:
-            return views.CallRecordPage.of(ports.records.search(wanted, limit, after))
+            return CallRecordPage.of(ports.records.search(wanted, limit, after))
         except ValueError as error:
             raise HTTPException(400, "`after` must be the `next` of an earlier page.") from error
 
     @router.get("/{call}", responses=_UNKNOWN)
-    def call_record(call: str) -> views.CallRecordView:
+    def call_record(call: str) -> CallRecordView:
         """One call record."""
-        return views.CallRecordView.of(find(call))
+        return CallRecordView.of(find(call))
 
     # An id has a slash in it, "c5f2/3".
     @router.get(

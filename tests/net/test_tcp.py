@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from pbx.errors import EnvironmentFault
-from pbx.net.connection import StreamLimits
 from pbx.net.counters import Counters
 from pbx.net.network import RealNetwork
+from pbx.net.stream_limits import StreamLimits
 from pbx.net.transport import Address, Listener
 from pbx.sip.stack import Flow
 from tests.support.loopback import Heard, Waiting, World

@@ -15,9 +15,9 @@ from cryptography import x509
 
 from pbx.errors import EnvironmentFault
 from pbx.net.certificates import ensure_certificate, is_for, names_of
-from pbx.net.connection import StreamLimits
 from pbx.net.counters import Counters
 from pbx.net.network import RealNetwork
+from pbx.net.stream_limits import StreamLimits
 from pbx.net.tls import Tls, TlsSettings, Verification
 from pbx.net.transport import Address, Listener
 from pbx.sip.stack import Flow
