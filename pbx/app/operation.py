@@ -6,7 +6,7 @@ Everything here reads the rooms when it is asked; none of them knows of it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -307,6 +307,7 @@ class Operation:
             circumstances=self._circumstances,
             recordings=server.settings.storage.recordings_directory,
             registrations=self._registrations,
+            registered=lambda: len(server.location),
             trunks=self._trunks,
             originate=self._originate,
             conferences=ConferenceDesk(server.conferences, server.driver.now),
@@ -326,9 +327,9 @@ class Operation:
             "configuration.yaml": configuration_text(server.settings),
         }
 
-    def _registrations(self) -> list[Registration]:
+    def _registrations(self) -> Iterator[Registration]:
         now = self._server.driver.now()
-        return [
+        return (
             Registration(
                 aor=binding.aor,
                 contact=str(binding.contact),
@@ -340,8 +341,8 @@ class Operation:
                 behind_nat=binding.behind_nat,
                 reachable=binding.reachable,
             )
-            for binding in self._server.location
-        ]
+            for binding in list(self._server.location)
+        )
 
     def _trunks(self) -> list[TrunkState]:
         directory = self._server.directory

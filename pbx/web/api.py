@@ -17,6 +17,7 @@ from pbx.store.call_records import CallFilter, CallRecord
 from pbx.web.bundle import bundle
 from pbx.web.call_views import Call, CallRecordPage, CallRecordView, Calls, NewCall, Originate, RecordingAction
 from pbx.web.conferences_api import conferences_router
+from pbx.web.listing import answer_list
 from pbx.web.page import page_router
 from pbx.web.ports import Ports
 from pbx.web.security import Guard, SecurityHeaders
@@ -87,7 +88,7 @@ def _server_status(ports: Ports) -> StatusView:
         started=ports.started,
         uptime=(now - ports.started).total_seconds(),
         calls=len(ports.calls),
-        registrations=len(ports.registrations()),
+        registrations=ports.registered(),
         trunks=len(ports.trunks()),
         reactor_lag=ports.reactor_lag(),
         checks=health.checks,
@@ -109,15 +110,15 @@ def _server_router(ports: Ports) -> APIRouter:
         """The server at a glance."""
         return _server_status(ports)
 
-    @router.get("/registrations")
-    async def registrations(aor: str = "") -> Registrations:
+    @router.get("/registrations", response_model=Registrations)
+    async def registrations(aor: str = "") -> Response:
         """Every registered contact, or those of one address-of-record or extension."""
-        found = [
-            RegistrationView.of(one)
+        wanted = (
+            one
             for one in ports.registrations()
             if not aor or aor in (one.aor, one.aor.partition(":")[2].partition("@")[0])
-        ]
-        return Registrations(registrations=found)
+        )
+        return await answer_list("registrations", wanted, RegistrationView.of)
 
     @router.get("/trunks")
     async def trunks() -> Trunks:
@@ -130,11 +131,11 @@ def _server_router(ports: Ports) -> APIRouter:
 def _calls_router(ports: Ports) -> APIRouter:
     router = APIRouter(prefix="/calls", tags=["calls"])
 
-    @router.get("")
-    async def calls() -> Calls:
+    @router.get("", response_model=Calls)
+    async def calls() -> Response:
         """The running calls, the longest one first."""
         now = _now()
-        return Calls(calls=[Call.of(summary, now) for summary in ports.calls.all()])
+        return await answer_list("calls", ports.calls.all(), lambda summary: Call.of(summary, now))
 
     @router.post("", status_code=201, responses={409: {"model": Problem, "description": "It cannot be made"}})
     async def originate(wanted: Originate, response: Response) -> NewCall:
@@ -227,10 +228,10 @@ def _traces_router(ports: Ports) -> APIRouter:
         if summary is not None:
             facts = Call.of(summary, _now()).model_dump_json(indent=1)
             at = summary.started_at
-            met = ports.circumstances(summary.source, summary.called, at, summary.caller.number, summary.caller.name)
+            about = (summary.source, summary.called, at, summary.caller.number, summary.caller.name)
         elif record is not None:
             facts = CallRecordView.of(record).model_dump_json(indent=1)
-            met = ports.circumstances(record.source, record.called, record.started, record.caller, record.caller_name)
+            about = (record.source, record.called, record.started, record.caller, record.caller_name)
         else:
             raise HTTPException(404, "There is no call of this id.")
         files: dict[str, str | bytes] = {
@@ -238,7 +239,7 @@ def _traces_router(ports: Ports) -> APIRouter:
             "ladder.txt": ports.trace.ladder(call_ids, True),
             "trace.pcap": ports.trace.pcap(call_ids),
             "server.json": _server_status(ports).model_dump_json(indent=1),
-            **met,
+            **await run_in_threadpool(ports.circumstances, *about),
         }
         return Response(
             await run_in_threadpool(bundle, call, ports.version, _now(), files),

@@ -72,7 +72,8 @@ class TraceReader(Protocol):
 
 
 class Circumstances(Protocol):
-    """What a call met beside its messages (`pbx.app.circumstances`)."""
+    """What a call met beside its messages (`pbx.app.circumstances`). Asked on a thread: a large configuration takes
+    long."""
 
     def __call__(self, source: str, number: str, at: datetime, caller: str, caller_name: str) -> Mapping[str, str]:
         """Return texts by the names of files, secrets hidden."""
@@ -206,7 +207,8 @@ class ConferenceDesk(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Everything that the web asks for. All but `records` is asked on the reactor's thread and answers at once."""
+    """Everything that the web asks for. All but `records` and `circumstances` is asked on the reactor's thread and
+    answers at once."""
 
     version: str
     started: datetime
@@ -216,7 +218,10 @@ class Ports:
     circumstances: Circumstances
     recordings: Path
     """The folder that recordings are in; nothing outside it is ever served."""
-    registrations: Callable[[], list[Registration]]
+    registrations: Callable[[], Iterable[Registration]]
+    """Those of the moment; each is made when it is its turn."""
+    registered: Callable[[], int]
+    """How many registrations there are."""
     trunks: Callable[[], list[TrunkState]]
     originate: Callable[[str, str], str]
     """Rings an extension (``extension/101``) and, when it answers, dials a number as if it had; returns the call's id.

@@ -182,6 +182,7 @@ class Site:
                 )
                 for number in ("101", "102")
             ],
+            registered=lambda: 2,
             trunks=lambda: [
                 TrunkState("carrier", "sip:192.0.2.9", 1, 2, 3, 4, None, "down", 200.0, None, "no reply within 5 s")
             ],
