@@ -153,7 +153,6 @@ def test_limits_change_with_a_reload(serve: Serve, phone: Connect) -> None:
 def test_an_overloaded_server_refuses_strangers_at_once_and_takes_emergencies(serve: Serve, phone: Connect) -> None:
     town = Town(serve, phone)
     control = town.pbx.server.shedding.control
-    town.pbx.server.shedding.stop()
     for number in range(4):
         control.sample(1.0, 1.0, 1e9 + number)
     assert control.active

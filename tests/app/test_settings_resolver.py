@@ -12,6 +12,8 @@ import pytest
 from tests.support.loopback import World
 from tests.support.pbx import LOOPBACK, Connect, Serve, free_ports
 
+DEAD_FOR = 3
+"""Seconds."""
 A = 1
 TTL = 300
 
@@ -100,7 +102,10 @@ def test_a_target_that_did_not_reply_is_passed_over_for_a_while(
 ) -> None:
     names.table["carrier.example"] = ["127.0.0.2", "127.0.0.3"]
     (port,) = free_ports()
-    pbx = serve(configured(names, port, ", dead_for: 2s", ", t1: 10ms, t2: 20ms"), PLAN)
+    text = configured(names, port, f", dead_for: {DEAD_FOR}s").replace(
+        "identify: []", "identify: [], try_timeout: 1s", 1
+    )
+    pbx = serve(text, PLAN)
     alice = phone(pbx, "101", "wonderland")
     lines = [phone(pbx, host=host, port=port) for host in ("127.0.0.2", "127.0.0.3")]
 
@@ -129,8 +134,14 @@ def test_a_target_that_did_not_reply_is_passed_over_for_a_while(
 
     dead = -1
     (dead,) = first_asked("1")
-    order = first_asked("2")
-    assert order == [dead, 1 - dead]
-    assert first_asked("3") == [1 - dead]
-    world.run(2.1)
+    while True:
+        began = time.monotonic()
+        assert first_asked("2") == [dead, 1 - dead]
+        asked = first_asked("3")
+        if time.monotonic() - began < DEAD_FOR:
+            break
+        # Too busy a machine to get there in time: it is alive again, or was at some moment of this.
+        world.run(DEAD_FOR)
+    assert asked == [1 - dead]
+    world.run(DEAD_FOR)
     assert first_asked("4") == [dead, 1 - dead]
