@@ -25,10 +25,9 @@ from pbx.sdp.model import (
     MediaDescription,
     Origin,
     SessionDescription,
-    direction_for,
 )
 from pbx.sdp.sdes import ACCEPTING, MasterKey, PeerKey, Protection, answered_key, offered_key
-from pbx.sdp.transport import Transport, rtcp_of, transport_of
+from pbx.sdp.transport import Transport, place_of, transport_of
 from pbx.values import dataclass
 
 __all__ = [
@@ -133,25 +132,18 @@ def read_media(
     Raises NegotiationError if the section names no address (RFC 8866 §5.7 demands one).
     """
     media = description.media[index]
-    connection = description.connection_of(media)
-    if connection is None:
-        raise NegotiationError("no connection address")
-    direction = description.direction_of(media)
-    if connection.unspecified:
-        # RFC 3264 §8.4: hold in the manner of RFC 2543: neither RTP nor RTCP should be sent to the peer.
-        direction = direction_for(direction.sends, receives=False)
-    rtcp, rtcp_port, rtcp_mux = rtcp_of(description, media)
+    place = place_of(description, media)
     return RemoteMedia(
         index,
         media.kind,
         media.protocol,
         codecs_of(media, known),
-        direction,
-        connection.address,
+        place.direction,
+        place.address,
         media.port,
-        rtcp.address if rtcp else connection.address,
-        rtcp_port,
-        rtcp_mux,
+        place.rtcp_address,
+        place.rtcp_port,
+        place.rtcp_mux,
         packet_time_of(media),
         maximum_packet_time_of(media),
         key,

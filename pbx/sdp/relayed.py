@@ -6,9 +6,8 @@ pass by an allow-list and nothing else does: no address, candidate, source or ke
 
 from __future__ import annotations
 
-from pbx.errors import NegotiationError
-from pbx.sdp.model import Attribute, Bandwidth, Direction, MediaDescription, SessionDescription, direction_for
-from pbx.sdp.transport import Transport, rtcp_of, transport_of
+from pbx.sdp.model import Attribute, Bandwidth, Direction, MediaDescription, SessionDescription
+from pbx.sdp.transport import Transport, place_of, transport_of
 from pbx.values import dataclass
 
 __all__ = ["IMAGE", "RELAYED_KINDS", "RelayedMedia", "read_relayed", "relayed_section"]
@@ -98,13 +97,7 @@ def read_relayed(description: SessionDescription, index: int) -> RelayedMedia | 
         if transport_of(description, media) is not Transport.PLAIN or len(media.formats) > MOST_FORMATS:
             return None
         known = _RTP_ATTRIBUTES
-    connection = description.connection_of(media)
-    if connection is None:
-        raise NegotiationError("no connection address")
-    direction = description.direction_of(media)
-    if connection.unspecified:
-        direction = direction_for(direction.sends, receives=False)
-    rtcp, rtcp_port, rtcp_mux = rtcp_of(description, media)
+    place = place_of(description, media)
     return RelayedMedia(
         index,
         media.kind,
@@ -112,12 +105,12 @@ def read_relayed(description: SessionDescription, index: int) -> RelayedMedia | 
         media.formats,
         tuple([attribute for attribute in media.attributes if attribute[0].lower() in known]),
         tuple([bandwidth for bandwidth in media.bandwidths if bandwidth[0] in _BANDWIDTHS]),
-        direction,
-        connection.address,
+        place.direction,
+        place.address,
         media.port,
-        rtcp.address if rtcp else connection.address,
-        rtcp_port,
-        rtcp_mux,
+        place.rtcp_address,
+        place.rtcp_port,
+        place.rtcp_mux,
     )
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from pbx.sdp.model import Connection, MediaDescription, SessionDescription
+from typing import NamedTuple
+
+from pbx.errors import NegotiationError
+from pbx.sdp.model import Connection, Direction, MediaDescription, SessionDescription, direction_for
 from pbx.values import Enum, dataclass
 
 __all__ = [
@@ -10,10 +13,12 @@ __all__ = [
     "Crypto",
     "Fingerprint",
     "Ice",
+    "Place",
     "Transport",
     "crypto_of",
     "fingerprint_of",
     "ice_of",
+    "place_of",
     "rtcp_of",
     "transport_of",
 ]
@@ -113,6 +118,29 @@ def rtcp_of(description: SessionDescription, media: MediaDescription) -> tuple[C
         if len(fields) >= 4 and fields[1] == "IN" and fields[2] in ("IP4", "IP6"):
             connection = Connection(fields[3], fields[2])
     return connection, port, media.has("rtcp-mux")
+
+
+class Place(NamedTuple):
+    """Where the media and the RTCP of a section go, and which ways."""
+
+    direction: Direction
+    address: str
+    rtcp_address: str
+    rtcp_port: int
+    rtcp_mux: bool
+
+
+def place_of(description: SessionDescription, media: MediaDescription) -> Place:
+    """Return where a section's media goes. NegotiationError if it names no address (RFC 8866 §5.7 demands one)."""
+    connection = description.connection_of(media)
+    if connection is None:
+        raise NegotiationError("no connection address")
+    direction = description.direction_of(media)
+    if connection.unspecified:
+        # RFC 3264 §8.4: hold in the manner of RFC 2543: neither RTP nor RTCP should be sent to the peer.
+        direction = direction_for(direction.sends, receives=False)
+    rtcp, port, mux = rtcp_of(description, media)
+    return Place(direction, connection.address, rtcp.address if rtcp else connection.address, port, mux)
 
 
 def crypto_of(media: MediaDescription) -> tuple[Crypto, ...]:
