@@ -220,6 +220,9 @@ class Fork:
     def _stream(self, item: media.Opened | media.Closed) -> None:
         call = self._call
         leg = call.session.leg_of(item.stream)
+        if leg == call.caller and isinstance(item, media.Closed):
+            call.end(cause_named("no-ports", item.reason))
+            return
         branch = self._branches.get(leg or "")
         if branch is None or branch.dialled:
             return
