@@ -159,11 +159,13 @@ class PhoneCall:
                 self._on_informed(event)
             case events.Delivered():
                 self._on_delivered(event)
+            case events.ReferRequested():
+                self._leg.handle(commands.DeclineRefer(self._leg.id))
             case events.Rejected():
                 self._on_rejected(event)
             case events.HungUp():
                 self._end(event.cause, 0)
-            case events.Incoming():
+            case events.Incoming() | events.ReferProgress():
                 pass
         self._voice.flush()
 

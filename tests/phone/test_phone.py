@@ -518,6 +518,18 @@ def test_a_caller_without_an_offer_gets_ours() -> None:
     assert desk.last(c.SetRemote).port == 4000
 
 
+def test_it_is_not_transferred() -> None:
+    """Who asks for it is told so at once, and does not wait half a minute for an answer."""
+    desk = PhoneDesk(CALL)
+    desk.call()
+    asked = desk.request("REFER", headers=[("Refer-To", "<sip:103@pbx.example.com>")])
+    assert asked.last.status == 603
+    desk.phone.interrupt()
+    desk.close_ports()
+    desk.leave()
+    desk.nothing_left()
+
+
 def test_a_caller_that_gives_up() -> None:
     desk = PhoneDesk(Plan(wait=True, answer_after=10))
     desk.register()

@@ -182,7 +182,13 @@ class PhoneDesk:
         return server
 
     def request(
-        self, method: str, body: bytes = b"", kind: str = "application/sdp", *, invite: FakeServer | None = None
+        self,
+        method: str,
+        body: bytes = b"",
+        kind: str = "application/sdp",
+        *,
+        invite: FakeServer | None = None,
+        headers: Sequence[tuple[str, str]] = (),
     ) -> FakeServer:
         """Send a request inside the dialog that the phone's own INVITE made, or that `invite` did."""
         if invite is not None:
@@ -193,7 +199,7 @@ class PhoneDesk:
             theirs, ours = f"{first.headers.get('To')};tag=theirs", first.headers.get("From") or ""
         self._invites += 1
         number = 1 if method == "ACK" else 10 + self._invites
-        headers = Headers(
+        fields = Headers(
             (
                 ("Via", f"SIP/2.0/UDP {PEER}:5060;branch=z9hG4bKin{self._invites}"),
                 ("Max-Forwards", "70"),
@@ -202,11 +208,12 @@ class PhoneDesk:
                 ("Call-ID", first.call_id),
                 ("CSeq", f"{number} {method}"),
                 ("Contact", f"<sip:600@{PEER}:5060>"),
+                *headers,
             )
         )
         if body:
-            headers.add("Content-Type", kind)
-        request = Request(method, "sip:101@192.0.2.1:5060", headers, body)
+            fields.add("Content-Type", kind)
+        request = Request(method, "sip:101@192.0.2.1:5060", fields, body)
         server = FakeServer(request, FLOW)
         if method == "ACK":
             self.phone.door.on_ack(request, FLOW)
