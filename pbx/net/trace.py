@@ -171,11 +171,17 @@ _SECRET_VALUE = re.compile(
     re.IGNORECASE,
 )
 # Wherever it stands: a line may hold several keys, and a key in a place where none belongs opens the call as well.
-_SECRET_KEY = re.compile(rb"(\binline:)([^\s|;\r\n]+)", re.IGNORECASE)
+_SECRET_KEY = re.compile(rb"(\binline:|^k=(?:clear|base64|uri):)([^\s|;\r\n]+)", re.IGNORECASE | re.MULTILINE)
+# Keys that are pressed may be a PIN.
+_PRESSED = re.compile(rb"(^[ \t]*Signal[ \t]*=[ \t]*)(\S+)", re.IGNORECASE | re.MULTILINE)
+_PRESSED_ALONE = re.compile(
+    rb"^(?:content-type|c)[ \t]*:[ \t]*application/dtmf[ \t]*(?:;|\r|$)", re.IGNORECASE | re.MULTILINE
+)
 
 
 def redacted(data: bytes) -> bytes:
-    """Return a message without its secrets, every one crossed out at its length: digest responses, tokens, SRTP keys.
+    """Return a message without its secrets, every one crossed out at its length: digest responses, tokens, SRTP keys,
+    keys pressed.
 
     A digest response with its nonce lets passwords be guessed (RFC 3261 §22); an SDES key opens the call (RFC 4568).
     """
@@ -183,8 +189,14 @@ def redacted(data: bytes) -> bytes:
     if _SECRET_HEADER.search(head) is not None:
         head = _SECRET_HEADER.sub(_cross_out_header, head)
     if body:
-        body = _SECRET_KEY.sub(lambda match: match[1] + b"x" * len(match[2]), body)
+        body = _SECRET_KEY.sub(_cross_out_key, body)
+        if data.startswith(b"INFO "):
+            body = b"x" * len(body) if _PRESSED_ALONE.search(head) is not None else _PRESSED.sub(_cross_out_key, body)
     return head + gap + body
+
+
+def _cross_out_key(match: re.Match[bytes]) -> bytes:
+    return match[1] + b"x" * len(match[2])
 
 
 def _cross_out_header(header: re.Match[bytes]) -> bytes:

@@ -170,6 +170,26 @@ def test_secrets_are_crossed_out_however_they_are_written(line: bytes) -> None:
     assert b"xxxxxx" in clean
 
 
+@pytest.mark.parametrize(
+    ("kind", "body", "clean"),
+    [
+        (b"application/dtmf-relay", b"Signal=7\r\nDuration=160\r\n", b"Signal=x\r\nDuration=160\r\n"),
+        (b"application/dtmf-relay", b" signal = 11\nDuration=160\n", b" signal = xx\nDuration=160\n"),
+        (b"application/dtmf", b"7", b"x"),
+        (b"text/plain", b"7", b"7"),
+    ],
+)
+def test_keys_pressed_are_crossed_out(kind: bytes, body: bytes, clean: bytes) -> None:
+    """They may be somebody's PIN."""
+    extra = b"Content-Type: " + kind + b"\r\n"
+    assert redacted(message("INFO sip:x SIP/2.0", "call", "2 INFO", body, extra)).endswith(b"\r\n\r\n" + clean)
+
+
+def test_a_key_of_the_first_rfc_of_descriptions_is_crossed_out() -> None:
+    data = message("INVITE sip:x SIP/2.0", "call", "1 INVITE", b"v=0\r\nk=base64:U0VDUkVU\r\n")
+    assert redacted(data).endswith(b"k=base64:xxxxxxxx\r\n")
+
+
 # The ladder
 
 
