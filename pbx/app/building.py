@@ -16,6 +16,7 @@ import structlog
 from pbx.app import translate
 from pbx.app.budgeting import Budgeting, budgets_of
 from pbx.app.directory import Directory, party_of_trunk_call, redirections_of_trunk_call
+from pbx.app.firewall import Firewall
 from pbx.app.lines import Lines, ensure_contact_key
 from pbx.app.observer import CallObserver
 from pbx.app.public_address import PublicAddress
@@ -97,6 +98,7 @@ class Building:
         self.counters = Counters()
         self._left = False
         self.public_address: PublicAddress | None = None
+        self.firewall: Firewall | None = None
         try:
             self._build(reactor)
         except BaseException:
@@ -249,9 +251,9 @@ class Building:
             count=self._count,
             sign=self.signatures.sign,
         )
-        sidecars = SidecarWriter()
-        self._undo.append(sidecars.stop)
-        self.observer = CallObserver(self.store.records.put, sidecars, self.driver.later)
+        self.sidecars = SidecarWriter()
+        self._undo.append(self.sidecars.stop)
+        self.observer = CallObserver(self.store.records.put, self.sidecars, self.driver.later)
         self._undo.append(self.observer.flush)
         self.sounds = self._load_sounds(settings)
         self.budgeting = Budgeting(

@@ -36,6 +36,8 @@ class Firewall:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="nft")
         self.failed = 0
         """Calls of nft that failed."""
+        self.dropped = 0
+        """Changes that nobody made, since too many waited."""
 
     def start(self) -> None:
         """Make the table."""
@@ -72,6 +74,7 @@ class Firewall:
 
     def _put(self, *commands: str) -> None:
         with self._lock:
+            self.dropped += len(self._waiting) == _MOST_WAITING
             self._waiting.append("\n".join(commands))
         self._thread.submit(self._run)
 

@@ -141,6 +141,11 @@ class Operation:
             metrics.counter(
                 "tandem_hep_messages", "Messages for the collector, by outcome.", server.hep.counts, "outcome"
             )
+        metrics.counter(
+            "tandem_sidecars_failed", "Files beside recordings not written.", lambda: server.sidecars.failures
+        )
+        if server.settings.security.firewall == "nftables":
+            metrics.counter("tandem_firewall_failures", "Bans that did not reach nftables.", self._unfiltered, "kind")
         metrics.gauge("tandem_sip_dialogs", "Legs that have a SIP dialog.", lambda: len(server.context.dialogs))
         metrics.counter(
             "tandem_calls_verified",
@@ -209,6 +214,10 @@ class Operation:
             "no-sip": counters["udp_oddities"],
             "unframeable": counters["stream_framing"],
         }
+
+    def _unfiltered(self) -> dict[str, float]:
+        firewall = self._server.firewall
+        return {} if firewall is None else {"failed": firewall.failed, "dropped": firewall.dropped}
 
     def _active_by_trunk(self) -> dict[str, float]:
         occupancy = self._server.directory.occupancy

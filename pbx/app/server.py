@@ -34,10 +34,10 @@ class Server(Building):
         restored = self.location.restore(self.store.bindings.load())
         if self.settings.security.firewall == "nftables":
             ports = [bound[1] for _, bound in self.network.listening]
-            firewall = Firewall(self.settings.security.firewall_table, ports, self._shared)
-            firewall.start()
-            self._undo.append(firewall.stop)
-            self.bans.told.append(firewall.told)
+            self.firewall = Firewall(self.settings.security.firewall_table, ports, self._shared)
+            self.firewall.start()
+            self._undo.append(self.firewall.stop)
+            self.bans.told.append(self.firewall.told)
         banned = self.bans.restore(self.store.bans.load())
         self._loop.add_reader(self.engine.fileno(), self._engine_ready)
         self._undo.append(lambda: self._loop.remove_reader(self.engine.fileno()))

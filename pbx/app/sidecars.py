@@ -26,6 +26,7 @@ class SidecarWriter:
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sidecars")
         self.failures = 0
+        """Sidecars that could not be written."""
 
     def write(self, summary: Summary, recording: RecordingSummary) -> None:
         """Have the JSON beside `recording` say what is known of it now. Returns at once."""
@@ -58,6 +59,7 @@ class SidecarWriter:
     def _write(self, path: Path, sidecar: Sidecar) -> None:
         try:
             write_sidecar(path, sidecar)
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001 - nobody looks at what becomes of work on a thread
             self.failures += 1
-            _log.error("sidecar-failed", call=sidecar.call, path=str(path), reason=error.strerror)
+            reason = error.strerror if isinstance(error, OSError) else repr(error)
+            _log.error("sidecar-failed", call=sidecar.call, path=str(path), reason=reason)

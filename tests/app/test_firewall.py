@@ -51,3 +51,12 @@ def test_a_machine_without_it_is_told_of_once_for_each_failure(monkeypatch: pyte
     made.told("192.0.2.1", 300.0)
     made.stop()
     assert made.failed >= 1
+
+
+def test_changes_that_are_not_made_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(firewall.subprocess, "run", Nft().run)
+    made = Firewall("tandem", [5060], lambda source: False)
+    monkeypatch.setattr(made._thread, "submit", lambda run: None)
+    for place in range(10_003):
+        made.told(f"192.0.{place >> 8}.{place & 255}", 300.0)
+    assert made.dropped == 3

@@ -98,7 +98,9 @@ def make_server(directory: Path, store: Store, http: Any) -> Any:
     trace = Trace()
     return SimpleNamespace(
         settings=SimpleNamespace(
-            http=http, storage=SimpleNamespace(directory=directory, recordings_directory=directory / "recordings")
+            security=SimpleNamespace(firewall="nftables"),
+            http=http,
+            storage=SimpleNamespace(directory=directory, recordings_directory=directory / "recordings"),
         ),
         driver=SimpleNamespace(now=lambda: 1000.0, later=lambda delay, call: Timer()),
         observer=SimpleNamespace(on_ended=[], faults=0, verdicts={("sending", "flowing"): 3.0}),
@@ -142,6 +144,8 @@ def make_server(directory: Path, store: Store, http: Any) -> Any:
         ),
         network=SimpleNamespace(listening=(1, 2)),
         conferences=Conferences(SimpleNamespace(), lambda: 1000.0),
+        sidecars=SimpleNamespace(failures=2),
+        firewall=SimpleNamespace(failed=1, dropped=4),
         hep=SimpleNamespace(counts=lambda: {"sent": 8, "failed": 0, "dropped": 1}),
     )
 
