@@ -8,5 +8,7 @@
     translate.py   what configuration says, in the words of each room
     directory.py   where everybody is and who they are
     observer.py    who hears of calls
+    operation.py   what operators and machines see: health, API, systemd
+    metering.py    what the metrics read of the rooms
     sounds.py      where the sounds are
 """

@@ -14,6 +14,7 @@ import pbx
 from pbx.app.banning import Banning
 from pbx.app.circumstances import configuration_text, explanation
 from pbx.app.conferences import ConferenceDesk, supervise
+from pbx.app.metering import watch
 from pbx.call.commands import Party
 from pbx.call.summary import PASSED_OVER, Summary
 from pbx.dialplan.steps import Target
@@ -24,21 +25,11 @@ from pbx.ops.health import Check, Condition, Health, Phase
 from pbx.ops.heartbeat import Heartbeat
 from pbx.ops.metrics import Metrics
 from pbx.ops.systemd import Notifier
-from pbx.ops.watches import (
-    MessageCounter,
-    watch_bans,
-    watch_budgets,
-    watch_calls,
-    watch_registrar,
-    watch_sip,
-    watch_store,
-)
 from pbx.security.sources import contains
 from pbx.store.store import Store
 from pbx.store.writer import WriterState
 from pbx.trunks.account import Status as RegistrationStatus
 from pbx.trunks.account import Trouble
-from pbx.trunks.health import Health as TrunkHealth
 from pbx.web.api import make_api
 from pbx.web.ports import Ports, Registration, TrunkState
 from pbx.web.security import Guard, ensure_token, is_loopback
@@ -72,7 +63,7 @@ class Operation:
         )
         self._made_token = ""
         self.web: WebServer | None = None
-        self._watch()
+        watch(server, self.metrics)
         self._check()
         server.observer.on_ended.append(self._call_ended)
         http = server.settings.http
@@ -115,146 +106,6 @@ class Operation:
         self.notifier.close()
 
     # -- metrics
-
-    def _watch(self) -> None:
-        server, metrics = self._server, self.metrics
-        watch_calls(metrics, lambda: len(server.registry))
-        watch_store(metrics, server.store.status)
-        watch_registrar(
-            metrics,
-            server.location,
-            server.registrar.responses,
-            lambda: {change.value: count for change, count in server.registrar.changes.items()},
-            server.authenticator.counts,
-        )
-        watch_bans(metrics, server.guard.bans, lambda: {"refused": server.guard.connections_refused})
-        messages = MessageCounter()
-        server.trace.subscribe(messages)
-        watch_sip(metrics, messages, server.counters, lambda: server.layer.counters, self._dropped)
-        metrics.gauge(
-            "tandem_sip_transactions",
-            "SIP transactions, finished ones that linger among them, by side.",
-            lambda: {"client": server.layer.clients, "server": server.layer.servers},
-            "side",
-        )
-        if server.hep is not None:
-            metrics.counter(
-                "tandem_hep_messages", "Messages for the collector, by outcome.", server.hep.counts, "outcome"
-            )
-        metrics.counter(
-            "tandem_sidecars_failed", "Files beside recordings not written.", lambda: server.sidecars.failures
-        )
-        if server.settings.security.firewall == "nftables":
-            metrics.counter("tandem_firewall_failures", "Bans that did not reach nftables.", self._unfiltered, "kind")
-        metrics.gauge("tandem_sip_dialogs", "Legs that have a SIP dialog.", lambda: len(server.context.dialogs))
-        metrics.counter(
-            "tandem_calls_verified",
-            "Calls whose signature was looked for, by what was found.",
-            lambda: server.signatures.outcomes,
-            "outcome",
-        )
-        metrics.counter("tandem_leg_events", "What legs did not expect.", lambda: server.leg_counters, "event")
-        metrics.gauge(
-            "tandem_overload_rate",
-            "Calls a second that an overloaded server takes; 0 while it takes all.",
-            lambda: server.shedding.control.rate or 0.0,
-        )
-        metrics.counter(
-            "tandem_overload_refusals", "Calls refused by overload.", lambda: server.shedding.control.refused
-        )
-        watch_budgets(metrics, lambda: server.budgeting.budgets.refused, server.budgeting.all)
-        metrics.counter("tandem_faults", "Bugs of ours that ended a call.", lambda: server.observer.faults)
-        metrics.gauge("tandem_trunk_calls_active", "Calls now, by trunk.", self._active_by_trunk, "trunk")
-        metrics.counter(
-            "tandem_trunk_calls", "Calls that are over, by trunk and outcome.", self._by_trunk, "trunk", "kind"
-        )
-        metrics.gauge("tandem_trunk_up", "Whether a trunk answers OPTIONS, for those asked.", self._trunks_up, "trunk")
-        metrics.gauge(
-            "tandem_trunk_registered",
-            "Whether we are registered with a trunk, for those that we register with.",
-            lambda: {status.account: float(status.state.bound) for status in server.lines.registrations},
-            "trunk",
-        )
-        metrics.counter(
-            "tandem_calls_refused",
-            "Calls refused before they began, by the limit that was reached.",
-            lambda: server.registry.refused,
-            "limit",
-        )
-        metrics.counter(
-            "tandem_calls_unmatched",
-            "Calls from where no trunk and no registered phone is, which showed no password.",
-            lambda: server.admission.strangers,
-        )
-        metrics.gauge("tandem_trunk_round_trip_seconds", "How long its last answer took.", self._round_trips, "trunk")
-        metrics.gauge("tandem_media_streams", "Streams that are open.", lambda: server.engine.counters().streams)
-        metrics.gauge("tandem_media_ports", "Media ports, by state.", self._media_ports, "state")
-        metrics.counter(
-            "tandem_media_dropped", "What the media engine had to drop, by kind.", self._media_dropped, "kind"
-        )
-
-        metrics.counter(
-            "tandem_sounds_failed",
-            "Sounds that could not be played, or not to their end.",
-            lambda: server.engine.counters().sounds_failed,
-        )
-        metrics.counter(
-            "tandem_audio_verdicts",
-            "Findings on the audio of legs: one some seconds after the answer, then one for each change.",
-            lambda: server.observer.verdicts,
-            "direction",
-            "finding",
-        )
-
-    def _dropped(self) -> dict[str, float]:
-        guard, counters, layer = self._server.guard, self._server.counters, self._server.layer.counters
-        return {
-            **guard.dropped,
-            "malformed": layer["malformed_dropped"],
-            "no-sip": counters["udp_oddities"],
-            "unframeable": counters["stream_framing"],
-        }
-
-    def _unfiltered(self) -> dict[str, float]:
-        firewall = self._server.firewall
-        return {} if firewall is None else {"failed": firewall.failed, "dropped": firewall.dropped}
-
-    def _active_by_trunk(self) -> dict[str, float]:
-        occupancy = self._server.directory.occupancy
-        return {trunk.name: occupancy.of(f"trunk/{trunk.name}") for trunk in self._server.directory.trunks}
-
-    def _by_trunk(self) -> dict[tuple[str, ...], float]:
-        return {
-            (name, kind): count
-            for name, counts in self._server.directory.trunks.counts.items()
-            for kind, count in (
-                ("inbound", counts.inbound),
-                ("outbound-answered", counts.outbound - counts.failed),
-                ("outbound-failed", counts.failed),
-            )
-        }
-
-    def _trunks_up(self) -> dict[str, float]:
-        return {
-            status.trunk: float(status.health is TrunkHealth.UP)
-            for status in self._server.directory.health
-            if status.health is not TrunkHealth.UNKNOWN
-        }
-
-    def _round_trips(self) -> dict[str, float]:
-        return {status.trunk: status.round_trip for status in self._server.directory.health if status.round_trip}
-
-    def _media_ports(self) -> dict[str, float]:
-        counters = self._server.engine.counters()
-        return {"free": counters.ports_free, "draining": counters.ports_draining}
-
-    def _media_dropped(self) -> dict[str, float]:
-        counters = self._server.engine.counters()
-        return {
-            "command": counters.commands_refused,
-            "event": counters.events_dropped,
-            "recording-packet": counters.recording_packets_dropped,
-        }
 
     def _call_ended(self, summary: Summary) -> None:
         cause = summary.cause.slug if summary.cause is not None else "internal-error"
