@@ -60,7 +60,7 @@ from pbx.registrar.service import RegistrarService
 from pbx.security.bans import BanList
 from pbx.security.edge import EdgeGuard
 from pbx.security.overload import OverloadControl
-from pbx.security.sources import show_source, source_of
+from pbx.security.sources import show_source
 from pbx.sip.digest import DigestServer
 from pbx.sip.layer import TransactionLayer
 from pbx.sip.message import Request
@@ -336,9 +336,7 @@ class Building:
 
     def _shared(self, source: str) -> bool:
         """Return whether a trunk or a registered phone is at a source."""
-        return self.directory.trunks.overlaps(ip_network(show_source(source))) or any(
-            source_of(binding.flow.remote[0]) == source for binding in self.location
-        )
+        return self.location.is_source(source) or self.directory.trunks.overlaps(ip_network(show_source(source)))
 
     def _binding_changed(self, event: BindingChange) -> None:
         binding = event.binding

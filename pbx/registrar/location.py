@@ -6,6 +6,7 @@ Memory is the authority; what changes is written behind, by whoever is given as 
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -15,6 +16,7 @@ import structlog
 
 from pbx.errors import ParseError
 from pbx.registrar.binding import Binding, StoredBinding
+from pbx.security.sources import source_of
 from pbx.sip.stack import Flow
 from pbx.store.schema import Row
 
@@ -88,6 +90,8 @@ class Location:
         self._listeners: list[Listener] = []
         self._gone: dict[str, dict[str, Binding]] = {}
         self._count = 0
+        self._sources: Counter[str] = Counter()
+        """How many bindings came from a source of `pbx.security.sources`."""
 
     # Reading
 
@@ -136,6 +140,10 @@ class Location:
         """Return whether a registration came by this way and holds: whoever is at its end has proven who it is."""
         return flow in self._by_flow
 
+    def is_source(self, source: str) -> bool:
+        """Return whether somebody registered from a source (`pbx.security.sources`)."""
+        return source in self._sources
+
     def subscribe(self, listener: Listener) -> None:
         """Tell `listener` of every change from now on. It must not raise."""
         self._listeners.append(listener)
@@ -147,6 +155,9 @@ class Location:
         slots = self._by_aor.setdefault(binding.aor, {})
         old = slots.get(binding.slot)
         slots[binding.slot] = binding
+        self._come(binding)
+        if old is not None:
+            self._go(old)
         if old is None:
             self._count += 1
             self._connect(binding)
@@ -170,6 +181,7 @@ class Location:
         if not slots:
             del self._by_aor[binding.aor]
         self._count -= 1
+        self._go(old)
         self._disconnect(old)
         self._keeper.delete(binding.aor, binding.slot)
         if change is not Change.EXPIRED:
@@ -216,6 +228,7 @@ class Location:
                 continue
             self._by_aor.setdefault(binding.aor, {})[binding.slot] = binding
             self._count += 1
+            self._come(binding)
             self._connect(binding)
             heapq.heappush(self._expiries, (binding.expires, binding.aor, binding.slot))
         return self._count
@@ -256,6 +269,15 @@ class Location:
                     del self._gone[binding.aor]
                 return old.flow
         return None
+
+    def _come(self, binding: Binding) -> None:
+        self._sources[source_of(binding.flow.remote[0])] += 1
+
+    def _go(self, binding: Binding) -> None:
+        source = source_of(binding.flow.remote[0])
+        self._sources[source] -= 1
+        if not self._sources[source]:
+            del self._sources[source]
 
     def _connect(self, binding: Binding) -> None:
         flow = binding.flow

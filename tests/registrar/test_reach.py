@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from pbx.security.sources import source_of
 from pbx.sip.stack import Flow
 
 BOB = "sip:bob@biloxi.com"
@@ -270,3 +271,28 @@ def test_what_expired_meanwhile_or_cannot_be_read_is_dropped(rig: Any, make_rig:
     assert again.location.restore(rows) == 1
     assert [binding.aor for binding in again.location] == ["sip:102@biloxi.com"]
     assert {aor for aor, _ in rig.keeper.kept} == {"sip:102@biloxi.com"}
+
+
+def test_where_registrations_came_from_is_known_while_they_hold(rig: Any, make_rig: Any) -> None:
+    """Asked for each address that is banned: going through all bindings would stop a large server in a flood."""
+    at = rig.location.is_source
+    bob, other = rig.phone(flow=NATTED), rig.phone("101", flow=replace(NATTED, remote=("203.0.113.9", 4000)))
+    bob.register("<sip:bob@10.0.0.7:5060>")
+    other.register("<sip:101@10.0.0.8:5060>")
+    assert at("203.0.113.9")
+    bob.flow = replace(NATTED, remote=("203.0.113.77", 31337))
+    bob.register("<sip:bob@10.0.0.7:5060>")
+    assert at("203.0.113.9")
+    assert at("203.0.113.77")
+    other.register("<sip:101@10.0.0.8:5060>;expires=0")
+    assert not at("203.0.113.9")
+    bob.flow = Flow("udp", ("2001:db8::1", 5060), ("2001:db8::9:1", 5060))
+    bob.register("<sip:bob@10.0.0.7:5060>")
+    assert at(source_of("2001:db8::ffff"))
+    assert not at("203.0.113.77")
+    again = make_rig(keeper=rig.keeper, stack=rig.stack)
+    again.location.restore(rig.keeper.rows())
+    assert again.location.is_source(source_of("2001:db8::ffff"))
+    rig.stack.time += 10_000
+    rig.location.sweep()
+    assert not at(source_of("2001:db8::ffff"))
