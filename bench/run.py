@@ -88,7 +88,7 @@ def _parts(options: argparse.Namespace, sippy: Path | None, pictures: list[str])
             lambda folder: signalling.rows(folder, rates, seconds, sippy),
         ),
         _Part("relay", 8 * (seconds + 8), lambda folder: relay.rows(folder, options.relayed, seconds)),
-        _Part("secure", 5 * (seconds + 8), lambda folder: secure.rows(folder, options.relayed, seconds)),
+        _Part("secure", 5 * (seconds + 8), lambda folder: secure.rows(folder, options.relayed // 2, seconds)),
         _Part(
             "transcode", 7 * (seconds + 5) + 15, lambda folder: transcode.rows(folder, options.relayed // 2, seconds)
         ),
