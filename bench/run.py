@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from bench import capacity, conference, memory, registration, relay, secure, signalling, transcode
+from bench import bridge, capacity, conference, memory, registration, relay, secure, signalling, transcode
 from bench.churn import churn
 from bench.machine import describe
 from bench.processes import say
@@ -31,7 +31,10 @@ __all__ = ["main"]
 
 _DOCUMENT = ROOT / "docs" / "performance.md"
 _PICTURE = ROOT / "docs" / "churn.svg"
-_NAMES = ("signalling", "relay", "secure", "transcode", "conference", "capacity", "memory", "registration", "churn")
+_NAMES = (
+    *("signalling", "relay", "secure", "transcode", "conference", "capacity"),
+    *("memory", "registration", "churn", "bridge"),
+)
 _SIPPY = ROOT / ".venv-bench" / "bin" / "b2bua_simple"
 
 
@@ -57,6 +60,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--phones", type=int, default=10_000, help="that register")
     add("--churn", type=int, default=5000, metavar="CALLS", help="short calls; 50000 for the hour's equivalent")
     add("--churn-rate", type=int, default=75, metavar="N", help="short calls a second")
+    add("--bridge-rate", type=int, default=200, metavar="N", help="calls a second of the bridge, if it carries them")
+    add("--bridge-seconds", type=float, default=20.0, help="how long it has to; 300 is what is promised")
     add("--sippy", type=Path, default=_SIPPY, metavar="PATH", help="sippy's b2bua_simple")
     options = parser.parse_args(arguments)
     if max(options.relayed, options.recorded) > 1000:
@@ -68,6 +73,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         options.recorded //= 10
         options.up, options.phones = [step // 10 for step in options.up], options.phones // 10
         options.churn //= 10
+        options.bridge_rate, options.bridge_seconds = options.bridge_rate // 10, options.bridge_seconds / 5
     return options
 
 
@@ -97,6 +103,11 @@ def _parts(options: argparse.Namespace, sippy: Path | None, pictures: list[str])
         _Part("memory", 10 + max(options.up) / 50, lambda folder: memory.rows(folder, options.up)),
         _Part("registration", registered, lambda folder: registration.rows(folder, options.phones, seconds)),
         _Part("churn", options.churn / options.churn_rate + 48, churned),
+        _Part(
+            "bridge",
+            options.bridge_seconds + (2 if sippy else 1) * 10 * (seconds + 4) + 30,
+            lambda folder: bridge.rows(folder, options.bridge_rate, options.bridge_seconds, seconds, sippy),
+        ),
     ]
 
 

@@ -14,21 +14,23 @@ from bench.sipp import Calls, callee, calling, percentile, results
 from bench.table import Heading, Line, Row, number, ratio
 from bench.tandem import tandem
 
-__all__ = ["rows"]
+__all__ = ["Measured", "Server", "load", "rows", "sippy_server"]
 
 _PAUSE = 1.0
 """Seconds between two loads."""
 
 
 @dataclass(frozen=True)
-class _Measured:
+class Measured:
+    """What came of a load."""
+
     calls: Calls
     cpu: float
     """Milliseconds a call."""
 
 
 @dataclass(frozen=True)
-class _Server:
+class Server:
     """A server under load; `pid` is 0 if there is none between the two SIPps."""
 
     name: str
@@ -37,13 +39,14 @@ class _Server:
     caller: int
 
 
-def _load(folder: Path, server: _Server, rate: int, seconds: float) -> _Measured:
+def load(folder: Path, server: Server, rate: int, seconds: float) -> Measured:
+    """Have calls made at a rate for so long, to their end."""
     calls = max(1, round(rate * seconds))
     before = usage(server.pid).cpu if server.pid else 0.0
     with calling(folder, server.port, server.caller, rate, calls) as process:
         process.wait()
     after = usage(server.pid).cpu if server.pid else 0.0
-    found = _Measured(results(folder, calls), (after - before) / calls * 1000)
+    found = Measured(results(folder, calls), (after - before) / calls * 1000)
     delay = percentile(found.calls.delays, 0.5)
     say(f"  {server.name}, {rate}/s: {found.calls.failed} of {calls} failed, {found.cpu:.2f} ms CPU, {delay:.1f} ms")
     time.sleep(_PAUSE)
@@ -51,13 +54,14 @@ def _load(folder: Path, server: _Server, rate: int, seconds: float) -> _Measured
 
 
 @contextmanager
-def _tandem(folder: Path) -> Iterator[_Server]:
+def _tandem(folder: Path) -> Iterator[Server]:
     with tandem(folder) as server, callee(folder, server.callee):
-        yield _Server("Tandem", server.pid, server.port, server.caller)
+        yield Server("Tandem", server.pid, server.port, server.caller)
 
 
 @contextmanager
-def _sippy(folder: Path, program: Path) -> Iterator[_Server]:
+def sippy_server(folder: Path, program: Path) -> Iterator[Server]:
+    """Run sippy's b2bua_simple between two SIPps."""
     port, caller, target = free_ports(3)
     command = [str(program), "-f", "-l", LOOPBACK, "-p", str(port), "-n", f"{LOOPBACK}:{target}"]
     log = folder / "sippy.log"
@@ -65,20 +69,20 @@ def _sippy(folder: Path, program: Path) -> Iterator[_Server]:
         time.sleep(2)  # it says nothing when it is up
         if process.poll() is not None:
             raise RuntimeError(f"sippy's b2bua_simple did not start:\n{lines_of(log)}")
-        yield _Server("sippy", process.pid, port, caller)
+        yield Server("sippy", process.pid, port, caller)
 
 
 @contextmanager
-def _nobody(folder: Path) -> Iterator[_Server]:
+def _nobody(folder: Path) -> Iterator[Server]:
     caller, target = free_ports(2)
     with callee(folder, target):
-        yield _Server("SIPp to SIPp", 0, target, caller)
+        yield Server("SIPp to SIPp", 0, target, caller)
 
 
-def _measure(folder: Path, server: _Server, rates: Sequence[int], seconds: float) -> dict[int, _Measured]:
+def _measure(folder: Path, server: Server, rates: Sequence[int], seconds: float) -> dict[int, Measured]:
     if server.pid:
-        _load(folder, server, 20, 2)  # what is loaded and allocated at the first calls is not counted
-    return {rate: _load(folder, server, rate, seconds) for rate in rates}
+        load(folder, server, 20, 2)  # what is loaded and allocated at the first calls is not counted
+    return {rate: load(folder, server, rate, seconds) for rate in rates}
 
 
 def rows(folder: Path, rates: Sequence[int], seconds: float, sippy: Path | None) -> list[Line]:
@@ -87,9 +91,9 @@ def rows(folder: Path, rates: Sequence[int], seconds: float, sippy: Path | None)
         direct = _measure(folder, nobody, rates, seconds)
     with _tandem(folder) as server:
         ours = _measure(folder, server, rates, seconds)
-    theirs: dict[int, _Measured] = {}
+    theirs: dict[int, Measured] = {}
     if sippy is not None:
-        with _sippy(folder, sippy) as server:
+        with sippy_server(folder, sippy) as server:
             theirs = _measure(folder, server, rates, seconds)
     lines: list[Line] = [Heading("A signalling-only call, SIPp → server → SIPp over UDP", "sippy b2bua_simple")]
     lines += [_cpu(rate, ours[rate], theirs.get(rate)) for rate in rates]
@@ -99,14 +103,14 @@ def rows(folder: Path, rates: Sequence[int], seconds: float, sippy: Path | None)
     return lines
 
 
-def _cpu(rate: int, ours: _Measured, theirs: _Measured | None) -> Row:
+def _cpu(rate: int, ours: Measured, theirs: Measured | None) -> Row:
     beside = number(theirs.cpu, "ms") if theirs else ""
     share = ours.cpu / theirs.cpu if theirs else None
     met = ours.cpu <= 1.1 and (share is None or share <= 0.25)
     return Row(f"CPU at {rate} calls/s", number(ours.cpu, "ms"), beside, ratio(share), "≤ 0.25; ≤ 1.1 ms", met)
 
 
-def _delay(rate: int, share: float, ours: _Measured, theirs: _Measured | None, direct: _Measured) -> Row:
+def _delay(rate: int, share: float, ours: Measured, theirs: Measured | None, direct: Measured) -> Row:
     without = percentile(direct.calls.delays, share)
     added = percentile(ours.calls.delays, share) - without
     other = percentile(theirs.calls.delays, share) - without if theirs else None
@@ -120,7 +124,7 @@ def _delay(rate: int, share: float, ours: _Measured, theirs: _Measured | None, d
     )
 
 
-def _failed(rate: int, ours: _Measured, theirs: _Measured | None) -> Row:
+def _failed(rate: int, ours: Measured, theirs: Measured | None) -> Row:
     return Row(
         f"calls failed at {rate} calls/s, of {ours.calls.done + ours.calls.failed:,}",
         str(ours.calls.failed),

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import yaml
 
@@ -54,10 +55,11 @@ def tandem(
     plan: Path = ROOT / "dialplans" / "bridge-dialplan.yaml",
     callers: Sequence[int] = (),
     callees: Mapping[str, int] = MappingProxyType({}),
+    more: Mapping[str, Any] = MappingProxyType({}),
 ) -> Iterator[Tandem]:
     """Run the server with media ports for `calls` at once, and with so many extensions: number and password are both
     10000, 10001 and so on. `secure` says which of the two trunks must encrypt its sound. Calls may also come from the
-    ports `callers`, and go to trunks at `callees`, by name."""
+    ports `callers`, and go to trunks at `callees`, by name. `more` is laid over the configuration."""
     port, caller, callee, http = free_ports(4)
     first, last = free_range(max(6000, calls * 4 + 400))
     settings = yaml.safe_load((ROOT / "config" / "bridge.yaml").read_text())
@@ -78,6 +80,7 @@ def tandem(
     settings["limits"] = {"drain_timeout": "1s"}
     if extensions:
         settings["extensions"] = {str(10_000 + n): {"password": str(10_000 + n)} for n in range(extensions)}
+    _lay_over(settings, more)
     path, log = folder / "bridge.yaml", folder / "tandem.log"
     path.write_text(yaml.safe_dump(settings))
     path.chmod(0o600)
@@ -88,3 +91,11 @@ def tandem(
         except (RuntimeError, TimeoutError) as error:
             raise RuntimeError(f"{error}\n{lines_of(log)}") from error
         yield Tandem(process.pid, port, caller, callee, http)
+
+
+def _lay_over(settings: dict[str, Any], more: Mapping[str, Any]) -> None:
+    for key, value in more.items():
+        if isinstance(value, Mapping) and isinstance(settings.get(key), dict):
+            _lay_over(settings[key], value)
+        else:
+            settings[key] = value
