@@ -4,25 +4,34 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from pbx.sip.message import Request, Response
+from tests.peers.support import ports
 from tests.peers.support.baresip import Baresip
 from tests.peers.support.flood import Flood
+from tests.peers.support.idle import socket_phone
 from tests.peers.support.server import Site, serving
+from tests.peers.support.sipp import Sipp
 from tests.peers.support.waiting import until
+from tests.support.pbx import Phone, sdp
 
 pytestmark = pytest.mark.peers
 
 RATE = int(os.environ.get("TANDEM_FLOOD_RATE", "2000"))
 """INVITEs a second: ten times and more what a processor carries that three programs share."""
 FLOODER = "127.0.93.1"
+CUSTOMER, CARRIER = "127.0.94.1", ports.port()
 PLAN = {
+    "numbering": {"country": "49", "emergency": ["112"]},
     "routes": [
+        {"name": "out", "when": {"from": "trunk/customer"}, "do": [{"dial": "trunk/carrier"}]},
         {"name": "phones", "when": {"from": "extension", "number": "1XX"}, "do": [{"dial": "extension/{number}"}]},
         {"name": "in", "when": {"from": "trunk/flooder"}, "do": [{"dial": "extension/109"}]},
-    ]
+    ],
 }
 
 
@@ -34,6 +43,29 @@ def invites(number: int, host: str, port: int) -> bytes:
         f"Call-ID: {number}@{host}\r\nCSeq: 1 INVITE\r\nContact: <sip:1@{host}:{port}>\r\n"
         f"Content-Type: application/sdp\r\nContent-Length: {len(body)}\r\n\r\n{body}"
     ).encode()
+
+
+def persistent(phone: Phone, request: Request) -> Response:
+    """Send a request until it is answered, as RFC 3261 §17.1 has a client do."""
+    for patience in (0.5, 1.0, 2.0, 4.0, 4.0):
+        phone.say(request, phone.server)
+        with suppress(AssertionError):
+            return phone.final(request, patience)
+    raise AssertionError(f"no answer to {request.method} {request.uri}")
+
+
+def called(phone: Phone, number: str) -> int:
+    """Call through the flooded server; return the status. A call that is answered must come to its end."""
+    invite = phone.compose("INVITE", f"sip:{number}@127.0.0.1", sdp())
+    answer = persistent(phone, invite)
+    phone.acknowledge(invite, answer)
+    if answer.status == 200:
+        ends = [("From", invite.headers.get("From") or ""), ("To", answer.headers.get("To") or "")]
+        bye = phone.compose("BYE", str(answer.contacts[0].uri), headers=ends, call_id=invite.call_id)
+        assert persistent(phone, bye).status == 200
+    else:
+        assert "Retry-After" in answer.headers
+    return answer.status
 
 
 def asked(port: int) -> bytes:
@@ -54,12 +86,18 @@ def test_a_call_does_not_notice_and_what_is_too_much_is_refused(tmp_path: Path) 
     site = Site(tmp_path / "server")
     settings = site.settings(
         extensions={number: {"password": f"secret-of-{number}"} for number in ("101", "102", "109")},
-        trunks={"flooder": {"address": f"sip:{FLOODER}:5999", "identify": [FLOODER]}},
+        trunks={
+            "flooder": {"address": f"sip:{FLOODER}:5999", "identify": [FLOODER]},
+            "customer": {"address": f"sip:{CUSTOMER}:5999", "identify": [CUSTOMER]},
+            "carrier": {"address": f"sip:127.0.0.1:{CARRIER}", "identify": []},
+        },
         sip={"trace": {"calls": 100}},
     )
     with serving(site, settings, PLAN) as server:
         one = Baresip(tmp_path / "one", "101", "secret-of-101", site.sip, hertz=440)
         other = Baresip(tmp_path / "other", "102", "secret-of-102", site.sip, hertz=1000)
+        carrier = Sipp(tmp_path, "uas", CARRIER, calls=1000, rate=20).start()
+        customer = socket_phone(site.sip, host=CUSTOMER)
         try:
             one.start()
             other.start()
@@ -71,14 +109,21 @@ def test_a_call_does_not_notice_and_what_is_too_much_is_refused(tmp_path: Path) 
             with Flood(site.sip, [FLOODER], RATE, invites) as flood:
                 until(lambda: server.metrics()["tandem_overload_refusals_total"] > RATE / 4, "overload", 15)
                 answer = asked(site.sip)
+                emergencies = [called(customer, "112") for _ in range(4)]
+                others = [called(customer, "300") for _ in range(8)]
             metrics = server.metrics()
             assert answer.split(b" ")[1] in (b"503", b"100", b"480")
+            assert emergencies == [200] * 4
+            # Those that are taken come to their end, which `called` sees to; the rest is refused, and told when to try.
+            assert set(others) <= {200, 503}
             assert flood.sent > RATE
             assert metrics["process_resident_memory_bytes"] - before < 150e6
             one.hang_up()
             one.wait_ended()
             other.wait_ended()
         finally:
+            carrier.end()
+            customer.close()
             one.quit()
             other.quit()
         until(lambda: server.metrics()["tandem_overload_rate"] == 0, "the end of the overload", 20)
