@@ -262,6 +262,30 @@ def test_sequence_numbers_wrap_on_both_sides(desk: Desk) -> None:
     assert (counts.lost, counts.dropped_unauthentic) == (0, 0)
 
 
+def test_a_call_that_is_transferred_goes_on_behind_a_wrap(desk: Desk) -> None:
+    """It gets another stream, with the keys that it has; its peer does not count anew."""
+    before, plain = secure(desk, "a"), desk.phone("b", ssrc=0x2000)
+    desk.submit(Connect("a", "b"))
+    before.phone.sequence = 65_500
+    desk.counts("a")
+    sent = [before.send(PAYLOAD) for _ in range(80)]
+    assert len(plain.hear_all()) == 80
+    desk.close("a")
+    after, other = secure(desk, "c", group="other"), desk.phone("d", ssrc=0x3000, group="other")
+    desk.submit(Connect("c", "d"))
+    desk.counts("c")
+    after.phone.ssrc, after.phone.sequence = before.phone.ssrc, before.phone.sequence
+    moved = SecuredPhone(after.phone, before.ours, after.theirs)
+    for _ in range(10):
+        moved.send(PAYLOAD)
+    moved.phone.send_raw(sent[-1])
+    assert len(other.hear_all()) == 10
+    counts = desk.counts("c")
+    assert (counts.dropped_unauthentic, counts.dropped_replayed) == (0, 1)
+    other.send(PAYLOAD)
+    assert moved.hear() == PAYLOAD
+
+
 def test_a_source_that_changes_goes_on(desk: Desk) -> None:
     """More SSRCs than are remembered; each counts its packets from the start."""
     phone, other = secure(desk, "a"), secure(desk, "b", GCM, 50)

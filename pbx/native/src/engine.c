@@ -45,6 +45,7 @@ struct engine *engine_create(const struct engine_options *options, char *text, i
         engine->options = *options;
         engine->outlet.fd = -1;
         broadcasts_init(&engine->broadcasts);
+        srtp_shelf_init(&engine->shelf);
         fault = start(engine);
         if (fault == NULL)
             return engine;
@@ -77,6 +78,7 @@ void engine_free(struct engine *engine) {
     ports_destroy(&engine->ports);
     outlet_destroy(&engine->outlet);
     broadcasts_destroy(&engine->broadcasts);
+    srtp_shelf_clear(&engine->shelf, engine->options.srtp);
     free(engine->workers);
     free(engine);
 }

@@ -17,6 +17,7 @@ struct engine {
     struct library library;
     struct broadcasts broadcasts;
     struct writers writers;
+    struct srtp_shelf shelf;
     atomic_bool stopped;         /* asked by whoever gives a command */
     int worker_count;
     struct worker *workers;

@@ -60,6 +60,8 @@ struct context { /* one key, and what is known of the packets under it */
     uint32_t sources[SOURCES];
 };
 
+#define KEPT (30 * SECOND)           /* on the shelf */
+
 struct direction {
     struct context *now, *before;    /* NULL: none */
 };
@@ -133,8 +135,57 @@ static bool same_key(const struct context *context, const struct srtp_key *key) 
     return context != NULL && memcmp(&context->key, key, sizeof *key) == 0;
 }
 
+void srtp_shelf_init(struct srtp_shelf *shelf) {
+    *shelf = (struct srtp_shelf){0};
+    pthread_mutex_init(&shelf->lock, NULL);
+}
+
+void srtp_shelf_clear(struct srtp_shelf *shelf, const struct engine_srtp *library) {
+    for (size_t i = 0; i < sizeof shelf->places / sizeof *shelf->places; i++)
+        free_context(library, shelf->places[i].context);
+    pthread_mutex_destroy(&shelf->lock);
+}
+
+/* Takes a context over. One that has heard nobody knows nothing. */
+static void keep_context(struct stream *stream, struct context *context) {
+    const struct srtp *srtp = stream->srtp;
+    struct srtp_shelf *shelf = &stream->worker->engine->shelf;
+    size_t count = sizeof shelf->places / sizeof *shelf->places;
+    uint64_t now = stream->worker->now;
+    if (context == NULL || context->source_count == 0) {
+        free_context(srtp->library, context);
+        return;
+    }
+    pthread_mutex_lock(&shelf->lock);
+    struct srtp_kept *place = &shelf->places[shelf->next++ % count];
+    struct context *oldest = place->context, *over = NULL;
+    *place = (struct srtp_kept){context, now + KEPT};
+    struct srtp_kept *next = &shelf->places[shelf->next % count]; /* so that keys do not lie about */
+    if (next->context != NULL && next->until < now) {
+        over = next->context;
+        next->context = NULL;
+    }
+    pthread_mutex_unlock(&shelf->lock);
+    free_context(srtp->library, oldest);
+    free_context(srtp->library, over);
+}
+
+/* What is known of packets under a key; NULL if nothing is. */
+static struct context *take_context(struct srtp_shelf *shelf, const struct srtp_key *key) {
+    struct context *found = NULL;
+    pthread_mutex_lock(&shelf->lock);
+    for (size_t i = 0; found == NULL && i < sizeof shelf->places / sizeof *shelf->places; i++)
+        if (same_key(shelf->places[i].context, key)) {
+            found = shelf->places[i].context;
+            shelf->places[i].context = NULL;
+        }
+    pthread_mutex_unlock(&shelf->lock);
+    return found;
+}
+
 /* Two contexts of one key must never be: both would count packets from the start, and a keystream be used twice. */
-static bool change_key(struct srtp *srtp, struct direction *direction, const struct srtp_key *key, int ssrc_kind) {
+static bool change_key(struct stream *stream, struct direction *direction, const struct srtp_key *key, int ssrc_kind) {
+    const struct srtp *srtp = stream->srtp;
     if (key->suite == 0 || same_key(direction->now, key))
         return true;
     if (same_key(direction->before, key)) {
@@ -145,6 +196,8 @@ static bool change_key(struct srtp *srtp, struct direction *direction, const str
     }
     free_context(srtp->library, direction->before);
     direction->before = direction->now;
+    if (ssrc_kind == ANY_INBOUND && (direction->now = take_context(&stream->worker->engine->shelf, key)) != NULL)
+        return true;
     struct context *context = direction->now = calloc(1, sizeof *context);
     if (context == NULL)
         return false;
@@ -178,8 +231,8 @@ bool srtp_set_keys(struct stream *stream, const struct srtp_keys *keys) {
         return false;
     srtp->library = stream->worker->engine->options.srtp;
     const struct context *heard = srtp->receive.now, *sent = srtp->send.now;
-    bool good = change_key(srtp, &srtp->receive, &keys->receive, ANY_INBOUND);
-    good = change_key(srtp, &srtp->send, &keys->send, ANY_OUTBOUND) && good;
+    bool good = change_key(stream, &srtp->receive, &keys->receive, ANY_INBOUND);
+    good = change_key(stream, &srtp->send, &keys->send, ANY_OUTBOUND) && good;
     if (srtp->receive.now != heard)
         srtp->heard = false;
     if (srtp->send.now != sent) {
@@ -195,7 +248,8 @@ void srtp_end(struct stream *stream) {
     struct srtp *srtp = stream->srtp;
     if (srtp == NULL)
         return;
-    struct context *contexts[] = {srtp->receive.now, srtp->receive.before, srtp->send.now, srtp->send.before};
+    struct context *contexts[] = {srtp->receive.before, srtp->send.now, srtp->send.before};
+    keep_context(stream, srtp->receive.now);
     for (size_t i = 0; i < sizeof contexts / sizeof *contexts; i++)
         free_context(srtp->library, contexts[i]);
     free(srtp);

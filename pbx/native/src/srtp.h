@@ -8,6 +8,7 @@
 #ifndef TANDEM_SRTP_H
 #define TANDEM_SRTP_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -34,6 +35,23 @@ struct srtp_keys {
     bool after_peer;             /* our new key waits until the peer is heard under its own */
     struct srtp_key receive, send;
 };
+
+/*
+ * What streams that have ended knew of their peers' packets. A call that is transferred gets streams of its own, and its peer goes
+ * on under the key that it has: its count of wraps (RFC 3711 3.3.1) stands in no packet, and who begins to count anew does not
+ * open one any more.
+ */
+struct srtp_shelf {
+    pthread_mutex_t lock;
+    unsigned next;
+    struct srtp_kept {
+        struct context *context;     /* NULL: a free place */
+        uint64_t until;
+    } places[256];
+};
+
+void srtp_shelf_init(struct srtp_shelf *shelf);
+void srtp_shelf_clear(struct srtp_shelf *shelf, const struct engine_srtp *library);
 
 /* NULL if these functions are those of a libsrtp that we know, else what is wrong with them. */
 const char *srtp_fault(const struct engine_srtp *library);
