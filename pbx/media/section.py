@@ -14,6 +14,7 @@ from pbx.errors import NegotiationError, UsageError
 from pbx.sdp.codecs import PayloadFormat, same_codec
 from pbx.sdp.model import Direction, MediaDescription, SessionDescription, direction_for
 from pbx.sdp.offer_answer import (
+    OFFERED_REPORTS,
     LocalMedia,
     RemoteMedia,
     answer_codecs,
@@ -85,6 +86,7 @@ class AudioSection:
         "_leg",
         "_offered",
         "_packet_time",
+        "_reports",
         "_terms",
         "absent",
         "agreed",
@@ -136,6 +138,8 @@ class AudioSection:
         self._offered: Draft | None = None
         self._history: dict[int, tuple[str, int, int]] = {}
         self._packet_time: int | None = None
+        # What we said last of extended reports; to say it again is no change of the session.
+        self._reports: str | None = OFFERED_REPORTS
 
     @property
     def local_address(self) -> str:
@@ -231,7 +235,9 @@ class AudioSection:
             raise NegotiationError("no codec that may be offered")
         protocol, keys = self._offered_keys()
         local = self._our_end(protocol, rtcp_mux)
-        lines = offered_attributes(keys)
+        lines = list(offered_attributes(keys))
+        if self._reports:
+            lines.append(("rtcp-xr", self._reports))
         media = section(local, numbered, direction, packet_time, maximum_packet_time, lines)
         return Draft(media, _Terms(numbered, direction, rtcp_mux, keys), direction, packet_time)
 
@@ -312,6 +318,7 @@ class AudioSection:
         self._settle(view, agreed, to_peer, draft.terms)
         self.send, self.receive, self.rtcp_mux = direction.sends, direction.receives, rtcp_mux
         self.keys = Keys(view.key.key, keys[view.key.tag], True) if view.key else None
+        self._reports = draft.media.value("rtcp-xr")
         self.given = draft.given
         self.index = view.index
         self._packet_time = draft.packet_time

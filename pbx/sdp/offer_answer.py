@@ -31,6 +31,7 @@ from pbx.sdp.transport import Transport, place_of, transport_of
 from pbx.values import dataclass
 
 __all__ = [
+    "OFFERED_REPORTS",
     "LocalMedia",
     "RemoteMedia",
     "answer_codecs",
@@ -152,6 +153,9 @@ def read_media(
 
 
 _EXTENDED_REPORTS = ("rcvr-rtt=all", "rcvr-rtt=sender", "voip-metrics")
+
+OFFERED_REPORTS = "rcvr-rtt=all voip-metrics"
+"""What our first offer says of them in a=rtcp-xr: we read these blocks, and answer in kind (RFC 3611 §5.2)."""
 
 
 def extended_reports_of(media: MediaDescription) -> tuple[str, ...]:

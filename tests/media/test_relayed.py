@@ -106,6 +106,7 @@ def test_every_section_is_offered_with_ports_of_its_own_and_nothing_else_of_the_
     assert offered[offered.index("m=audio 20040 RTP/AVP 0") :] == [
         "m=audio 20040 RTP/AVP 0",
         "a=rtpmap:0 PCMU/8000",
+        "a=rtcp-xr:rcvr-rtt=all voip-metrics",
         "a=sendrecv",
         "m=video 20050 RTP/AVPF 97 98",
         "b=AS:512",

@@ -747,3 +747,14 @@ def test_extended_reports_are_answered_where_they_are_offered(offered: str, answ
     open_streams(made, "a")
     made.set_remote("a", sdp(offered), offer=True)
     assert made.local_answer("a").media[0].value("rtcp-xr") == answered
+    # An offer of ours in mid-call says the same again: nothing of the session changes by it.
+    assert made.local_offer("a").media[0].value("rtcp-xr") == answered
+
+
+def test_extended_reports_are_offered() -> None:
+    made = session()
+    open_streams(made, "a")
+    first = made.local_offer("a")
+    assert first.media[0].value("rtcp-xr") == "rcvr-rtt=all voip-metrics"
+    made.set_remote("a", sdp())
+    assert made.local_offer("a") == first

@@ -52,6 +52,7 @@ a=rtpmap:18 G729/8000
 a=fmtp:18 annexb=no
 a=rtpmap:101 telephone-event/8000
 a=fmtp:101 0-15
+a=rtcp-xr:rcvr-rtt=all voip-metrics
 a=ptime:20
 a=sendrecv
 """,
@@ -86,6 +87,7 @@ a=rtpmap:8 PCMA/8000
 a=rtpmap:97 opus/48000/2
 a=fmtp:97 useinbandfec=1
 a=rtpmap:101 telephone-event/8000
+a=rtcp-xr:rcvr-rtt=all voip-metrics
 a=sendrecv
 """,
         CALLEE
@@ -131,6 +133,7 @@ a=x-vendor:192.168.7.31
 a=rtpmap:96 opus/48000/2
 a=fmtp:96 minptime=10;useinbandfec=1
 a=rtpmap:0 PCMU/8000
+a=rtcp-xr:rcvr-rtt=all voip-metrics
 a=maxptime:120
 a=sendrecv
 """,
@@ -154,7 +157,12 @@ m=image 54111 udptl t38
 a=T38FaxVersion:0
 m=audio 41236 RTP/AVP 8
 """,
-        OURS + "m=audio 20100 RTP/AVP 0\na=rtpmap:0 PCMU/8000\na=sendrecv\n",
+        OURS
+        + """m=audio 20100 RTP/AVP 0
+a=rtpmap:0 PCMU/8000
+a=rtcp-xr:rcvr-rtt=all voip-metrics
+a=sendrecv
+""",
         CALLEE + "m=audio 5062 RTP/AVP 0\n",
         OURS
         + """m=video 0 RTP/AVP 31 32
@@ -173,6 +181,7 @@ m=audio 0 RTP/AVP 8
 a=rtpmap:0 PCMU/8000
 a=rtpmap:18 G729/8000
 a=rtpmap:101 telephone-event/8000
+a=rtcp-xr:rcvr-rtt=all voip-metrics
 a=rtcp-mux
 a=sendrecv
 """,
@@ -199,6 +208,7 @@ a=rtpmap:111 opus/48000/2
 a=rtpmap:0 PCMU/8000
 a=rtpmap:96 telephone-event/8000
 a=fmtp:96 0-11
+a=rtcp-xr:rcvr-rtt=all voip-metrics
 a=sendrecv
 """,
         CALLEE + "m=audio 5062 RTP/AVP 107 96\na=rtpmap:107 opus/48000/2\na=fmtp:107 stereo=0\n",
