@@ -12,7 +12,8 @@ from pbx.media.relayed import RelayedSection
 from pbx.media.section import AudioSection
 from pbx.media.verdict import Facts
 from pbx.sdp.codecs import PayloadFormat
-from pbx.sdp.offer_answer import family_of
+from pbx.sdp.offer_answer import RemoteMedia, family_of
+from pbx.sdp.relayed import RelayedMedia
 from pbx.sdp.sdes import MasterKey
 
 __all__ = ["AUDIO", "Stream", "packet_time_of"]
@@ -89,12 +90,7 @@ class Stream:
         if view is None:
             raise UsageError(f"the leg of stream {self.id} has agreed to nothing")
         address, port, latch = self._destination(view.address, view.port, settings)
-        if audio.rtcp_mux:
-            rtcp_address, rtcp_port = address, port
-        else:
-            said = view.rtcp_address
-            rtcp_address = said if is_numeric(said) and family_of(said) == family_of(address) else address
-            rtcp_port = view.rtcp_port if port else 0
+        rtcp_address, rtcp_port = _reports_to(view, address, port, audio.rtcp_mux)
         return SetRemote(
             self.id,
             address,
@@ -136,11 +132,9 @@ class Stream:
         if view is None:
             return SetRemote(self.id, "0.0.0.0", 0, "0.0.0.0", 0, False, (), False, False, False, opaque=True)
         address, port, latch = self._destination(view.address, view.port, settings)
-        rtcp_address, rtcp_port = address, port
-        if not section.rtcp_mux:
-            said = view.rtcp_address
-            rtcp_address = said if is_numeric(said) and family_of(said) == family_of(address) else address
-            rtcp_port = view.rtcp_port if port and view.is_rtp else 0
+        rtcp_address, rtcp_port = _reports_to(view, address, port, section.rtcp_mux)
+        if not view.is_rtp:
+            rtcp_port = 0
         return SetRemote(
             self.id,
             address,
@@ -166,6 +160,15 @@ class Stream:
         if self.peer:
             return self.peer, port, True
         return "0.0.0.0", 0, True
+
+
+def _reports_to(view: RemoteMedia | RelayedMedia, address: str, port: int, mux: bool) -> tuple[str, int]:
+    """Return where RTCP to a peer goes, whose media goes to `address` and `port`."""
+    if mux:
+        return address, port
+    said = view.rtcp_address
+    reachable = is_numeric(said) and family_of(said) == family_of(address)
+    return said if reachable else address, view.rtcp_port if port else 0
 
 
 def host_port(address: str, port: int) -> str:
