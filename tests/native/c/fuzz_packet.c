@@ -16,6 +16,7 @@
 #include "digits.h"
 #include "ear.h"
 #include "packet.h"
+#include "pair.h"
 #include "library_srtp.h"
 #include "recorder.h"
 
@@ -165,8 +166,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (worker.engine == NULL)
         start();
-    stream_open(&worker, 0, 1, "127.0.0.1");
-    stream_open(&worker, 0, 2, "127.0.0.1");
+    for (uint64_t id = 1; id <= 2; id++) {
+        struct address local;
+        struct pair pair;
+        address_parse(&local, "127.0.0.1", 0);
+        const char *fault = pair_bind(&pair, &engine.ports, &local, 0);
+        assert(fault == NULL);
+        stream_open(&worker, 0, id, &pair);
+    }
     struct stream *streams[2] = {table_get(&worker.streams, 1), table_get(&worker.streams, 2)};
     assert(streams[0] != NULL && streams[1] != NULL);
     set_remote(streams[0], NULL, 0);

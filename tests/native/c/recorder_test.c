@@ -12,6 +12,7 @@
 #include "clock.h"
 #include "engine_private.h"
 #include "packet.h"
+#include "pair.h"
 #include "recorder.h"
 #include "wav.h"
 
@@ -44,7 +45,12 @@ static struct phone begin(const char *folder, const char *name) {
     struct codec_offer offer = {.payload_type = 0, .format = {CODEC_PCMU, 1, RATE}, .name = "PCMU"};
     struct remote remote = {.send = true, .receive = true, .packet_time = 20, .codec_count = 1, .codecs = {offer}};
     uint64_t id = ++names;
-    stream_open(&worker, 0, id, "127.0.0.1");
+    struct address local;
+    struct pair pair;
+    address_parse(&local, "127.0.0.1", 0);
+    const char *fault = pair_bind(&pair, &engine.ports, &local, 0);
+    assert(fault == NULL);
+    stream_open(&worker, 0, id, &pair);
     struct stream *stream = table_get(&worker.streams, id);
     assert(stream != NULL);
     address_parse(&remote.rtp, "127.0.0.1", PORT);

@@ -9,6 +9,7 @@
 #include "clock.h"
 #include "engine_private.h"
 #include "packet.h"
+#include "pair.h"
 
 static struct engine engine;
 static struct worker worker;
@@ -37,7 +38,12 @@ static inline void run_until(uint64_t now) {
 static inline struct stream *open_stream(const struct codec_offer *codec, int port, int packet_time) {
     static uint64_t names;
     uint64_t id = ++names;
-    stream_open(&worker, 0, id, "127.0.0.1");
+    struct address local;
+    struct pair pair;
+    address_parse(&local, "127.0.0.1", 0);
+    const char *fault = pair_bind(&pair, &engine.ports, &local, 0);
+    assert(fault == NULL);
+    stream_open(&worker, 0, id, &pair);
     struct stream *stream = table_get(&worker.streams, id);
     assert(stream != NULL);
     struct remote remote = {.send = true, .receive = true, .packet_time = packet_time, .codec_count = 1, .codecs = {*codec}};
