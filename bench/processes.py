@@ -13,8 +13,20 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
-__all__ = ["LOOPBACK", "Usage", "free_ports", "free_range", "lines_of", "running", "say", "usage", "wait_for"]
+__all__ = [
+    "LOOPBACK",
+    "Usage",
+    "free_ports",
+    "free_range",
+    "lines_of",
+    "running",
+    "say",
+    "unwind_at_end",
+    "usage",
+    "wait_for",
+]
 
 LOOPBACK = "127.0.0.1"
 
@@ -48,6 +60,15 @@ def usage(pid: int) -> Usage:
         len(os.listdir(f"/proc/{pid}/fd")),
         int(status.partition("Threads:")[2].split()[0]),
     )
+
+
+def unwind_at_end() -> None:
+    """Let SIGTERM unwind as an interrupt does, so that all that was started is ended too."""
+
+    def ended(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGTERM, ended)
 
 
 def say(text: str) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -18,12 +17,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 from bench import bridge, capacity, conference, memory, registration, relay, secure, signalling, transcode
 from bench.churn import churn
 from bench.machine import describe
-from bench.processes import say
+from bench.processes import say, unwind_at_end
 from bench.table import Line, fill, render
 from bench.tandem import ROOT
 
@@ -147,13 +145,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _ended(number: int, frame: FrameType | None) -> None:
-    """Unwind, so that all that was started is ended too."""
-    raise SystemExit(128 + number)
-
-
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, _ended)
+    unwind_at_end()
     try:
         sys.exit(main())
     except KeyboardInterrupt:

@@ -26,7 +26,7 @@ from bench.load import Between, Generator, Measured
 from bench.machine import describe
 from bench.phones import Call, Phones
 from bench.plot import Panel, draw
-from bench.processes import Usage, free_ports, say
+from bench.processes import Usage, free_ports, say, unwind_at_end
 from bench.servers import agreed
 from bench.sipp import Answer, answers, callee, calling, percentile, results
 from bench.table import Heading, Line, Row, fill, number, ratio, render
@@ -253,4 +253,8 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    unwind_at_end()
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
