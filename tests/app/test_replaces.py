@@ -77,7 +77,7 @@ def test_a_call_moves_to_another_phone_of_its_owner(serve: Serve, phone: Connect
     bye = town.alice.request("BYE")
     town.alice.answer(bye, 200)
     town.agree(town.other, town.bob)
-    assert town.causes == ["transferred"]
+    town.pbx.world.until(lambda: town.causes == ["transferred"])
     (call,) = town.pbx.server.registry.all()
     assert (call.source, call.destination) == ("extension/101", "extension/101")
     assert town.other.hang_up(sent, answer).status == 200
