@@ -15,7 +15,7 @@ import structlog
 
 from pbx.app import translate
 from pbx.app.budgeting import Budgeting, budgets_of
-from pbx.app.directory import Directory, party_of_trunk_call, redirections_of_trunk_call
+from pbx.app.directory import Directory
 from pbx.app.firewall import Firewall
 from pbx.app.lines import Lines, ensure_contact_key
 from pbx.app.observer import CallObserver
@@ -24,6 +24,7 @@ from pbx.app.shedding import LoadShedding
 from pbx.app.sidecars import SidecarWriter
 from pbx.app.signatures import Credentials, Signatures, load_credentials
 from pbx.app.sounds import Sounds, music_in
+from pbx.app.trunk_calls import party_of_trunk_call, redirections_of_trunk_call
 from pbx.app.wall_clock import WallClock
 from pbx.call.admission import Admission
 from pbx.call.commands import Party, Redirection

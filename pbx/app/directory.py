@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from pbx.app.lines import Lines
-from pbx.app.translate import leg_settings, probes, processing_of
-from pbx.call.commands import Party, Redirection, Voucher
+from pbx.app.shown import allowed, is_listed, shown_to, voucher
+from pbx.app.translate import leg_settings, probes, processing_of, trunk_lines
+from pbx.call.commands import Party, Voucher
 from pbx.call.header_rules import HeaderRules
 from pbx.call.leg import LegSettings
-from pbx.call.leg.identities import redirections_of
 from pbx.call.occupancy import Occupancy
 from pbx.call.ports import Candidate
 from pbx.config.schema import Extension, Settings, Trunk
@@ -26,16 +26,15 @@ from pbx.registrar.location import Location
 from pbx.sdp.sdes import Srtp
 from pbx.security.sources import contains
 from pbx.sip.digest import Credential
-from pbx.sip.ext.identity import asserted_identities, is_anonymous, number_in, remote_parties
+from pbx.sip.ext.identity import number_in
 from pbx.sip.headers import NameAddress
 from pbx.sip.message import Request
 from pbx.sip.stack import Destination, Flow
 from pbx.sip.uri import Uri
 from pbx.trunks.health import TrunkHealth
-from pbx.trunks.table import Narrowing, Source, TrunkTable
-from pbx.trunks.table import Trunk as Line
+from pbx.trunks.table import TrunkTable
 
-__all__ = ["Directory", "party_of_trunk_call", "redirections_of_trunk_call"]
+__all__ = ["Directory"]
 
 _LONGEST_REST = 600
 _ON_THE_INTERNET = "192.0.2.1"
@@ -87,7 +86,7 @@ class Directory:
         self._leg_settings = {f"trunk/{name}": leg_settings(settings, one) for name, one in settings.trunks.items()}
         self._phone_settings = phone
         self.numbers = trunk_numbers(settings)
-        self.trunks.replace(_lines(settings, self.lines.contact_user))
+        self.trunks.replace(trunk_lines(settings, self.lines.contact_user))
 
     def watch(self) -> None:
         """Have the trunks asked whether they are there that are to be."""
@@ -106,6 +105,11 @@ class Directory:
     def _trunk(self, source: str) -> Trunk | None:
         kind, _, name = source.partition("/")
         return self._settings.trunks.get(name) if kind == "trunk" else None
+
+    def _settings_of(self, source: str) -> Extension | Trunk | None:
+        """Return what is configured for an extension or a trunk."""
+        kind, _, name = source.partition("/")
+        return self._settings.trunks.get(name) if kind == "trunk" else self._extension(name)
 
     def credential(self, username: str) -> Credential | None:
         """Return what an extension's phones prove themselves by."""
@@ -205,16 +209,14 @@ class Directory:
 
     def codecs(self, source: str) -> tuple[str, ...]:
         """Return the codecs that may pass to and from a source; empty for those of all."""
-        kind, _, name = source.partition("/")
-        one = self._settings.trunks.get(name) if kind == "trunk" else self._extension(name)
+        one = self._settings_of(source)
         return (one.codecs if one is not None else None) or ()
 
     def processing(self, source: str) -> Processing | None:
         """Return what is done to what a source says; None as for all."""
         found = self._processing.get(source)
         if found is None:
-            kind, _, name = source.partition("/")
-            one = self._settings.trunks.get(name) if kind == "trunk" else self._extension(name)
+            one = self._settings_of(source)
             if one is not None:
                 found = processing_of(one.processing.over(self._settings.media.processing))
                 self._processing[source] = found
@@ -233,18 +235,16 @@ class Directory:
         kind, _, name = source.partition("/")
         other, _, number = target.partition("/")
         extension = self._extension(name) if kind == other == "extension" else None
-        return early and extension is not None and _listed(number, extension.pickup)
+        return early and extension is not None and is_listed(number, extension.pickup)
 
     def dtmf(self, source: str) -> DtmfMode:
         """Return how keys come from a source and go to it."""
-        kind, _, name = source.partition("/")
-        one = self._settings.trunks.get(name) if kind == "trunk" else self._extension(name)
+        one = self._settings_of(source)
         return DtmfMode(one.dtmf) if one is not None else DtmfMode.AUTO
 
     def srtp(self, source: str) -> Srtp | None:
         """Return whether the audio of a source is encrypted; None as for all."""
-        kind, _, name = source.partition("/")
-        one = self._settings.trunks.get(name) if kind == "trunk" else self._extension(name)
+        one = self._settings_of(source)
         return Srtp(one.srtp) if one is not None and one.srtp is not None else None
 
     def redirected(self, target: str, contacts: tuple[str, ...]) -> tuple[Target, ...]:
@@ -280,45 +280,15 @@ class Directory:
 
     def shown_to(self, target: str, source: str, caller: Party) -> Party:
         """Return whom `target` is shown as the caller."""
-        trunk = self._trunk(target)
-        if trunk is None:
-            return caller
-        number = caller.number
-        kind, _, name = source.partition("/")
-        extension = self._extension(name) if kind == "extension" else None
-        if extension is not None and extension.caller_number and caller.number == name:
-            number = extension.caller_number
-        if trunk.caller_number and (trunk.caller == "own" or not number):
-            number = trunk.caller_number
-        return Party(number, caller.name, caller.anonymous)
+        return shown_to(self._settings, target, source, caller)
 
     def allowed(self, target: str, party: Party) -> Party:
-        """Return a caller as a target may be shown it, whatever a route has set: one of the numbers that may be shown
-        there, written as the target writes numbers."""
-        trunk = self._trunk(target)
-        if trunk is None:
-            return party
-        number = party.number
-        if trunk.caller == "listed" and not _listed(number, trunk.caller_numbers):
-            number = trunk.caller_number or ""
-        return Party(self.numbers.of(target).caller_sent(number), party.name, party.anonymous)
+        """Return a caller as a target may be shown it, whatever a route has set."""
+        return allowed(self._settings, self.numbers, target, party)
 
     def voucher(self, target: str, source: str, caller: Party) -> Voucher | None:
-        """Return how far we vouch for a caller as `target` is shown it; None if calls to it are not signed.
-
-        RFC 8588 §4: in full for an extension with a number that is configured for it, or the trunk's own, in part for
-        an extension with another number, and for what came in over a trunk only that it came in there.
-        """
-        trunk = self._trunk(target)
-        if trunk is None or not trunk.stir.sign:
-            return None
-        kind, _, name = source.partition("/")
-        extension = self._extension(name) if kind == "extension" else None
-        if extension is None:
-            return Voucher("C", source)
-        numbers = self.numbers.of(target)
-        own = [numbers.caller_sent(one) for one in (name, extension.caller_number, trunk.caller_number) if one]
-        return Voucher("A" if caller.number in own else "B", source)
+        """Return how far we vouch for a caller as `target` is shown it; None if calls to it are not signed."""
+        return voucher(self._settings, self.numbers, target, source, caller)
 
     # -- where somebody is
 
@@ -438,56 +408,9 @@ class Directory:
 
     def rate(self, name: str) -> float | None:
         """Return how many calls a source or target may begin in a second; None for any number."""
-        kind, _, bare = name.partition("/")
-        one = self._settings.trunks.get(bare) if kind == "trunk" else self._extension(bare)
+        one = self._settings_of(name)
         return one.max_calls_per_second if one is not None else None
 
     def _limit(self, target: str) -> int | None:
-        kind, _, name = target.partition("/")
-        if kind == "trunk":
-            trunk = self._settings.trunks.get(name)
-            return trunk.max_calls if trunk else None
-        extension = self._extension(name)
-        return extension.max_calls if extension else None
-
-
-def _listed(number: str, allowed: tuple[str, ...]) -> bool:
-    return any(number.startswith(one[:-1]) if one.endswith("*") else number == one for one in allowed)
-
-
-def _lines(settings: Settings, contact_user: Callable[[str], str]) -> list[Line]:
-    return [
-        Line(
-            name,
-            Uri.parse(trunk.address),
-            tuple([Source(identity.network, identity.port) for identity in trunk.identified_by]),
-            Uri.parse(trunk.outbound_proxy) if trunk.outbound_proxy else None,
-            trunk.max_calls,
-            frozenset([host.lower() for host in trunk.match.certificate]),
-            Narrowing(trunk.match.user, tuple([host.lower() for host in trunk.match.domain])),
-            contact_user(name) if trunk.registration is not None and trunk.registration.contact is None else "",
-        )
-        for name, trunk in settings.trunks.items()
-    ]
-
-
-def party_of_trunk_call(request: Request, trusted: bool) -> Party:
-    """Return who calls through a trunk: what P-Asserted-Identity or else Remote-Party-ID says if the trunk is believed,
-    else From (RFC 3325 §8)."""
-    address = (_asserted(request) if trusted else None) or request.from_
-    number = number_in(address.uri)
-    nobody = number.lower() == "anonymous"
-    return Party("" if nobody else number, address.display, nobody or is_anonymous(request))
-
-
-def _asserted(request: Request) -> NameAddress | None:
-    asserted = asserted_identities(request)
-    if asserted:
-        return asserted[0]
-    calling = [one.address for one in remote_parties(request) if one.party in ("", "calling")]
-    return calling[0] if calling else None
-
-
-def redirections_of_trunk_call(request: Request, trusted: bool) -> tuple[Redirection, ...]:
-    """Return who has redirected a call through a trunk, if it is believed."""
-    return redirections_of(request) if trusted else ()
+        one = self._settings_of(target)
+        return one.max_calls if one is not None else None

@@ -36,6 +36,8 @@ from pbx.sip.timers import TimerSettings
 from pbx.sip.uri import Uri
 from pbx.trunks.account import Account
 from pbx.trunks.health import Probe
+from pbx.trunks.table import Narrowing, Source
+from pbx.trunks.table import Trunk as Line
 
 __all__ = [
     "accounts",
@@ -55,6 +57,7 @@ __all__ = [
     "socket_options",
     "stream_limits",
     "tls",
+    "trunk_lines",
 ]
 
 
@@ -371,3 +374,20 @@ def registrar_settings(settings: Settings) -> RegistrarSettings:
             longest=round(one.max_expires),
         ),
     )
+
+
+def trunk_lines(settings: Settings, contact_user: Callable[[str], str]) -> list[Line]:
+    """Return the trunks; `contact_user` says which Contact of ours one that we register with knows."""
+    return [
+        Line(
+            name,
+            Uri.parse(trunk.address),
+            tuple([Source(identity.network, identity.port) for identity in trunk.identified_by]),
+            Uri.parse(trunk.outbound_proxy) if trunk.outbound_proxy else None,
+            trunk.max_calls,
+            frozenset([host.lower() for host in trunk.match.certificate]),
+            Narrowing(trunk.match.user, tuple([host.lower() for host in trunk.match.domain])),
+            contact_user(name) if trunk.registration is not None and trunk.registration.contact is None else "",
+        )
+        for name, trunk in settings.trunks.items()
+    ]
