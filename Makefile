@@ -1,4 +1,4 @@
-# make setup | run | demo | test | lint | bench | compiled | test-compiled | clean
+# make setup | run | demo | test | lint | bench | bench-compiled | compiled | test-compiled | clean
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 VENV := .venv
@@ -15,7 +15,7 @@ BENCH_PACKAGES := rtpengine-daemon sip-tester libsrtp2-dev
 TEST_PACKAGES := sip-tester libsrtp2-dev baresip-core linphone-cli iproute2 nftables sipvicious conntrack clang libclang-rt-dev tshark postgresql \
   sox libsox-fmt-all flac lame vorbis-tools opus-tools ffmpeg
 
-.PHONY: help setup run demo test lint bench compiled test-compiled clean test-packages
+.PHONY: help setup run demo test lint bench bench-compiled compiled test-compiled clean test-packages
 
 help:
 	@echo "make setup   build everything into .venv"
@@ -57,8 +57,12 @@ test: setup test-packages lint
 	$(BIN)/python -m pytest -m alone
 
 # `make bench ARGS=--help` says what can be chosen; `ARGS=--write` puts the table into docs/performance.md.
-# The server under measurement is the compiled copy.
-bench: compiled $(BENCH_VENV)/.ready
+# What is measured is what `make setup` installs; `bench-compiled` measures the compiled copy.
+bench: setup $(BENCH_VENV)/.ready
+	@scripts/debian-packages.sh optional $(BENCH_PACKAGES)
+	$(BIN)/python -m bench.run $(ARGS)
+
+bench-compiled: compiled $(BENCH_VENV)/.ready
 	@scripts/debian-packages.sh optional $(BENCH_PACKAGES)
 	PYTHONPATH=$(COMPILED) $(BIN)/python -m bench.run $(ARGS)
 
