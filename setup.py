@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent
 COMPILED = (
     "pbx/errors.py pbx/cause.py pbx/ids.py pbx/numbers.py pbx/failover.py",
     "pbx/sip/*.py pbx/sip/ext/*.py pbx/sip/digest/*.py pbx/sdp/*.py",
-    "pbx/call/*.py pbx/call/leg/*.py",
+    "pbx/call/*.py pbx/call/leg/*.py pbx/features/*.py",
     "pbx/media/[celpqs]*.py pbx/media/judging.py pbx/media/keys.py pbx/media/relayed.py pbx/media/transcoding.py",
     "pbx/dialplan/[acdmnprstw]*.py",
     "pbx/net/addresses.py pbx/net/contact.py pbx/net/driver.py pbx/net/hosts.py pbx/net/network.py pbx/net/outgoing.py",
