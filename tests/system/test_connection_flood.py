@@ -15,7 +15,7 @@ from tests.peers.support.idle import socket_phone
 from tests.peers.support.server import Server, Site, serving
 from tests.peers.support.waiting import until
 
-pytestmark = pytest.mark.peers
+pytestmark = [pytest.mark.peers, pytest.mark.alone]
 
 HOSTS = [f"127.0.95.{number}" for number in range(1, 16)]
 EACH = 60

@@ -19,7 +19,7 @@ from tests.peers.support.sipp import Sipp
 from tests.peers.support.waiting import until
 from tests.support.pbx import Phone, sdp
 
-pytestmark = pytest.mark.peers
+pytestmark = [pytest.mark.peers, pytest.mark.alone]
 
 RATE = int(os.environ.get("TANDEM_FLOOD_RATE", "2000"))
 """INVITEs a second: ten times and more what a processor carries that three programs share."""
