@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["Ending"]
 
 _GRACE = "media-grace"
+_PASSING = ("too-many-calls", "no-ports")
+"""Reasons to refuse a call that pass by themselves."""
 
 
 class Ending:
@@ -113,6 +115,6 @@ def _write_down(call: Call, cause: EndCause) -> None:
 
 def _refusal_headers(call: Call, cause: EndCause) -> tuple[tuple[str, str], ...]:
     # RFC 3261 §21.5.4: the server MAY indicate when the client should retry the request.
-    if cause.slug != "too-many-calls":
+    if cause.slug not in _PASSING:
         return ()
     return (("Retry-After", f"{max(1, round(call.services.settings.retry_after))}"),)

@@ -620,7 +620,7 @@ def test_no_port_for_the_caller_ends_the_call_while_it_is_dialled() -> None:
     """Nobody is to be rung for a caller who could not hear it."""
     step = DialStep(targets("trunk/a", "trunk/b"), "1")
     rig = Rig(plan=(step,), phones={"trunk/a": 1, "trunk/b": 1}, engine_is_slow=True)
-    rig.incoming()
+    caller = rig.incoming()
     own = rig.asked(engine.Open)[0].stream
     rig.owed = [event for event in rig.owed if event.stream != own]
     rig.engine_is_slow = False
@@ -629,6 +629,7 @@ def test_no_port_for_the_caller_ends_the_call_while_it_is_dialled() -> None:
     rig.settle()
     rig.assert_nothing_left()
     assert rig.ended[0].cause.slug == "no-ports"
+    assert [name for name, _ in caller.last(Reject).headers] == ["Retry-After"]  # ports come free again
 
 
 def test_drain_takes_no_new_calls_and_ends_the_running_ones_at_the_limit() -> None:
