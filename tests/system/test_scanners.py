@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,7 +12,6 @@ import pytest
 
 from tests.peers.support import ports
 from tests.peers.support.flood import Flood
-from tests.peers.support.idle import socket_phone
 from tests.peers.support.server import Server, Site, serving
 from tests.peers.support.sipp import Sipp
 from tests.peers.support.waiting import until
@@ -26,9 +23,6 @@ pytestmark = [
 
 CALLS = 8
 CUSTOMER, CARRIER = ports.port(), ports.port()
-LATE = 0.45
-"""Seconds: the shortest that an answer is held back is half of one."""
-WRONG = 'tandem_authentications_total{outcome="wrong"}'
 SECRETS = {"101": "1234-secret", "150": "5678-secret"}
 PLAN = {
     "routes": [
@@ -120,37 +114,7 @@ def test_who_guesses_passwords_is_slowed_down_and_refused(server: Server, tmp_pa
     assert SECRETS["101"] not in said
     metrics = server.metrics()
     assert metrics['tandem_authentications_total{outcome="proven"}'] == 0
-    assert 0 < metrics[WRONG] <= 25
-
-
-def guessed(server: Server, place: int) -> float:
-    """Guess once from an address of its own; return how many seconds the answer took."""
-    guesser = socket_phone(server.site.sip, "101", f"guess-{place}", f"127.0.96.{place}")
-    start = time.monotonic()
-    assert guesser.register().status == 401
-    guesser.close()
-    return time.monotonic() - start
-
-
-def test_who_guesses_from_many_addresses_is_slowed_down_everywhere(server: Server, tmp_path: Path) -> None:
-    """Guesses from fifty addresses cost none of these anything; from then on every answer comes late, also to an
-    address that has never guessed before, and the tool learns nothing there. The user is shut out by nobody."""
-    assert any(guessed(server, place) >= LATE for place in range(1, 200))
-    assert server.metrics()[WRONG] > 40
-    words = tmp_path / "words"
-    words.write_text("\n".join([*(f"word-{number}" for number in range(60)), SECRETS["101"]]) + "\n")
-
-    def crack(host: str) -> str:
-        return tool(tmp_path, "svcrack", server, "-u101", "-b", host, "-x", host, "-d", str(words))
-
-    hosts = [f"127.0.97.{place}" for place in range(1, 5)]
-    with calls(server, tmp_path), ThreadPoolExecutor(len(hosts)) as pool:
-        said = list(pool.map(crack, hosts))
-    assert not [one for one in said if SECRETS["101"] in one]
-    assert not server.api("/bans")["bans"]
-    owner = socket_phone(server.site.sip, "101", SECRETS["101"])
-    assert owner.register().status == 200
-    owner.close()
+    assert 0 < metrics['tandem_authentications_total{outcome="wrong"}'] <= 25
 
 
 def test_a_tool_that_gives_itself_away_gets_no_answer(tmp_path: Path) -> None:

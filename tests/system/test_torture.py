@@ -6,6 +6,7 @@ that its Via names (RFC 3261 §18.2.2). Once strangers send them, and once a tru
 
 from __future__ import annotations
 
+import errno
 import json
 import select
 import socket
@@ -73,13 +74,30 @@ class Sent:
         return self.sockets[0].fileno()
 
 
+def bound(host: str, number: int) -> socket.socket:
+    """Return a socket at a port, once a server that another test has started there on every address is gone."""
+    made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+
+    def free() -> bool:
+        try:
+            made.bind((host, number))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            return False
+        return True
+
+    try:
+        until(free, f"{host}:{number}", 60)
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
 def send_udp(case: dict[str, Any], host: str, port: int) -> Sent:
     via = case["via"] or {}
-    sockets = []
-    for number in {5060, via.get("port") or 5060}:
-        made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        made.bind((host, number))
-        sockets.append(made)
+    sockets = [bound(host, number) for number in {5060, via.get("port") or 5060}]
     data = (FOLDER / case["file"]).read_bytes()
     sockets[0].sendto(data, ("127.0.0.1", port))
     return Sent(case, data, sockets)
