@@ -9,17 +9,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "clock.h"
-#include "engine_private.h"
-#include "packet.h"
-#include "pair.h"
 #include "recorder.h"
+#include "stepped.h"
 #include "wav.h"
 
 enum { PORT = 4000, PACKET = 160, RATE = 8000 };
 
-static struct engine engine;
-static struct worker worker;
 static uint64_t names;
 static char path[512];
 
@@ -29,34 +24,15 @@ struct phone {
     uint16_t sequence;
 };
 
-static void run_until(uint64_t time) {
-    while (worker.timers.count > 0 && timers_next(&worker.timers) <= time) {
-        worker.now = timers_next(&worker.timers) > worker.now ? timers_next(&worker.timers) : worker.now;
-        timers_fire(&worker.timers, worker.now);
-    }
-    worker.now = time;
-}
-
 static void wait_for(unsigned milliseconds) {
     run_until(worker.now + milliseconds * MILLISECOND);
 }
 
 static struct phone begin(const char *folder, const char *name) {
     struct codec_offer offer = {.payload_type = 0, .format = {CODEC_PCMU, 1, RATE}, .name = "PCMU"};
-    struct remote remote = {.send = true, .receive = true, .packet_time = 20, .codec_count = 1, .codecs = {offer}};
-    uint64_t id = ++names;
-    struct address local;
-    struct pair pair;
-    address_parse(&local, "127.0.0.1", 0);
-    const char *fault = pair_bind(&pair, &engine.ports, &local, 0);
-    assert(fault == NULL);
-    stream_open(&worker, 0, id, &pair);
-    struct stream *stream = table_get(&worker.streams, id);
-    assert(stream != NULL);
-    address_parse(&remote.rtp, "127.0.0.1", PORT);
-    stream_set_remote(stream, &remote);
+    struct stream *stream = open_stream(&offer, PORT, 20);
     snprintf(path, sizeof path, "%s/%s.wav", folder, name);
-    recorder_start(&worker, id, stream, NULL, path, &(struct engine_tape){0});
+    recorder_start(&worker, ++names, stream, NULL, path, &(struct engine_tape){0});
     return (struct phone){.stream = stream, .ssrc = 1, .sequence = 65500, .timestamp = 0xffff0000};
 }
 
@@ -198,11 +174,8 @@ static void nobody_rewrites_what_was_said(const char *folder) {
 int main(int count, char **arguments) {
     assert(count == 2);
     setvbuf(stdout, NULL, _IOLBF, 0);
-    engine.options = (struct engine_options){.first_port = 32500, .last_port = 32599};
-    engine.workers = &worker;
-    engine.worker_count = 1;
-    bool good = ports_init(&engine.ports, 32500, 32599, 0) && outlet_init(&engine.outlet) &&
-                writers_start(&engine.writers, 1, 1 << 20) && worker_prepare(&worker, &engine);
+    start_engine(32500, 32599);
+    bool good = writers_start(&engine.writers, 1, 1 << 20);
     assert(good);
     what_came_late(arguments[1]);
     another_source_after_an_outage(arguments[1]);
