@@ -31,6 +31,7 @@ def press(desk: Desk, packets: list[Heard], codec: Codec, lost: set[int], name: 
     """Let a phone say these packets at their pace, but those lost; return the keys that are told."""
     phone = desk.phone(name, (codec,))
     desk.submit(HearDigits(name, True))
+    desk.counts(name)  # that it listens
     begin, first = time.monotonic(), packets[0]
     silence = b"\xff" * 160 if codec is ULAW else b"\xd5" * 160
     for number in range(len(packets) + 15):

@@ -16,6 +16,9 @@ __all__ = ["SILENCE", "Spell", "channels", "heard", "length", "spells", "tone_fi
 SILENCE = 0
 OTHER = -1
 _WINDOW = 0.1
+_SEAMLESS = 0.05
+"""Seconds that a stuttering tone may go on for without a seam, and long enough to tell it from one 15 Hz beside it."""
+_SILENT = 100
 _SHORTEST = 0.25
 """A change that is over sooner is no spell: an edge, a packet that came late."""
 
@@ -80,15 +83,35 @@ def spells(samples: Sequence[int], rate: int, tones: Sequence[int] = (440, 1000)
 
 
 def _sound(window: Sequence[int], rate: int, tones: Sequence[int]) -> int:
-    if level(window) < 100:
+    if level(window) < _SILENT:
         return SILENCE
     return next((hertz for hertz in tones if tone_share(window, hertz, rate) > 0.85), OTHER)
 
 
+def _stutters(samples: Sequence[int], hertz: int, rate: int, tones: Sequence[int]) -> bool:
+    """Return whether this is a tone with gaps and seams: what a phone makes of it that gets no time to run. Of any
+    other tone, or of noise, it has next to nothing."""
+    width = int(rate * _SEAMLESS)
+    windows = [samples[start : start + width] for start in range(0, len(samples) - width + 1, width)]
+    sounding = [window for window in windows if level(window) >= _SILENT]
+    shares = {one: sum(tone_share(window, one, rate) for window in sounding) / len(sounding) for one in tones}
+    return shares[hertz] > 0.3 and all(share < 0.1 for one, share in shares.items() if one != hertz)
+
+
 def heard(path: Path, channel: int = 0, tones: Sequence[int] = (440, 1000)) -> list[int]:
-    """Return the tones of one channel in order, silence at its edges left out."""
+    """Return the tones of one channel in order, silence at its edges left out, and where a tone stuttered too."""
     rate, found = channels(path)
-    order = [spell.hertz for spell in spells(found[channel], rate, tones)]
+    samples = found[channel]
+    told = spells(samples, rate, tones)
+    order: list[int] = []
+    for place, spell in enumerate(told):
+        if spell.hertz == OTHER:
+            beside = {one.hertz for one in told[max(place - 1, 0) : place + 2]} - {SILENCE, OTHER}
+            part = samples[round(spell.start * rate) : round((spell.start + spell.seconds) * rate)]
+            if any(_stutters(part, hertz, rate, tones) for hertz in beside):
+                continue
+        if not order or order[-1] != spell.hertz:
+            order.append(spell.hertz)
     while order and order[0] == SILENCE:
         order.pop(0)
     while order and order[-1] == SILENCE:
