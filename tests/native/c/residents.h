@@ -32,7 +32,7 @@ static struct resident {
     bool secured;
     uint16_t sequence;
     uint32_t timestamp;
-    unsigned heard;              /* packets */
+    atomic_uint heard;           /* packets */
     uint8_t frames[RESIDENT_FRAMES][RESIDENT_SOUND];
     size_t lengths[RESIDENT_FRAMES];
 #ifdef HAVE_LIBSRTP2
