@@ -12,7 +12,6 @@ import pytest
 from tests.peers.support import ports
 from tests.peers.support.server import Server, Site, serving
 from tests.peers.support.sipp import Make, Sipp, run
-from tests.peers.support.waiting import until
 
 pytestmark = pytest.mark.peers
 
@@ -124,7 +123,7 @@ def test_calls_both_ways_over_a_trunk_that_we_register(tmp_path_factory: pytest.
     registrar = sipp("registrar", REGISTRAR)
     plan = ways(("trunk/customer", "trunk/telco"), ("trunk/telco", "trunk/customer"))
     with serving(site, site.settings(trunks=trunks), plan) as server:
-        until(lambda: server.trunk("telco")["registration"] == "registered", server.log_tail)
+        server.trunk_registered("telco")
         words = {"STATUS": 407, "CHALLENGE": "Proxy-Authenticate", "PROOF": "Proxy-Authorization"}
         callee = sipp("uas-challenges", TELCO, **words)
         record = run(server, lambda: sipp("uac", CUSTOMER, server.site.sip), callee)

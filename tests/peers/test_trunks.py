@@ -13,7 +13,6 @@ from tests.peers.support import ports
 from tests.peers.support.server import ROOT, TOKEN, Server, Site, serving
 from tests.peers.support.sipp import Make
 from tests.peers.support.streams import hanging_up
-from tests.peers.support.waiting import until
 
 pytestmark = pytest.mark.peers
 
@@ -287,7 +286,7 @@ def test_a_carrier_is_registered_with_from_start_to_drain(tmp_path_factory: pyte
     registrar = sipp("registrar", port)
     plan = {"routes": [{"name": "echo", "do": ["echo"]}]}
     with serving(site, site.settings(trunks={"telco": telco}), plan) as server:
-        until(lambda: server.trunk("telco")["registration"] == "registered", server.log_tail)
+        server.trunk_registered("telco")
         # RFC 3261 §10.2.4: what the Contact says, which SIPp gives back as it came, goes before Expires, a minute here.
         assert 60 < server.trunk("telco")["registration_ends"] <= 3600
     registrar.wait()

@@ -1,8 +1,10 @@
-"""Two Tandems, each behind a router of its own: an office that registers with its headquarters, whose router maps an
-address on the Internet to it, which it learns by STUN. Their phones talk, and hear each other."""
+"""Two Tandems, each behind a router of its own, that register with each other. The router of headquarters maps an
+address on the Internet to it, which it learns by STUN; that of the office leads one TCP port to it. Their phones talk,
+and hear each other."""
 
 from __future__ import annotations
 
+import signal
 import socket
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -33,7 +35,9 @@ IDLE, STUN = 4999, 3478
 ACCOUNTS = {"steady": "300", "stream": "301", "eager": "302"}
 """The office's trunks, and the extensions of headquarters as which they register: one for an hour by UDP, one by TCP,
 and one that registers anew every few seconds."""
-PREFIXES = {"steady": "", "stream": "3", "eager": "4"}
+BACK, BACK_ACCOUNT = "back", "150"
+"""The trunk of headquarters, and the extension of the office as which it registers, through the router's TCP port."""
+PREFIXES = {"steady": "", "stream": "3", "eager": "4", BACK: "5"}
 """What is dialled before a number, on either side, to go over a trunk."""
 
 
@@ -76,9 +80,17 @@ def tone_of(phone: PlacedPhone) -> int:
     return {"101": LOW, "201": HIGH}[phone.number]
 
 
-def headquarters_at(machine: Machine, folder: Path) -> AbstractContextManager[PlacedServer]:
-    """Return the server of headquarters, still to be started. It sends no keep-alives: the office has to."""
-    site = PlacedSite(folder)
+def over_trunk(caller: str, trunk: str, number: str, **how: bool) -> dict[str, Any]:
+    """Return what a route says that takes a trunk's prefix off a number and dials the rest over the trunk."""
+    prefix = PREFIXES[trunk]
+    return {
+        "when": {"from": caller, "number": f"{prefix}{number}"},
+        "do": [{"set": {"number": {"strip": len(prefix)}}}, {"dial": f"trunk/{trunk}", **how}],
+    }
+
+
+def headquarters(site: PlacedSite, **more: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the configuration and plan of headquarters. It sends no keep-alives: the office has to."""
     routes = [
         {
             "name": trunk,
@@ -98,8 +110,28 @@ def headquarters_at(machine: Machine, folder: Path) -> AbstractContextManager[Pl
         *ACCOUNTS.values(),
         sip={"stun": {"server": f"{ELSEWHERE}:{STUN}"}, "keep_alive": None},
         registrar={"min_expires": f"{EAGER}s"},
+        **more,
     )
-    return serving_at(machine, site, settings, {"routes": [*routes, inwards]})
+    return settings, {"routes": [*routes, inwards]}
+
+
+def headquarters_with_office(site: PlacedSite) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the same, registered with the office too."""
+    office = {
+        "address": f"sip:{OFFICE_OUTSIDE};transport=tcp",
+        "identify": [],
+        "username": BACK_ACCOUNT,
+        "password": secret_of(BACK_ACCOUNT),
+        "registration": {},
+    }
+    settings, plan = headquarters(site, trunks={BACK: office})
+    outwards = {"name": "out by back", **over_trunk("extension/201", BACK, "1XX", record=True)}
+    inwards = {
+        "name": "in by back",
+        "when": {"from": f"trunk/{BACK}"},
+        "do": [{"dial": "extension/201", "record": True}],
+    }
+    return settings, {"routes": [*plan["routes"], outwards, inwards]}
 
 
 def office_at(machine: Machine, folder: Path) -> AbstractContextManager[PlacedServer]:
@@ -115,32 +147,38 @@ def office_at(machine: Machine, folder: Path) -> AbstractContextManager[PlacedSe
         }
         for trunk, account in ACCOUNTS.items()
     }
-    outwards = [
-        {
-            "name": trunk,
-            "when": {"from": "extension/101", "number": f"{PREFIXES[trunk]}2XX"},
-            "do": [{"set": {"number": {"strip": len(PREFIXES[trunk])}}}, {"dial": f"trunk/{trunk}"}],
-        }
-        for trunk in ACCOUNTS
-    ]
+    outwards = [{"name": trunk, **over_trunk("extension/101", trunk, "2XX")} for trunk in ACCOUNTS]
     inwards = [
         {"name": f"in by {trunk}", "when": {"from": f"trunk/{trunk}"}, "do": [{"dial": "extension/101"}]}
         for trunk in ACCOUNTS
     ]
+    back = [
+        {
+            "name": "to headquarters",
+            "when": {"from": "extension/101", "number": f"{PREFIXES[BACK]}2XX"},
+            "do": [{"dial": f"extension/{BACK_ACCOUNT}"}],
+        },
+        {
+            "name": "from headquarters",
+            "when": {"from": f"extension/{BACK_ACCOUNT}", "number": "1XX"},
+            "do": [{"dial": "extension/{number}"}],
+        },
+    ]
     settings = site.office(
         [f"{kind}://{OFFICE}:5060" for kind in ("udp", "tcp")],
         "101",
+        BACK_ACCOUNT,
         sip={"keep_alive": f"{KEEP_ALIVE}s"},
         trunks=trunks,
     )
-    return serving_at(machine, site, settings, {"routes": [*outwards, *inwards]})
+    return serving_at(machine, site, settings, {"routes": [*outwards, *inwards, *back]})
 
 
 @pytest.fixture(scope="module")
 def place(namespaces: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     folder = tmp_path_factory.mktemp("two")
     with Lab() as lab:
-        headquarters, desk, office, inside, elsewhere = (
+        center, desk, office, inside, elsewhere = (
             lab.machine(name) for name in ("headquarters", "desk", "office", "inside", "elsewhere")
         )
         Router.one_to_one(lab, "gateway", ("center", f"{GATEWAY}/24"), ("internet", {f"{PUBLIC}/24": HEADQUARTERS}))
@@ -151,9 +189,10 @@ def place(namespaces: None, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             ("internet", f"{OFFICE_OUTSIDE}/24"),
             Mapping.CONE,
             FORGETS,
+            {5060: OFFICE},
         )
         lab.connect(elsewhere, "internet", f"{ELSEWHERE}/24")
-        lab.connect(headquarters, "center", f"{HEADQUARTERS}/24", gateway=GATEWAY)
+        lab.connect(center, "center", f"{HEADQUARTERS}/24", gateway=GATEWAY)
         lab.connect(desk, "center", f"{DESK}/24", gateway=GATEWAY)
         lab.connect(office, "office", f"{OFFICE}/24", gateway=OFFICE_ROUTER)
         lab.connect(inside, "office", f"{OFFICE_PHONE}/24", gateway=OFFICE_ROUTER)
@@ -161,10 +200,11 @@ def place(namespaces: None, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             PlacedPhone(folder / "inside", inside, "101", hertz=LOW, host=OFFICE_PHONE, server=OFFICE),
             PlacedPhone(folder / "desk", desk, "201", hertz=HIGH, host=DESK, server=HEADQUARTERS),
         )
+        site = PlacedSite(folder / "headquarters")
         with elsewhere.inside():
             stun = StunHost(ELSEWHERE, port=STUN)
         with (
-            headquarters_at(headquarters, folder / "headquarters") as central,
+            serving_at(center, site, *headquarters(site)) as central,
             office_at(office, folder / "office") as branch,
         ):
             try:
@@ -172,7 +212,12 @@ def place(namespaces: None, tmp_path_factory: pytest.TempPathFactory) -> Iterato
                 for phone in phones:
                     phone.start()
                 central.registered("201", *ACCOUNTS.values())
-                branch.registered("101")
+                site.write(*headquarters_with_office(site))
+                central.signal(signal.SIGHUP)
+                branch.registered("101", BACK_ACCOUNT)
+                # Each holds connections of the other's now.
+                central.is_idle()
+                branch.is_idle()
                 yield Place(branch, central, *phones, router, office)
             finally:
                 for phone in phones:
@@ -197,6 +242,23 @@ def test_calls_both_ways(place: Place, trunk: str) -> None:
     here, there = place.talk(place.desk, place.inside, trunk)
     assert (here["source"], there["destination"]) == (f"trunk/{trunk}", account)
     assert there["legs"][1]["remote"].startswith(f"{way}:{OFFICE_OUTSIDE}:")
+    assert recorded(place.headquarters, there) == ([HIGH], [LOW])
+
+
+def test_each_is_registered_with_the_other(place: Place) -> None:
+    """The office knows headquarters by the registration and by nothing else, and headquarters the office; so calls go
+    both ways over what headquarters has registered, too."""
+    place.headquarters.trunk_registered(BACK)
+    for trunk in ACCOUNTS:
+        place.office.trunk_registered(trunk)
+    account = f"extension/{BACK_ACCOUNT}"
+    assert place.office.source(BACK_ACCOUNT).startswith(f"tcp:{PUBLIC}:")
+    here, there = place.talk(place.inside, place.desk, BACK)
+    assert (here["destination"], there["source"]) == (account, f"trunk/{BACK}")
+    assert recorded(place.headquarters, there) == ([LOW], [HIGH])
+    here, there = place.talk(place.desk, place.inside, BACK)
+    assert (here["source"], there["destination"]) == (account, f"trunk/{BACK}")
+    assert there["legs"][1]["remote"].startswith(f"tcp:{OFFICE_OUTSIDE}:")
     assert recorded(place.headquarters, there) == ([HIGH], [LOW])
 
 

@@ -116,9 +116,13 @@ class Server:
             raise AssertionError(f"{error}\n{self.log_tail()}") from None
         # What it opens at the first question is not counted as left over.
         self.records()
-        self._descriptors = len(self.descriptors())
+        self.is_idle()
         self._ports = self._all_ports()
         return self
+
+    def is_idle(self) -> None:
+        """Take what is open now for what is open as long as nobody calls."""
+        self._descriptors = len(self.descriptors())
 
     @property
     def child(self) -> Child:
@@ -201,6 +205,10 @@ class Server:
     def trunk(self, name: str) -> dict[str, Any]:
         """How a trunk stands."""
         return next(one for one in self.api("/trunks")["trunks"] if one["name"] == name)
+
+    def trunk_registered(self, name: str) -> None:
+        """Wait until we are registered with a trunk."""
+        until(lambda: self.trunk(name)["registration"] == "registered", lambda: f"registration: {self.trunk(name)}")
 
     def registered(self, *numbers: str) -> None:
         """Wait until all these extensions are registered."""

@@ -24,6 +24,8 @@ class Mapping(Enum):
 class Router(Machine):
     """A router between a network inside and one outside."""
 
+    _forwards: Pairs[int, str] = {}
+
     @classmethod
     def between(
         cls,
@@ -33,12 +35,15 @@ class Router(Machine):
         outside: tuple[str, str],
         mapping: Mapping,
         udp_timeout: int = 30,
+        forwards: Pairs[int, str] | None = None,
     ) -> Router:
         """Make one as homes have it. `inside` and `outside` are a network and the router's address on it.
 
-        It forgets a UDP mapping over which nothing came or went for `udp_timeout` seconds.
+        It forgets a UDP mapping over which nothing came or went for `udp_timeout` seconds. TCP ports in `forwards` it
+        leads to machines inside.
         """
         router = lab.add(cls(name))
+        router._forwards = forwards or {}
         lab.connect(router, inside[0], inside[1], interface=INSIDE)
         lab.connect(router, outside[0], outside[1], interface=OUTSIDE)
         router.set(
@@ -66,7 +71,11 @@ class Router(Machine):
 
     def translate(self, mapping: Mapping) -> None:
         """Choose ports like this from now on. What is mapped stays as it is; see `forget`."""
-        self._load(f'oifname "{OUTSIDE}" {mapping.value}', "", f'iifname "{OUTSIDE}" ct state new drop')
+        self._load(
+            f'oifname "{OUTSIDE}" {mapping.value}',
+            "\n".join(f'iifname "{OUTSIDE}" tcp dport {port} dnat to {to}' for port, to in self._forwards.items()),
+            f'iifname "{OUTSIDE}" ct state new ct status & dnat == 0 drop',
+        )
 
     def _load(self, outgoing: str, incoming: str, passing: str) -> None:
         self.run(
