@@ -196,6 +196,20 @@ def test_reports_from_behind_nat_are_found(desk: Desk) -> None:
     assert isinstance(reports(phone)[-1], Bye)
 
 
+def test_another_address_for_reports_alone_is_followed(desk: Desk) -> None:
+    phone = desk.phone("a")
+    elsewhere = Phone()
+    desk.phones.append(elsewhere)
+    desk.submit(Connect("a", "a"))
+    desk.counts("a")
+    for _ in range(5):
+        phone.send(PAYLOAD)
+    phone.hear_all(0.05)
+    desk.set_remote("a", phone, rtcp_port=elsewhere.rtcp_port)
+    desk.submit(Close("a"))
+    assert isinstance(reports(elsewhere)[-1], Bye)
+
+
 @pytest.mark.parametrize("name", ["rtcp_bye_invalid", "rtcp_rr_invalid", "rtcp_sr_invalid"])
 def test_invalid_vectors(desk: Desk, name: str) -> None:
     phone = desk.phone("a")

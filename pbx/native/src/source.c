@@ -244,6 +244,7 @@ void source_attend(struct worker *worker, struct stream *stream) {
 
 void source_set_remote(struct stream *stream, const struct remote *remote) {
     bool same = stream->remote_known && address_same(&remote->rtp, &stream->said);
+    bool reports_same = same && address_same(&remote->rtcp, &stream->said_rtcp);
     uint64_t now = stream->worker->now;
     drop_candidate(stream);
     stream->said = remote->rtp;
@@ -265,7 +266,7 @@ void source_set_remote(struct stream *stream, const struct remote *remote) {
         stream->relock_at = now;
     }
     stream->refreshed = same;
-    if (!same || stream->report.remote.length == 0 || stream->mux != remote->mux)
+    if (!reports_same || stream->report.remote.length == 0 || stream->mux != remote->mux)
         stream->report.remote = remote->mux ? stream->peer : remote->rtcp;
     stream->mux = remote->mux;
     update_attention(stream);
