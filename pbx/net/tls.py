@@ -165,17 +165,23 @@ class Tls:
 
 
 def _read(settings: TlsSettings, pairs: Iterable[_Pair]) -> TlsState:
-    """Read every file that settings and listeners name; those of servers to connect to are left until that is done."""
+    """Read every file that settings and listeners name, so that a faulty one is told before it is needed."""
     pairs = tuple(pairs)
     stamp = _files(settings, pairs)
-    return TlsState(settings, stamp, {pair: _server_context(settings, pair) for pair in pairs})
+    clients = {
+        rule: _client_context(settings, rule) for rule in _rules(settings) if rule.authorities or rule.certificate
+    }
+    return TlsState(settings, stamp, {pair: _server_context(settings, pair) for pair in pairs}, clients)
+
+
+def _rules(settings: TlsSettings) -> tuple[Verification, ...]:
+    return settings.default, *(settings.destinations or {}).values()
 
 
 def _files(settings: TlsSettings, pairs: Iterable[_Pair]) -> tuple[object, ...]:
-    rules = (settings.default, *(settings.destinations or {}).values())
     paths = [str(settings.certificate or ""), str(settings.key or ""), settings.client_authorities]
     paths += [str(path) for pair in pairs for path in pair if path is not None]
-    paths += [path for rule in rules for path in (rule.authorities, rule.certificate, rule.key)]
+    paths += [path for rule in _rules(settings) for path in (rule.authorities, rule.certificate, rule.key)]
     return tuple(_stamp(path) for path in paths if path)
 
 

@@ -299,6 +299,22 @@ def test_a_listener_needs_a_certificate_that_can_be_used(bench: Bench) -> None:
             RealNetwork(bench.world.reactor, bench.world.clock, [listener], bench.counters, tls=tls)
 
 
+def test_authorities_that_cannot_be_used_are_told_before_they_are_needed(bench: Bench) -> None:
+    _, key = bench.certificate("own", "own.example")
+    faulty = Verification(authorities=str(key))
+    good = Tls(TlsSettings(None, None))
+    for settings in (
+        TlsSettings(None, None, default=faulty),
+        TlsSettings(None, None, destinations={"sip.example": faulty}),
+    ):
+        with pytest.raises(EnvironmentFault, match="no certificates of authorities"):
+            Tls(settings)
+        with pytest.raises(EnvironmentFault, match="no certificates of authorities"):
+            good.prepare(settings)
+    with pytest.raises(EnvironmentFault, match="nowhere"):
+        Tls(TlsSettings(None, None, default=Verification(authorities="/nowhere.pem")))
+
+
 def test_other_settings_hold_from_the_next_connection_on(bench: Bench) -> None:
     certificate, key = bench.certificate("own", "own.example")
     address, _ = bench.server((certificate, key))
@@ -390,7 +406,6 @@ def test_how_a_destination_is_verified_can_be_said(bench: Bench) -> None:
     destinations = {
         "lenient.example": Verification(verify=False),
         "alias.example": Verification(authorities=str(theirs[0]), name="carrier.example"),
-        "missing.example": Verification(authorities="/nowhere.pem"),
     }
     network, _ = bench.network(TlsSettings(*own, destinations=destinations))
     lenient = bench.connects(network, remote, "lenient.example")
@@ -400,7 +415,6 @@ def test_how_a_destination_is_verified_can_be_said(bench: Bench) -> None:
     assert alias.flow is not None
     # Another name is another connection, even to the same address.
     assert alias.flow != lenient.flow
-    assert "/nowhere.pem holds no certificates" in bench.connects(network, remote, "missing.example").detail
 
 
 def test_who_has_no_certificate_can_connect_and_not_accept(bench: Bench) -> None:
