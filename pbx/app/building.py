@@ -63,6 +63,7 @@ from pbx.security.edge import EdgeGuard
 from pbx.security.overload import OverloadControl
 from pbx.security.sources import show_source
 from pbx.sip.digest import DigestServer
+from pbx.sip.ext.identity import number_in
 from pbx.sip.layer import TransactionLayer
 from pbx.sip.message import Request
 from pbx.sip.stack import Flow, ServerTransaction
@@ -333,7 +334,7 @@ class Building:
 
     def _takes(self, flow: Flow, request: Request) -> bool:
         proven = "Authorization" in request.headers
-        return self.shedding.takes(self._known(flow), proven) or self._is_emergency(request.uri.user or "")
+        return self.shedding.takes(self._known(flow), proven) or self._is_emergency(number_in(request.uri))
 
     def _shared(self, source: str) -> bool:
         """Return whether a trunk or a registered phone is at a source."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from pbx.app.lines import Lines
-from pbx.app.shown import allowed, is_listed, shown_to, voucher
+from pbx.app.shown import allowed, is_listed, shown_to, verstat, voucher
 from pbx.app.translate import leg_settings, probes, processing_of, trunk_lines
 from pbx.call.commands import Party, Voucher
 from pbx.call.header_rules import HeaderRules
@@ -289,6 +289,10 @@ class Directory:
     def voucher(self, target: str, source: str, caller: Party) -> Voucher | None:
         """Return how far we vouch for a caller as `target` is shown it; None if calls to it are not signed."""
         return voucher(self._settings, self.numbers, target, source, caller)
+
+    def verstat(self, target: str, outcome: str, caller: Party, shown: Party) -> str:
+        """Return what `target` is told of the signature of a caller whom it is shown; empty for nothing."""
+        return verstat(self._settings, self.numbers, target, outcome, caller, shown)
 
     # -- where somebody is
 

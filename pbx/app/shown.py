@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from pbx.call.commands import Party, Voucher
 from pbx.config.schema import Extension, Settings, Trunk
 from pbx.numbers import TrunkNumbers
 
-__all__ = ["allowed", "is_listed", "shown_to", "voucher"]
+__all__ = ["allowed", "is_listed", "shown_to", "verstat", "voucher"]
+
+_VERSTAT: Final = {"passed": "TN-Validation-Passed", "failed": "TN-Validation-Failed", "none": "No-TN-Validation"}
+"""What was found of a signature, as peers are told it (3GPP TS 24.229 §7.2A.20.3)."""
 
 
 def shown_to(settings: Settings, target: str, source: str, caller: Party) -> Party:
@@ -50,6 +55,22 @@ def voucher(settings: Settings, numbers: TrunkNumbers, target: str, source: str,
     written = numbers.of(target)
     own = [written.caller_sent(one) for one in (name, extension.caller_number, trunk.caller_number) if one]
     return Voucher("A" if caller.number in own else "B", source)
+
+
+def verstat(settings: Settings, numbers: TrunkNumbers, target: str, outcome: str, caller: Party, shown: Party) -> str:
+    """Return what `target` is told of the number of a caller whose signature was looked for; empty for nothing: if it
+    is shown another number than the `caller` came with, or is not to be told."""
+    trunk, (extension, _) = _trunk(settings, target), _extension(settings, target)
+    if trunk is not None:
+        told = trunk.stir.verstat
+    elif extension is None:
+        told = False
+    elif extension.verstat is None:
+        told = settings.stir.verify is not None and settings.stir.verify.verstat
+    else:
+        told = extension.verstat
+    own = numbers.of(target).caller_sent(caller.number)
+    return _VERSTAT[outcome] if told and shown.number == own else ""
 
 
 def is_listed(number: str, allowed: tuple[str, ...]) -> bool:

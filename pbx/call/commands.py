@@ -88,6 +88,8 @@ class Dial:
     """Who has sent the call on before, the last one first; told to peers that want to know."""
     voucher: Voucher | None = None
     """None: the call is not signed."""
+    verstat: str = ""
+    """What the peer is told that we found of the caller's signature (3GPP TS 24.229 §7.2A.20); empty for nothing."""
     gives_up_silent: bool = False
     """End the leg when nobody has said anything within `destination.patience`; else SIP's own timeout does."""
 

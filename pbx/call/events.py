@@ -161,7 +161,7 @@ class ReferRequested:
     uri: str
     """To whom, without the headers that it came with."""
     number: str
-    """Its user part, unescaped; the number of a tel URI."""
+    """The number or name that it stands for, unescaped."""
     replaces: tuple[str, str, str] | None = None
     """The dialog that the transfer shall take over: Call-ID, our tag, the tag of its peer (RFC 3891)."""
 

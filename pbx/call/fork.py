@@ -271,6 +271,7 @@ class Fork:
                 headers=self._headers(candidate),
                 redirections=call.redirections,
                 voucher=self._voucher(candidate.target, caller),
+                verstat=self._verstat(candidate.target, caller),
                 gives_up_silent=patience is not None or another,
             )
         )
@@ -282,6 +283,15 @@ class Fork:
         if voucher is None or not came.identity or call.shown[0] != call.summary.source:
             return voucher
         return replace(voucher, received=came.identity, originator=came.originator, destinations=came.destinations)
+
+    def _verstat(self, target: str, shown: Party) -> str:
+        """Return what a target is told of the caller's signature: nothing if none was looked for, or if it is shown
+        somebody else than who called."""
+        call = self._call
+        came, (source, caller) = call.summary.verification, call.shown
+        if not came.detail or source != call.summary.source:
+            return ""
+        return call.services.directory.verstat(target, came.outcome, caller, shown)
 
     def _headers(self, candidate: Candidate) -> tuple[tuple[str, str], ...]:
         summary, (source, caller) = self._call.summary, self._call.shown

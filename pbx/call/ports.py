@@ -82,6 +82,10 @@ class Directory(Protocol):
     def voucher(self, target: str, source: str, caller: Party) -> Voucher | None:
         """Return how far we vouch for a caller as `target` is shown it; None if calls to it are not signed."""
 
+    def verstat(self, target: str, outcome: str, caller: Party, shown: Party) -> str:
+        """Return what a target is told that is `shown` somebody, of whom there was the `outcome` of a check when it
+        called as `caller` (`Dial.verstat`); empty for nothing."""
+
     def latches(self, source: str) -> bool:
         """Return whether a source's audio may come from elsewhere than it says (see `Candidate.latch`)."""
 

@@ -149,6 +149,8 @@ class Extension(Section):
     processing: Processing = Processing()
     srtp: Literal["off", "accept", "prefer", "require"] | None = None
     """Encryption of its audio; that of `media` if left out."""
+    verstat: bool | None = None
+    """Whether its phones are told what was found of a call's signature; that of `stir.verify` if left out."""
     mailbox: str | None = None
     """Its mailbox; the one of its own number if left out."""
 

@@ -235,6 +235,9 @@ def _signatures(settings: Settings) -> Iterator[Finding]:
         if trunk.stir.verify != "off" and verify is None:
             text = "`verify` needs the authorities of `stir.verify`; add them"
             yield Finding(("trunks", name, "stir", "verify"), text)
+        if trunk.stir.verstat and not trunk.trust_identity:
+            text = "`verstat` is for a trunk of those who trust each other; add `trust_identity: true` or remove it"
+            yield Finding(("trunks", name, "stir", "verstat"), text)
 
 
 def _weak_secrets(settings: Settings, path: Path) -> Iterator[Finding]:

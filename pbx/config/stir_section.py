@@ -54,6 +54,9 @@ class StirVerify(Section):
     """The authorities (PEM) that vouch for the hosts of certificates; those of the system if left out."""
     timeout: Positive = 2.0
     """How long a call waits for a certificate."""
+    verstat: bool = False
+    """Whether the phones of extensions are told what was found: `;verstat=TN-Validation-Passed` and its like behind the
+    caller's number (3GPP TS 24.229), which some show as a mark. An extension's own `verstat` comes first."""
 
 
 class Stir(Section):
@@ -71,3 +74,6 @@ class TrunkStir(Section):
     verify: Literal["off", "mark", "require"] = "off"
     """What becomes of signatures on its calls: `mark` checks them and lets the dialplan decide (`when: {verification:
     …}`), `require` refuses calls whose signature is missing or does not hold, but for emergency calls."""
+    verstat: bool = False
+    """Whether it is told what was found of the signatures of calls that other trunks send on to it, by `verstat` behind
+    the caller's number (3GPP TS 24.229). Takes `trust_identity`. What comes in by that name is never passed on."""

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from pbx.call.registry import Limits
+from pbx.errors import ConfigurationError
 from pbx.security.stir import Signer
+from pbx.sip.ext.identity import asserted_identities
 from pbx.sip.ext.passport import Identity
 from pbx.sip.message import Request, Response
 from pbx.store.call_records import CallFilter, CallRecord
@@ -22,6 +24,8 @@ URL = "https://certificates.example.com/shaken.pem"
 PLAN = """
 numbering: {country: "49"}
 routes:
+  - {name: another, when: {from: trunk/marked, number: "99X"}, do: [{set: {caller: "4930999"}}, {dial: trunk/onward}]}
+  - {name: desk, when: {from: trunk, number: "8XX"}, do: [{dial: extension/101}]}
   - {name: on, when: {from: trunk/marked, number: "9XX."}, do: [{dial: trunk/onward}]}
   - {name: passed, when: {from: trunk, verification: passed}, do: [{reject: busy}]}
   - {name: failed, when: {from: trunk, verification: failed}, do: [{reject: declined}]}
@@ -37,16 +41,21 @@ PASSED, FAILED, NONE = 486, 603, 480
 class Town:
     """A server that verifies, and the trunks that call it."""
 
-    def __init__(self, serve: Serve, phone: Connect, folder: Path, verify: str = "") -> None:
+    def __init__(self, serve: Serve, phone: Connect, folder: Path, verify: str = "", **stirs: str) -> None:
+        """`stirs` say more of trunks, and of the extension as `desk`."""
         self.root = Authority("root", now=datetime.now(UTC))
         self.key, chain = self.root.leaf(folder)
         (folder / "copy.pem").write_bytes(chain)
         roots = self.root.write(folder / "roots.pem")
         self.ports = dict(zip(("marked", "required", "unchecked", "onward"), free_ports(4), strict=True))
-        stirs = {"marked": "verify: mark", "required": "verify: require", "onward": "sign: true"}
+        said = {
+            "marked": "stir: {verify: mark}",
+            "required": "stir: {verify: require}",
+            "onward": "stir: {sign: true}",
+            **stirs,
+        }
         trunks = "\n".join(
-            f'  {name}: {{address: "sip:{LOOPBACK}:{port}", identify: "{LOOPBACK}:{port}", '
-            f"stir: {{{stirs.get(name, '')}}}}}"
+            f'  {name}: {{address: "sip:{LOOPBACK}:{port}", identify: "{LOOPBACK}:{port}", {said.get(name, "")}}}'
             for name, port in self.ports.items()
         )
         verify = verify or f'fetch: none, certificates: {{"{URL}": {folder / "copy.pem"}}}'
@@ -56,6 +65,8 @@ stir:
   verify: {{roots: {roots}, {verify}}}
 trunks:
 {trunks}
+extensions:
+  "101": {{password: wonderland, {said.get("desk", "")}}}
 """
         self.pbx: Pbx = serve(self.text, PLAN)
         self.signing = Signing(b"secret", lambda: datetime.now(UTC), Signer(self.key, URL))
@@ -74,6 +85,14 @@ trunks:
         refused = self.trunks[trunk].final(sent)
         self.trunks[trunk].acknowledge(sent, refused)
         return refused
+
+    def reaches(self, target: Phone, called: str, caller: str = "+4930101", by: str = "marked") -> Request:
+        """Send a call that gets to a phone or a trunk, which refuses it; return the INVITE that this gets."""
+        sent = self.send(by, caller, called)
+        invite = target.request("INVITE")
+        target.answer(invite, 486)
+        self.trunks[by].acknowledge(sent, self.trunks[by].final(sent))
+        return invite
 
     def record(self) -> CallRecord:
         """Return the record of the last call that is over."""
@@ -192,3 +211,84 @@ extensions: {{"101": {{password: wonderland, caller_number: "+4930101"}}}}
     record = town.record()
     assert (record.source, record.caller, record.verification) == ("trunk/required", "+4930101", "passed")
     assert record.attestation == "A"
+
+
+TOLD = "stir: {sign: true, verstat: true}, trust_identity: true"
+
+
+@pytest.mark.parametrize(
+    ("signed", "said"),
+    [("+4930101", "TN-Validation-Passed"), ("+4930999", "TN-Validation-Failed"), ("", "No-TN-Validation")],
+)
+def test_who_is_trusted_is_told_what_was_found(
+    serve: Serve, phone: Connect, tmp_path: Path, signed: str, said: str
+) -> None:
+    """3GPP TS 24.229 §7.2A.20: as a parameter of the user part of a SIP URI with user=phone."""
+    town = Town(serve, phone, tmp_path, onward=TOLD)
+    invite = town.reaches(town.trunks["onward"], "9200", signed)
+    for address in (invite.from_, *asserted_identities(invite)):
+        assert str(address.uri) == f"sip:+4930101;verstat={said}@{LOOPBACK};user=phone"
+    # The signature is of the number alone.
+    passport = Identity.parse(invite.headers.raw("Identity")[0]).passport
+    assert passport is not None
+    assert passport.originator == "4930101"
+    assert "verstat" not in str(invite.uri) + str(invite.to)
+
+
+def test_who_is_not_told_hears_nothing_of_it(serve: Serve, phone: Connect, tmp_path: Path) -> None:
+    town = Town(serve, phone, tmp_path, onward="trust_identity: true")
+    bob = phone(town.pbx, "101", "wonderland")
+    assert bob.register().status == 200
+    assert "verstat" not in town.reaches(town.trunks["onward"], "9200").to_bytes().decode()
+    assert "verstat" not in town.reaches(bob, "800").to_bytes().decode()
+
+
+def test_it_is_said_of_the_number_that_was_checked_alone(serve: Serve, phone: Connect, tmp_path: Path) -> None:
+    """A route shows another caller; and a trunk's calls that nobody checks are not said to be unsigned."""
+    town = Town(serve, phone, tmp_path, onward=TOLD, desk="verstat: true")
+    bob = phone(town.pbx, "101", "wonderland")
+    assert bob.register().status == 200
+    another = town.reaches(town.trunks["onward"], "990")
+    assert another.from_.uri.user == "4930999"
+    assert "verstat" not in another.to_bytes().decode()
+    assert "verstat" not in town.reaches(bob, "800", by="unchecked").to_bytes().decode()
+
+
+@pytest.mark.parametrize(
+    ("everybody", "one", "told"),
+    [("false", "", False), ("true", "", True), ("true", "verstat: false", False), ("false", "verstat: true", True)],
+)
+def test_phones_are_told_as_configured(
+    serve: Serve, phone: Connect, tmp_path: Path, everybody: str, one: str, told: bool
+) -> None:
+    town = Town(serve, phone, tmp_path, f"fetch: none, verstat: {everybody}", desk=one)
+    bob = phone(town.pbx, "101", "wonderland")
+    assert bob.register().status == 200
+    user = "+4930101;verstat=No-TN-Validation" if told else "+4930101"
+    assert town.reaches(bob, "800").from_.uri.user == user
+
+
+def test_what_comes_in_by_that_name_goes_nowhere(serve: Serve, phone: Connect, tmp_path: Path) -> None:
+    """Not in the number that calls, nor in the one that is called, nor in that of who has sent the call on."""
+    town = Town(serve, phone, tmp_path, onward=TOLD, unchecked="trust_identity: true, profile: {diversion: diversion}")
+    bob = phone(town.pbx, "101", "wonderland")
+    assert bob.register().status == 200
+    forged = "verstat=TN-Validation-Passed"
+    headers = [
+        ("From", f"<sip:+4930101;{forged}@{LOOPBACK};user=phone>;tag=there"),
+        ("To", f"<sip:800;{forged}@{LOOPBACK};user=phone>"),
+        ("P-Asserted-Identity", f"<sip:+4930101;{forged}@{LOOPBACK};user=phone>"),
+        ("Diversion", f"<sip:+4930102;{forged}@{LOOPBACK};user=phone>"),
+    ]
+    caller = town.trunks["unchecked"]
+    sent = caller.start("INVITE", f"sip:800;{forged}@{LOOPBACK};user=phone", sdp(), headers)
+    invite = bob.request("INVITE")
+    assert invite.from_.uri.user == "+4930101"
+    assert "verstat" not in invite.to_bytes().decode()
+    bob.answer(invite, 486)
+    caller.acknowledge(sent, caller.final(sent))
+
+
+def test_a_trunk_that_is_not_trusted_cannot_be_told(serve: Serve, phone: Connect, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="add `trust_identity: true`"):
+        Town(serve, phone, tmp_path, onward="stir: {sign: true, verstat: true}")

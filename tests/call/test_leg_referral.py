@@ -52,6 +52,12 @@ def test_a_transfer_from_request_to_last_notify(bench: Bench) -> None:
     bench.nothing_left(peer.leg)
 
 
+def test_nobody_says_what_was_verified_of_a_number(bench: Bench) -> None:
+    referred(bench, "<sip:103;verstat=TN-Validation-Passed@pbx.example>")
+    told = bench.told(events.ReferRequested)
+    assert (told.number, told.uri) == ("103", "sip:103@pbx.example")
+
+
 def test_a_phone_that_leaves_by_itself_is_not_hung_up_on(bench: Bench) -> None:
     peer = referred(bench)
     bench.told(events.ReferRequested)

@@ -170,6 +170,9 @@ class Rig:
     def allowed(self, target: str, party: Party) -> Party:
         return party
 
+    def verstat(self, target: str, outcome: str, caller: Party, shown: Party) -> str:
+        return ""
+
     def voucher(self, target: str, source: str, caller: Party) -> None:
         return None
 

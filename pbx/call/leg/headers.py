@@ -140,7 +140,7 @@ def invite_headers(leg: Leg, dial: Dial, cseq: int) -> Headers:
     headers = Headers(
         (
             ("Max-Forwards", str(dial.max_forwards)),
-            ("From", f"{from_header(dial.caller, host, profile)};tag={leg.local_tag}"),
+            ("From", f"{from_header(dial.caller, host, profile, dial.verstat)};tag={leg.local_tag}"),
             ("To", f"{quote(called.name)} <{to}>" if called.name else f"<{to}>"),
             ("Call-ID", leg.call_id),
             ("CSeq", f"{cseq} INVITE"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from pbx.call.commands import Party, Redirection
@@ -22,19 +23,24 @@ __all__ = ["address_of", "from_header", "identity_headers", "redirections_of"]
 
 _ANONYMOUS = str(ANONYMOUS)
 _MOST_REDIRECTIONS = 10
+_NUMBER = re.compile(r"\+?[0-9*#]+", re.ASCII)
 
 
-def _uri_of(party: Party, host: str, profile: Profile) -> Uri:
-    return profile.uri(Uri("sip", party.number or None, None, host))
+def _uri_of(party: Party, host: str, profile: Profile, verstat: str = "") -> Uri:
+    uri = profile.uri(Uri("sip", party.number or None, None, host))
+    if not verstat or not uri.user or not _NUMBER.fullmatch(uri.user):
+        return uri
+    # 3GPP TS 24.229 §7.2A.20: verstat is a parameter of a tel URI, or of the user part of a SIP URI with user=phone.
+    return uri.with_(user=f"{uri.user};verstat={verstat}", params={**uri.params, "user": "phone"})
 
 
-def address_of(party: Party, host: str, profile: Profile) -> str:
+def address_of(party: Party, host: str, profile: Profile, verstat: str = "") -> str:
     """Return the address that names a party, whether it wants to be shown or not."""
-    uri = _uri_of(party, host, profile)
+    uri = _uri_of(party, host, profile, verstat)
     return f"{quote(party.name)} <{uri}>" if party.name else f"<{uri}>"
 
 
-def from_header(party: Party, host: str, profile: Profile) -> str:
+def from_header(party: Party, host: str, profile: Profile, verstat: str = "") -> str:
     """Return the value of From, without its tag."""
     # RFC 3323 §4.1.1.3: the use of "anonymous@anonymous.invalid" is RECOMMENDED for a From that is to be anonymous.
     if party.anonymous:
@@ -42,7 +48,7 @@ def from_header(party: Party, host: str, profile: Profile) -> str:
     if profile.account:
         uri = Uri("sip", profile.account, None, host)
         return f"{quote(party.name)} <{uri}>" if party.name else f"<{uri}>"
-    return address_of(party, host, profile)
+    return address_of(party, host, profile, verstat)
 
 
 def identity_headers(dial: Dial, host: str, profile: Profile) -> list[tuple[str, str]]:
@@ -55,19 +61,20 @@ def identity_headers(dial: Dial, host: str, profile: Profile) -> list[tuple[str,
     # RFC 3325 §5: if the next node is not trusted, the proxy MUST NOT include P-Asserted-Identity where the user has
     # requested that it be kept private.
     if profile.identity and caller.number and (profile.trusted or not caller.anonymous):
-        headers.append(_identity(caller, host, profile))
+        headers.append(_identity(caller, host, profile, dial.verstat))
     if profile.diversion and dial.redirections:
         headers += _redirections(dial, host, profile)
     return headers
 
 
-def _identity(caller: Party, host: str, profile: Profile) -> tuple[str, str]:
+def _identity(caller: Party, host: str, profile: Profile, verstat: str) -> tuple[str, str]:
     if profile.identity == "remote-party-id":
         address = NameAddress(caller.name, _uri_of(caller, host, profile))
         return "Remote-Party-ID", str(RemoteParty(address, "calling", caller.anonymous, screened=True))
     # RFC 3325 §9.1, §9.2: a trunk is told what we assert, a provider whose customer we are what we would prefer.
-    name = "P-Preferred-Identity" if profile.identity == "p-preferred-identity" else "P-Asserted-Identity"
-    return name, address_of(caller, host, profile)
+    if profile.identity == "p-preferred-identity":
+        return "P-Preferred-Identity", address_of(caller, host, profile)
+    return "P-Asserted-Identity", address_of(caller, host, profile, verstat)
 
 
 def _redirections(dial: Dial, host: str, profile: Profile) -> list[tuple[str, str]]:

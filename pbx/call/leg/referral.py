@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pbx.call.events import ReferProgress, ReferRequested
 from pbx.call.leg.client import ClientRequest
 from pbx.errors import ParseError, ProtocolError
+from pbx.sip.ext.identity import number_in, without_verstat
 from pbx.sip.ext.refer import SIPFRAG, refer_to_of, replaces_in, sipfrag, sipfrag_status, wants_subscription
 from pbx.sip.stack import TransactionFailure
 
@@ -118,20 +119,19 @@ def take(usage: InviteUsage, transaction: ServerTransaction) -> None:
     if leg.referral is not None:
         leg.respond(transaction, 491)
         return
-    target = refer_to_of(request).uri
+    target = without_verstat(refer_to_of(request).uri)
     replaces = replaces_in(target)
     method = (target.params.get("method") or "INVITE").upper()
     if target.scheme not in ("sip", "sips", "tel") or method != "INVITE":
         # Only calls can be transferred: nobody may send other requests to third parties through us.
         raise ProtocolError("Only a call can be referred to", 603)
     plain = target.with_(headers="", params={}) if target.is_sip else target
-    number = plain.aor().removeprefix("tel:") if plain.scheme == "tel" else plain.user or ""
     leg.referral = Referral(usage, transaction)
     leg.tell(
         ReferRequested(
             leg.id,
             str(plain),
-            number,
+            number_in(plain),
             (replaces.call_id, replaces.to_tag, replaces.from_tag) if replaces is not None else None,
         )
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from pbx.sip.ext.identity import number_in
 from pbx.sip.ext.passport import telephone_number
 from pbx.sip.headers import NameAddress
 
@@ -42,5 +43,5 @@ def _number_in(value: str) -> str:
     """Return the telephone number of an address that we wrote; empty for a name, which SHAKEN does not sign."""
     if not value:
         return ""
-    user = NameAddress.parse(value).uri.user or ""
+    user = number_in(NameAddress.parse(value).uri)
     return user if _NUMBER.fullmatch(user) else ""

@@ -5,6 +5,7 @@ Whether to believe them is not decided here.
 
 from __future__ import annotations
 
+import re
 from typing import Final, NamedTuple
 
 from pbx.errors import ParseError
@@ -21,12 +22,14 @@ __all__ = [
     "preferred_identities",
     "privacy_of",
     "remote_parties",
+    "without_verstat",
 ]
 
 ANONYMOUS: Final = NameAddress("Anonymous", Uri(user="anonymous", host="anonymous.invalid"))
 """What stands in From when the caller is not to be known (RFC 3323 §4.1.1.3, RFC 3325 §7)."""
 
 _BEGINS_NUMBER: Final = frozenset("+0123456789")
+_VERSTAT: Final = re.compile(r";verstat(=[^;]*)?(?=;|$)", re.ASCII | re.IGNORECASE)
 _HIDING: Final = frozenset({"id", "user", "header"})
 
 
@@ -39,7 +42,19 @@ def number_in(uri: Uri) -> str:
     if uri.scheme == "tel":
         return uri.aor().removeprefix("tel:")
     user = uri.user or ""
-    return user.partition(";")[0] if user[:1] in _BEGINS_NUMBER else user
+    if ";" not in user:
+        return user
+    return user.partition(";")[0] if user[:1] in _BEGINS_NUMBER else _VERSTAT.sub("", user)
+
+
+def without_verstat(uri: Uri) -> Uri:
+    """Return a URI without what its writer says that a network has verified of it (3GPP TS 24.229 §7.2A.20)."""
+    if "verstat" not in str(uri).lower():
+        return uri
+    if not uri.is_sip:
+        return Uri.parse(_VERSTAT.sub("", str(uri)))
+    params = {name: value for name, value in uri.params.items() if name != "verstat"}
+    return uri.with_(user=_VERSTAT.sub("", uri.user or "") or None, params=params)
 
 
 class RemoteParty(NamedTuple):
