@@ -73,7 +73,7 @@ def _watch_calls(server: Server, metrics: Metrics) -> None:
     watch_budgets(metrics, lambda: server.budgeting.budgets.refused, server.budgeting.all)
     metrics.counter(
         "tandem_calls_refused",
-        "Calls refused before they began, by the limit that was reached.",
+        "Calls refused before they began, and transfers and redirections, by the limit that was reached.",
         lambda: server.registry.refused,
         "limit",
     )

@@ -26,6 +26,7 @@ from pbx.call.ports import Candidate, Services
 from pbx.call.recording import CallRecording
 from pbx.call.recording_log import RecordingLog
 from pbx.call.route import Route
+from pbx.call.route_limits import HeldRoutes, route_name
 from pbx.call.silence import Silence
 from pbx.call.summary import Summary
 from pbx.call.supervision import Supervision
@@ -34,6 +35,7 @@ from pbx.call.timers import Timers
 from pbx.call.transfer import Transfer
 from pbx.call.verdicts import Verdicts
 from pbx.cause import EndCause, cause_named
+from pbx.dialplan.decision import Decision
 from pbx.errors import NegotiationError
 from pbx.media import events as media
 from pbx.media.session import MediaSession
@@ -56,7 +58,6 @@ class Call:
         "_keys",
         "_maximum",
         "_moved",
-        "_occupied",
         "_on_moved",
         "_shown",
         "_timers",
@@ -77,6 +78,7 @@ class Call:
         "redirected",
         "redirections",
         "route",
+        "routes",
         "services",
         "session",
         "silence",
@@ -130,12 +132,13 @@ class Call:
         self._inbox: deque[Item] = deque()
         self._draining = False
         self._timers = Timers(services.later, self._timer_due)
-        self._occupied = ""
         self._maximum: float = services.settings.maximum_duration
         self.silence = Silence()
         self.verdicts = Verdicts()
         self.transfer: Transfer | None = None
         """The blind transfer under way."""
+        self.routes: HeldRoutes | None = None
+        """The routes with limits that it is in."""
         self._shown: tuple[str, Party] | None = None
         self._moved: dict[str, Call] = {}
         self._on_moved = on_moved
@@ -214,10 +217,16 @@ class Call:
             return False
         return True
 
-    def occupy(self, name: str) -> None:
-        """Count this call as one of `name`'s, a route that takes only so many, until its end."""
-        self.services.occupancy.enter(name, self.id)
-        self._occupied = name
+    def come_into(self, decision: Decision) -> None:
+        """Take that the steps of a decision come now: the call is one of its route's, if that takes only so many."""
+        if decision.route is not None and decision.limits is not None:
+            self.held_routes().enter(route_name(decision))
+
+    def held_routes(self) -> HeldRoutes:
+        """Return the routes with limits that it is in, made when it first comes into one."""
+        if self.routes is None:
+            self.routes = HeldRoutes(self.services.occupancy, self.id)
+        return self.routes
 
     # -- what steps do
 
@@ -426,8 +435,8 @@ class Call:
     def write_up(self) -> None:
         """Complete the summary of a call that is over."""
         self._timers.stop()
-        if self._occupied:
-            self.services.occupancy.leave(self._occupied, self.id)
+        if self.routes is not None:
+            self.routes.leave_all()
         for leg in self.summary.legs.values():
             leg.codec = self.session.codec_name(leg.leg)
             leg.encryption = self.session.encryption(leg.leg)

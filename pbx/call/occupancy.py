@@ -38,6 +38,10 @@ class Occupancy:
         """Return whether a target has as many calls as it may have."""
         return self.reached(target, self._limit(target))
 
+    def has(self, target: str, call: str) -> bool:
+        """Return whether a call is one of a target's."""
+        return call in self._legs.get(target, ())
+
     def reached(self, target: str, limit: int | None) -> bool:
         """Return whether there are as many calls as a limit that is given allows."""
         return limit is not None and self.of(target) >= limit

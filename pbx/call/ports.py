@@ -3,6 +3,7 @@ ones."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import field
 from datetime import datetime
@@ -237,6 +238,8 @@ class Services:
     rates: CallRates
     observer: Observer
     settings: CallSettings
+    refused: Counter[str] = field(default_factory=Counter)
+    """Calls, transfers and redirections that a limit has refused, by the limit; see `CallRegistry.refused`."""
     transfers: Transfers | None = None
     """Who carries transfers out; None: all are refused."""
     permit: Callable[[str, str, Target], EndCause | None] = _permit_all

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pbx.call.commands import Redirection
+from pbx.call.route_limits import route_refusal
 from pbx.call.summary import Attempt
 from pbx.dialplan.decision import Query
 from pbx.dialplan.steps import Step, Target
@@ -50,8 +51,9 @@ def follow(call: Call, candidate: Candidate, item: Rejected) -> Way | None:
                 caller_name=caller.name,
             )
             decision = services.decide(query)
-            if decision.route is None:
+            if decision.route is None or route_refusal(services, decision) is not None:
                 continue
+            call.come_into(decision)
             way = Way(steps=decision.steps)
             call.payer = target
         else:

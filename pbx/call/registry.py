@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
@@ -14,13 +13,14 @@ from pbx.call.items import HangUpWanted, RecordingWanted, Wish
 from pbx.call.legs import call_of as call_of_leg
 from pbx.call.ports import CallSettings, LegHandle, Services
 from pbx.call.rooms import Rooms
+from pbx.call.route_limits import route_refusal
 from pbx.call.serve import DialCallerRunner
 from pbx.call.summary import Summary
 from pbx.call.supervision import Mode
 from pbx.call.table import State
 from pbx.call.takeover import Replaced, TakeOver
 from pbx.cause import EndCause, cause_named
-from pbx.dialplan.decision import Decision, Query
+from pbx.dialplan.decision import Query
 from pbx.dialplan.steps import Target
 from pbx.media import events as media
 from pbx.media.session import MediaSession, call_of
@@ -75,9 +75,9 @@ class CallRegistry:
         """Where the legs are that an attended transfer has moved out of the call whose id they have."""
         self._draining = False
         self._on_empty: Callable[[], None] | None = None
-        self.refused: Counter[str] = Counter()
-        """Calls that were refused before they began, by what was reached: ``draining``, ``calls``, ``rate``,
-        ``source-calls``, ``source-rate``, ``route-calls``, ``route-rate``."""
+        self.refused = services.refused
+        """Calls that were refused before they began, and transfers and redirections, by what was reached: ``draining``,
+        ``calls``, ``rate``, ``source-calls``, ``source-rate``, ``route-calls``, ``route-rate``."""
         self.stray_media_events = 0
         """Events of the engine for calls that are over."""
 
@@ -224,15 +224,20 @@ class CallRegistry:
         candidates = services.directory.candidates(target)
         if not candidates:
             raise LookupError(f"{target} has no phone registered")
+        decision = services.decide(
+            Query(source, number, services.wall(), caller=caller.number, caller_name=caller.name)
+        )
+        full = route_refusal(services, decision)
+        if full is not None:
+            raise LookupError(full.detail)
         call_id = self.new_id()
         leg = f"{call_id}-0"
         summary = Summary(call_id, source, caller, number, services.wall(), services.now())
         call = self._make(summary, leg)
         call.answer_is_due = False
-        decision = services.decide(
-            Query(source, number, services.wall(), caller=caller.number, caller_name=caller.name)
-        )
         summary.route = decision.route or ""
+        call.emergency = decision.emergency
+        call.come_into(decision)
         services.observer.call_started(summary)
         call.route.run(call, decision.steps, first=DialCallerRunner(call, candidates[0]))
         return call_id
@@ -248,30 +253,15 @@ class CallRegistry:
         call.summary.number = decision.number
         self._services.observer.call_started(call.summary)
         call.emergency = decision.emergency
-        cause = None if decision.emergency else self._route_refusal(decision)
+        cause = route_refusal(self._services, decision)
         if cause is not None:
             call.post(HangUpWanted(cause))
             return
-        if decision.route is not None and decision.limits is not None:
-            call.occupy(f"route/{decision.route}")
+        call.come_into(decision)
         if decision.route is None:
             call.post(HangUpWanted(cause_named(decision.refusal or "no-route", query.number)))
         else:
             call.route.run(call, decision.steps)
-
-    def _route_refusal(self, decision: Decision) -> EndCause | None:
-        """Return why a route takes no more calls now."""
-        limits, name = decision.limits, f"route/{decision.route}"
-        if limits is None:
-            return None
-        services = self._services
-        if services.occupancy.reached(name, limits.calls):
-            self.refused["route-calls"] += 1
-            return cause_named("too-many-calls", f"the route {decision.route} has as many calls as it may have")
-        if limits.per_second is not None and not services.rates.within(name, limits.per_second):
-            self.refused["route-rate"] += 1
-            return cause_named("too-many-calls", f"the route {decision.route} takes no more calls a second")
-        return None
 
     def _ended(self, call: Call) -> None:
         self._calls.pop(call.id, None)

@@ -42,6 +42,8 @@ class Transfer:
     def connected(self) -> None:
         """Take that the party that stays is answered: whoever asked is done."""
         self._call.transfer = None
+        if self._call.routes is not None:
+            self._call.routes.leave(self.leg)
         if self._present:
             self._call.session.close(self.leg)
             self._report(200, cause_named(TRANSFERRED))
@@ -58,6 +60,8 @@ class Transfer:
             return False
         self._report(cause.sip_status)
         call.route.clear()
+        if call.routes is not None:
+            call.routes.leave()
         call.connect_with(self.leg)
         call.session.connect(call.caller, self.leg)
         call.recording.resume(call, self.leg)
@@ -90,6 +94,9 @@ def transfer(call: Call, leg: str, decision: Decision) -> None:
     call.command(commands.AcceptRefer(leg))
     call.summary.attempts.append(Attempt(call.summary.legs[leg].target, TRANSFERRED, f"to {decision.number}"))
     staying = call.bridge.other_than(leg)
+    if call.routes is not None:
+        call.routes.reached(call.bridge.callee)
+    call.come_into(decision)
     _part(call)
     call.session.disconnect(staying)
     call.transfer = Transfer(call, leg)
@@ -115,6 +122,9 @@ def move_in(call: Call, leaving: str, other: Call, coming: str) -> None:
     """Connect the party that `leaving` talks to with a leg of another call, which moves here. The end of `leaving` and
     of the other call is the caller's business."""
     staying = call.bridge.other_than(leaving)
+    if call.routes is not None:
+        call.routes.reached(call.bridge.callee)
+        call.routes.leave(leaving)
     _part(call)
     moved = _give_away(other, coming, call)
     call.session.disconnect(staying)
@@ -154,6 +164,9 @@ def _part(call: Call) -> None:
 
 def _give_away(call: Call, leg: str, to: Call) -> _Moved:
     """Let a leg go into another call, which hears from it from now on; this one is to be ended."""
+    if call.routes is not None and call.connected:
+        call.routes.reached(call.bridge.callee)
+        call.routes.give(leg, to.held_routes())
     _part(call)
     handle, summary = call.legs.release(leg)
     call.forward(leg, to)

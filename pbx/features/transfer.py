@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pbx.call import commands
 from pbx.call.events import ReferRequested
+from pbx.call.route_limits import route_refusal
 from pbx.call.transfer import join, transfer
 from pbx.cause import cause_named
 from pbx.dialplan.decision import Decision, Query
@@ -60,8 +61,8 @@ class Transfers:
         else:
             self._blind(call, item.leg, source, item.number)
 
-    def _blind(self, call: Call, leg: str, source: str, number: str) -> bool:
-        """Return whether the transfer has begun."""
+    def _blind(self, call: Call, leg: str, source: str, number: str, instead_of: str = "") -> bool:
+        """Return whether the transfer has begun. It may be carried out `instead_of` a call, which is to end."""
         party = call.party_of(call.bridge.other_than(leg))
         decision = self._decide(
             Query(
@@ -75,6 +76,10 @@ class Transfers:
         if decision.route is None:
             refusal = cause_named(decision.refusal or "no-route")
             call.command(commands.DeclineRefer(leg, refusal.sip_status))
+            return False
+        full = route_refusal(call.services, decision, instead_of)
+        if full is not None:
+            call.command(commands.DeclineRefer(leg, full.sip_status))
             return False
         transfer(call, leg, decision)
         return True
@@ -90,7 +95,7 @@ class Transfers:
             call.command(commands.DeclineRefer(item.leg, _FORBIDDEN))
         elif other.connected:
             join(call, item.leg, other, found)
-        elif self._blind(call, item.leg, source, other.summary.called):
+        elif self._blind(call, item.leg, source, other.summary.called, other.id):
             # It still rings there, or a service of the server has answered: what was dialled is dialled again for the
             # party that is transferred.
             other.end(cause_named("transferred"))

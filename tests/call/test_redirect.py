@@ -5,7 +5,7 @@ from __future__ import annotations
 from pbx.call import events
 from pbx.call.commands import Answer, Dial, Reject
 from pbx.cause import cause_of_status
-from pbx.dialplan.decision import Decision, Query
+from pbx.dialplan.decision import Decision, Query, RouteLimits
 from pbx.dialplan.steps import DialStep, Step, Target
 from tests.support.call_rig import FakeLeg, Rig, phone_sdp, targets
 
@@ -17,7 +17,8 @@ class Town(Rig):
         steps: tuple[Step, ...] = self.plan
         if query.source.startswith("extension/102"):
             steps = (DialStep(targets(f"extension/{query.number}", number=query.number), query.number),)
-        return Decision(query, "a route", query.number, steps)
+        limits = RouteLimits(calls=1) if query.number == "104" else None
+        return Decision(query, "a route" if limits is None else "few", query.number, steps, limits=limits)
 
 
 def town(*names: str, **redirects: tuple[Target, ...]) -> Town:
@@ -97,3 +98,17 @@ def test_a_trunk_that_wants_an_offer_gets_ours_when_the_caller_makes_none() -> N
     rig.tell(caller, events.OfferAnswered(caller.id, phone_sdp(4000, "0 101")))
     assert callee.heard == heard
     end(rig)
+
+
+def test_a_redirection_into_a_full_route_is_not_followed() -> None:
+    rig = town("extension/102", extension_102=(Target("number", "104", "104"),))
+    first = rig.incoming("102")
+    redirect(rig, rig.leg(1))
+    assert rig.services.occupancy.of("route/few") == 1
+    second = rig.incoming("102")
+    redirect(rig, rig.leg(1))
+    assert second.last(Reject).cause.sip_status == 480
+    assert rig.registry.refused == {"route-calls": 1}
+    assert not first.gone
+    end(rig)
+    assert rig.services.occupancy.of("route/few") == 0

@@ -16,13 +16,14 @@ from pbx.call.commands import (
     Dial,
     HangUp,
     Offer,
+    Party,
     Refer,
     ReportRefer,
 )
 from pbx.call.table import State
 from pbx.cause import cause_named
-from pbx.dialplan.decision import Decision, Query
-from pbx.dialplan.steps import DialStep, EchoStep, RejectStep, Step
+from pbx.dialplan.decision import Decision, Query, RouteLimits
+from pbx.dialplan.steps import DialStep, EchoStep, RejectStep, Step, Target
 from pbx.features.transfer import Transfers
 from pbx.media import commands as engine
 from tests.support.call_rig import FakeLeg, Rig, phone_sdp, targets
@@ -41,6 +42,8 @@ class Office(Rig):
         self.dialogs: dict[tuple[str, str, str], str] = {}
         self.plans: dict[str, tuple[Step, ...]] = {}
         """Steps of numbers that mean something else here than usual."""
+        self.route_limits: dict[str, RouteLimits] = {}
+        """Of the routes of some numbers, which are called like the number."""
         self.transfers = Transfers(
             lambda source: self.policies.get(source, "handle"),
             self._decide,
@@ -65,7 +68,8 @@ class Office(Rig):
             steps = (DialStep(targets(f"extension/{number}", number=number), number),)
         else:
             return Decision(query, None, number, (), "forbidden")
-        return Decision(query, "a route", number, steps)
+        limits = self.route_limits.get(number)
+        return Decision(query, "a route" if limits is None else number, number, steps, limits=limits)
 
     def talk(self, called: str = "102", source: str = "extension/101") -> tuple[FakeLeg, FakeLeg]:
         caller = self.incoming(called, source=source)
@@ -317,3 +321,90 @@ class TestAttended:
         assert first.last(DeclineRefer).status == (403 if fault == "another's" else 481)
         assert all(call.state is State.TALKING for call in office.registry._calls.values())
         office.end()
+
+
+class TestLimitsOfRoutes:
+    def calls(self, office: Office, number: str) -> int:
+        """How many calls a route has."""
+        return office.services.occupancy.of(f"route/{number}")
+
+    def test_a_transfer_into_a_full_route_is_refused(self, office: Office) -> None:
+        office.route_limits["103"] = RouteLimits(calls=1)
+        office.incoming("103", source="trunk/carrier")
+        caller, _ = office.talk()
+        office.refer(caller, "103")
+        assert caller.last(DeclineRefer) == DeclineRefer(caller.id, 503)
+        assert office.registry.refused == {"route-calls": 1}
+        assert len(office.registry) == 2
+        office.end()
+
+    def test_so_is_one_that_comes_too_soon(self, office: Office) -> None:
+        office.route_limits["103"] = RouteLimits(per_second=0.1)
+        caller, _ = office.talk()
+        office.incoming("103", source="trunk/carrier")
+        office.refer(caller, "103")
+        assert caller.last(DeclineRefer) == DeclineRefer(caller.id, 503)
+        assert office.registry.refused == {"route-rate": 1}
+        office.end()
+
+    def test_a_call_is_the_routes_as_long_as_who_was_reached_by_it_is_there(self, office: Office) -> None:
+        office.route_limits["102"] = office.route_limits["103"] = RouteLimits(calls=1)
+        _, callee = office.talk()
+        office.refer(callee, "103")
+        assert (self.calls(office, "102"), self.calls(office, "103")) == (1, 1)
+        office.answer(office.leg(2))
+        assert (self.calls(office, "102"), self.calls(office, "103")) == (0, 1)
+        office.end()
+        assert self.calls(office, "103") == 0
+
+    def test_one_whose_callee_stays_is_of_both(self, office: Office) -> None:
+        office.route_limits["102"] = office.route_limits["103"] = RouteLimits(calls=1)
+        caller, _ = office.talk()
+        office.refer(caller, "103")
+        office.answer(office.leg(2))
+        assert (self.calls(office, "102"), self.calls(office, "103")) == (1, 1)
+        office.end()
+        assert (self.calls(office, "102"), self.calls(office, "103")) == (0, 0)
+
+    def test_a_transfer_that_fails_leaves_the_route(self, office: Office) -> None:
+        office.route_limits["102"] = office.route_limits["103"] = RouteLimits(calls=1)
+        caller, _ = office.talk()
+        office.refer(caller, "103")
+        target = office.leg(2)
+        office.tell(target, events.Rejected(target.id, cause_named("busy"), 486))
+        assert (self.calls(office, "102"), self.calls(office, "103")) == (1, 0)
+        office.end()
+
+    def test_who_is_joined_takes_the_route_along(self, office: Office) -> None:
+        """An attended transfer: the call in which the asker reached 103 is over, and 103 talks on in the other one."""
+        office.route_limits["102"] = office.route_limits["103"] = RouteLimits(calls=1)
+        _, callee = office.talk(source="extension/104")
+        asking = office.incoming("103", source="extension/102")
+        office.answer(office.leg(1))
+        office.dialogs["b", "ours", "theirs"] = asking.id
+        office.refer(callee, "103", ("b", "ours", "theirs"))
+        assert len(office.registry) == 1
+        assert (self.calls(office, "102"), self.calls(office, "103")) == (0, 1)
+        office.end()
+        assert self.calls(office, "103") == 0
+
+    def test_a_call_that_still_rings_makes_room_for_its_transfer(self, office: Office) -> None:
+        office.route_limits["103"] = RouteLimits(calls=1, per_second=0.1)
+        _, callee = office.talk(source="extension/104")
+        asking = office.incoming("103", source="extension/102")
+        office.dialogs["b", "ours", "theirs"] = asking.id
+        office.refer(callee, "103", ("b", "ours", "theirs"))
+        assert callee.last(AcceptRefer)
+        assert self.calls(office, "103") == 1
+        office.end()
+        assert self.calls(office, "103") == 0
+
+    def test_an_originated_call_is_one_of_its_route(self, office: Office) -> None:
+        office.route_limits["103"] = RouteLimits(calls=1)
+        target = Target("extension", "102", "102")
+        office.registry.originate("extension/102", target, "103", Party("102"))
+        assert self.calls(office, "103") == 1
+        with pytest.raises(LookupError, match="as many calls"):
+            office.registry.originate("extension/102", target, "103", Party("102"))
+        office.end()
+        assert self.calls(office, "103") == 0
