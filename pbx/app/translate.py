@@ -373,6 +373,7 @@ def registrar_settings(settings: Settings) -> RegistrarSettings:
             shortest=round(one.min_expires),
             longest=round(one.max_expires),
         ),
+        edge_proxies=one.edge_proxies,
     )
 
 

@@ -166,6 +166,9 @@ class Registrar(Section):
     """More is shortened to this."""
     max_contacts: int = Field(default=10, ge=1, le=100)
     """Phones that may be registered to one extension at once."""
+    edge_proxies: Networks = ()
+    """Networks of proxies that phones register through and whose Path (RFC 3327) is believed: calls go by the hosts
+    that it names. From elsewhere its first host has to be the address that the registration comes from."""
 
 
 class Limits(Section):

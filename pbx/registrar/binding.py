@@ -10,7 +10,7 @@ from pbx.sip.stack import Destination, Flow
 from pbx.sip.uri import Uri
 from pbx.store.schema import Row
 
-__all__ = ["Binding", "DEFAULT_Q", "StoredBinding"]
+__all__ = ["Binding", "DEFAULT_Q", "StoredBinding", "leads_to"]
 
 DEFAULT_Q = 1000
 """Thousandths. RFC 3261 §10.2.1.2 leaves the preference of a contact without q open; first choice is what phones
@@ -51,10 +51,7 @@ class Binding:
     @property
     def behind_nat(self) -> bool:
         """True if the contact says another host than the registration came from, so that only the flow leads there."""
-        host, source = self.contact.host, self.flow.remote[0]
-        if host == source:
-            return False
-        return not (":" in host and ":" in source and _same_host(host, source))
+        return not leads_to(self.contact, self.flow.remote[0])
 
     @property
     def flow_only(self) -> bool:
@@ -89,9 +86,14 @@ class Binding:
         return "".join(parts)
 
 
-def _same_host(one: str, other: str) -> bool:
+def leads_to(uri: Uri, address: str) -> bool:
+    """Return whether what is sent to a URI goes to a numeric address; a name, which may lead anywhere, does not."""
+    # RFC 3263 §4: TARGET is the value of the maddr parameter of the URI, if present, otherwise the host value.
+    host = (uri.params.get("maddr") or uri.host).strip("[]")
+    if host == address:
+        return True
     try:
-        return ip_address(one) == ip_address(other.partition("%")[0])
+        return ":" in host and ip_address(host) == ip_address(address.partition("%")[0])
     except ValueError:
         return False
 

@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from pbx.errors import ProtocolError
-from pbx.registrar.binding import DEFAULT_Q, Binding
+from pbx.registrar.binding import DEFAULT_Q, Binding, leads_to
+from pbx.sip.ext.path import path_of, path_values
 from pbx.sip.grammar import NO_PARAMS, Params, unquote
 from pbx.sip.headers import NameAddress
 from pbx.sip.message import Request
@@ -21,6 +22,7 @@ from pbx.sip.uri import Uri
 __all__ = [
     "IntervalTooBriefError",
     "Limits",
+    "PathError",
     "Plan",
     "Registration",
     "WantedContact",
@@ -28,6 +30,7 @@ __all__ = [
     "plan_removal_of_all",
     "read_contacts",
     "read_outbound",
+    "read_path",
 ]
 
 _ONE_HOUR = 3600
@@ -40,6 +43,13 @@ class IntervalTooBriefError(ProtocolError):
 
     def __init__(self) -> None:
         super().__init__("Interval Too Brief", 423)
+
+
+class PathError(ProtocolError):
+    """The Path of a REGISTER names a host that nobody has reason to believe in."""
+
+    def __init__(self) -> None:
+        super().__init__("Path Names Another Host", 403)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +127,18 @@ def _read_reg_id(text: str | None) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 10 and 0 < int(text) < 1 << 31):
         raise ProtocolError("Malformed reg-id of a Contact")
     return int(text)
+
+
+def read_path(request: Request, source: str, *, believed: bool) -> tuple[str, ...]:
+    """Return Path, the route of every request to the contacts of a REGISTER that came from `source` (RFC 3327 §5.3).
+
+    It is taken as it is from a proxy that is `believed`, else if its first hop is where it came from. Raises ParseError
+    if it is malformed, PathError if it would have us send somewhere else.
+    """
+    values = path_values(request)
+    if values and not believed and not leads_to(path_of(request)[0].uri, source):
+        raise PathError
+    return values
 
 
 def read_outbound(request: Request, wanted: Iterable[WantedContact]) -> bool:

@@ -15,13 +15,16 @@ from pbx.registrar.location import BindingChange, Change, Location
 from pbx.registrar.rules import (
     IntervalTooBriefError,
     Limits,
+    PathError,
     Plan,
     Registration,
     plan_changes,
     plan_removal_of_all,
     read_contacts,
     read_outbound,
+    read_path,
 )
+from pbx.security.sources import Network, contains
 from pbx.sip.message import Request, Response, make_response
 from pbx.sip.stack import ServerTransaction, Stack, Timer
 from pbx.sip.uri import Uri
@@ -34,6 +37,8 @@ _EXTENSIONS = frozenset({"path", "outbound"})
 """The option tags that a REGISTER may require of us."""
 
 _DEFAULT_LIMITS = Limits()
+_LONGEST_PATH = 200
+"""Characters of a Path that are logged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,8 @@ class RegistrarSettings:
     any_domain: bool = False
     """Take every name for this server, because no domain was configured."""
     limits: Limits = _DEFAULT_LIMITS
+    edge_proxies: tuple[Network, ...] = ()
+    """Networks of proxies whose Path is believed, whatever hosts it names."""
     flow_timer: int = 120
     """RFC 5626 §4.4.1: how long a phone that keeps a flow may leave it silent."""
     sweep: float = 5.0
@@ -196,7 +203,7 @@ class RegistrarService:
                 request.cseq.number,
                 transaction.flow,
                 self._stack.now(),
-                tuple(request.headers.all("Path")),
+                self._path(request, transaction.flow.remote[0]),
                 flows,
                 request.user_agent or "",
             )
@@ -210,6 +217,18 @@ class RegistrarService:
             # Step 7: either everything is done, or, by an exception above, nothing.
             self._carry_out(plan)
         return self._done(request, aor, flows)
+
+    def _path(self, request: Request, source: str) -> tuple[str, ...]:
+        try:
+            return read_path(request, source, believed=contains(self.settings.edge_proxies, source))
+        except PathError:
+            _log.warning(
+                "path-refused",
+                source=source,
+                path=", ".join(request.headers.all("Path"))[:_LONGEST_PATH],
+                hint=f"if {source} is a proxy of yours, name it in registrar.edge_proxies",
+            )
+            raise
 
     def _carry_out(self, plan: Plan) -> None:
         for binding in plan.remove:

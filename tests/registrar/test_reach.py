@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ LOCAL = ("192.0.2.201", 5060)
 PUBLIC = Flow("udp", LOCAL, ("192.0.2.1", 5060))
 NATTED = Flow("udp", LOCAL, ("203.0.113.9", 31337))
 TCP = Flow("tcp", LOCAL, ("192.0.2.1", 40123), 11)
+EDGE = (ip_network("203.0.113.9"),)
 NATTED_TLS = Flow("tls", ("192.0.2.201", 5061), ("203.0.113.9", 40123), 12)
 INSTANCE = '+sip.instance="<urn:uuid:00000000-0000-1000-8000-000A95A0E128>"'
 
@@ -69,7 +71,8 @@ def test_a_browser_s_contact_leads_nowhere_but_over_its_connection(rig: Any) -> 
     assert rig.location.reachable(BOB) == ()
 
 
-def test_path_becomes_the_route_and_is_given_back_to_who_understands_it(rig: Any) -> None:
+def test_path_becomes_the_route_and_is_given_back_to_who_understands_it(make_rig: Any) -> None:
+    rig = make_rig(edge_proxies=EDGE)
     path = "Path: <sip:p2.example.com;lr>, <sip:p1.example.com;lr>"
     phone = rig.phone(flow=NATTED)
     response = phone.register("<sip:bob@10.0.0.7>", headers=path + "\nSupported: path", vias=2)
@@ -81,6 +84,54 @@ def test_path_becomes_the_route_and_is_given_back_to_who_understands_it(rig: Any
     response = phone.register("<sip:bob@10.0.0.7>", headers=path, vias=2)
     assert response.status == 200
     assert "Path" not in response.headers
+
+
+@pytest.mark.parametrize(
+    ("path", "taken"),
+    [
+        ("<sip:203.0.113.9;lr>", True),
+        # What comes behind it the proxy has to find, and may name as it likes.
+        ("<sip:edge@203.0.113.9:5070;lr>, <sip:10.0.0.1;lr>", True),
+        ("<sip:10.0.0.1;lr>, <sip:203.0.113.9;lr>", False),
+        ("<sip:203.0.113.10;lr>", False),
+        ("<sip:203.0.113.9;maddr=10.0.0.1;lr>", False),
+        ("<sip:edge.example.com;lr>", False),
+        ("<tel:203>", False),
+    ],
+)
+def test_a_path_leads_where_the_registration_came_from(rig: Any, path: str, taken: bool) -> None:
+    """Whoever has a password may not have us send INVITEs to any host of ours, or of somebody else's."""
+    phone = rig.phone(flow=NATTED)
+    response = phone.register("<sip:bob@10.0.0.7>", headers=f"Path: {path}", vias=2)
+    if taken:
+        assert response.status == 200
+        assert destination(rig).route == tuple(path.split(", "))
+    else:
+        assert (response.status, response.reason) == (403, "Path Names Another Host")
+        assert rig.location.bindings(BOB) == ()
+
+
+def test_an_ipv6_path_may_be_written_another_way(rig: Any) -> None:
+    flow = Flow("udp", ("2001:db8::1", 5060), ("2001:db8::9", 5060))
+    response = rig.phone(flow=flow).register("<sip:bob@10.0.0.7>", headers="Path: <sip:[2001:DB8:0::9];lr>", vias=2)
+    assert response.status == 200
+
+
+def test_only_proxies_that_are_named_may_send_us_elsewhere(make_rig: Any) -> None:
+    rig = make_rig(edge_proxies=EDGE)
+    path = "Path: <sip:10.0.0.1;lr>"
+    assert rig.phone(flow=NATTED).register("<sip:bob@10.0.0.7>", headers=path).status == 200
+    assert rig.phone("101", flow=TCP).register("<sip:101@10.0.0.7>", headers=path).status == 403
+
+
+def test_a_malformed_path_is_refused(rig: Any) -> None:
+    assert rig.phone(flow=NATTED).register("<sip:bob@10.0.0.7>", headers="Path: <sip:").status == 400
+
+
+def test_a_contact_with_maddr_leads_nowhere_but_back(rig: Any) -> None:
+    """RFC 3263 §4 would send to what maddr says."""
+    rig.phone(flow=NATTED).register("<sip:bob@203.0.113.9;maddr=10.0.0.1>")
+    assert (destination(rig).flow, destination(rig).fallback) == (NATTED, False)
 
 
 # RFC 5626
@@ -131,7 +182,8 @@ def test_a_phone_that_turns_to_outbound_has_one_binding(rig: Any) -> None:
     assert [binding.outbound for binding in rig.location.bindings(BOB)] == [False]
 
 
-def test_a_proxy_on_the_way_must_keep_flows_itself(rig: Any) -> None:
+def test_a_proxy_on_the_way_must_keep_flows_itself(make_rig: Any) -> None:
+    rig = make_rig(edge_proxies=EDGE)
     phone = rig.phone(flow=NATTED_TLS)
     response = phone.register(outbound(1), headers="Supported: outbound", vias=2)
     assert (response.status, response.reason) == (439, "First Hop Lacks Outbound Support")
@@ -228,7 +280,8 @@ def test_who_comes_back_is_known_by_its_instance_or_its_name_and_address(
     assert rig.changes[-1].left == (NATTED_TLS if known else None)
 
 
-def test_after_a_restart_phones_are_where_they_were(rig: Any, make_rig: Any) -> None:
+def test_after_a_restart_phones_are_where_they_were(make_rig: Any) -> None:
+    rig = make_rig(edge_proxies=EDGE)
     rig.phone("bob", flow=NATTED).register("<sip:bob@10.0.0.7>;q=0.5;x=1", headers="Path: <sip:p.example.com;lr>")
     rig.phone("101", flow=NATTED).register("<sip:101@10.0.0.7>")
     rig.phone("102", flow=TCP).register("<sip:102@192.0.2.1;transport=tcp>")
