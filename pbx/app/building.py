@@ -210,7 +210,13 @@ class Building:
             time,
             canonical=lambda user, name: self.directory.number_of(user),
         )
-        health = TrunkHealth(self.driver, self.ids, settings.sip.user_agent, _tell_health)
+        health = TrunkHealth(
+            self.driver,
+            self.ids,
+            settings.sip.user_agent,
+            self._health_changed,
+            lambda flow, outer: self.lines.seen(flow, outer),
+        )
         self._undo.append(health.stop)
         secret = ensure_contact_key(settings.storage.directory)
         self.signatures = Signatures(
@@ -339,6 +345,10 @@ class Building:
     def _shared(self, source: str) -> bool:
         """Return whether a trunk or a registered phone is at a source."""
         return self.location.is_source(source) or self.directory.trunks.overlaps(ip_network(show_source(source)))
+
+    def _health_changed(self, status: TrunkStatus) -> None:
+        _tell_health(status)
+        self.lines.health_changed(status.trunk, up=status.health is Health.UP)
 
     def _binding_changed(self, event: BindingChange) -> None:
         binding = event.binding

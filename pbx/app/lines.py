@@ -19,6 +19,7 @@ from pbx.ids import Ids
 from pbx.sip.digest import Credential
 from pbx.sip.stack import Flow, Stack, Timer
 from pbx.trunks.account import RegistrationSettings, Status, Trouble
+from pbx.trunks.outer_address import Address
 from pbx.trunks.registration_table import State
 from pbx.trunks.registrations import Registrations
 
@@ -28,6 +29,8 @@ _log = structlog.get_logger("pbx")
 
 _LOOK_EVERY: Final = 5.0
 """Seconds between two looks whether our own address towards a registrar is another one."""
+_LEAST_BETWEEN: Final = 30.0
+"""Seconds between two renewals of a registration because its trunk sees us elsewhere."""
 _KEY_FILE: Final = "contact-key"
 _KEY_OCTETS: Final = 32
 _USER_OCTETS: Final = 12
@@ -90,6 +93,8 @@ class Lines:
         """By trunk: transport and host of its registrar, and our own address towards it."""
         self._look: Timer | None = None
         self._told: dict[str, tuple[State, Trouble]] = {}
+        self._chased: dict[str, float] = {}
+        """When each was last renewed because it is seen elsewhere, on the stack's clock."""
         self.registrations = Registrations(stack, ids, lambda name, realm: credentials(f"trunk/{name}", realm), self)
 
     def contact_user(self, trunk: str) -> str:
@@ -133,6 +138,38 @@ class Lines:
             if status is not None and status.state is State.REGISTERED:
                 self.registrations.renew(name)
 
+    def health_changed(self, trunk: str, *, up: bool) -> None:
+        """Take that a trunk answers OPTIONS no more, or again.
+
+        What has become silent may have been a router between us, which knows nothing of our registration any more, or
+        the registrar, which has forgotten it: so it is renewed. One that could not be renewed is as soon as somebody is
+        there again; not one that was refused.
+        """
+        status = self.registrations.get(trunk)
+        if status is None:
+            return
+        lost = status.trouble in (Trouble.TIMEOUT, Trouble.UNREACHABLE, Trouble.SERVER)
+        if status.state is State.REGISTERED if not up else lost and status.state in (State.OVERDUE, State.WAITING):
+            self.registrations.renew(trunk)
+
+    def seen(self, flow: Flow, outer: Address) -> None:
+        """Take where a peer sees us come from by a way: what was registered over it from elsewhere is renewed.
+
+        A router that was started anew, or has forgotten the way for want of traffic, has mapped us anew: calls would go
+        to where we were.
+        """
+        now = self._stack.now()
+        for name in self._flows.get((flow.transport, flow.remote), ()):
+            status = self.registrations.get(name)
+            if status is None or status.state is not State.REGISTERED or status.outer in (None, outer):
+                continue
+            # One that maps each request anew would have us renew without end.
+            if status.flow != flow or now - self._chased.get(name, -_LEAST_BETWEEN) < _LEAST_BETWEEN:
+                continue
+            self._chased[name] = now
+            _log.info("outer-address-changed", trunk=name, address="{}:{}".format(*outer))
+            self.registrations.renew(name)
+
     def _look_around(self) -> None:
         self._look = self._stack.later(_LOOK_EVERY, self._look_around) if len(self.registrations) else None
         known, self._addresses = self._addresses, {}
@@ -166,6 +203,9 @@ class Lines:
         name = status.account
         bound = status.state.bound
         self._keep(name, status.flow if bound else None, status.flow_timer)
+        if status.state is State.REGISTERED and status.flow is not None and status.outer is not None:
+            # Others that are registered over the same way hear of it.
+            self.seen(status.flow, status.outer)
         told = State.REGISTERED if bound and not status.failures else State.WAITING if status.failures else status.state
         news = told, status.trouble
         if news == self._told.get(name):
@@ -184,6 +224,7 @@ class Lines:
             )
         elif status.state is State.ENDED:
             del self._told[name]
+            self._chased.pop(name, None)
             _log.info("trunk-left", trunk=name)
 
     def _keep(self, name: str, flow: Flow | None, flow_timer: int) -> None:

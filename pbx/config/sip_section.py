@@ -178,7 +178,8 @@ class Sip(Section):
     max_forwards: int = Field(default=70, ge=1, le=255)
     """Max-Forwards of the calls that begin here; others pass on theirs less one."""
     keep_alive: Seconds | None = 25.0
-    """How often a phone behind NAT is sent a few bytes, so that its router keeps the way open; `null` never."""
+    """How often a phone behind NAT, and a trunk that we are registered with, is sent a few bytes, so that routers keep
+    the way open; `null` never."""
     receive_buffer: Annotated[Size, Field(ge=4096, le=2**30)] = 4 * 1024 * 1024
     """Size of a UDP socket's receive buffer, so that a burst is not lost."""
     dscp: int = Field(default=24, ge=0, le=63)

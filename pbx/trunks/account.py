@@ -10,6 +10,7 @@ from typing import Protocol
 from pbx.sip.digest import Credential
 from pbx.sip.stack import Flow
 from pbx.sip.uri import Uri
+from pbx.trunks.outer_address import Address
 from pbx.trunks.registration_table import State
 
 __all__ = ["Account", "Credentials", "Owner", "RegistrationSettings", "Status", "Trouble"]
@@ -82,6 +83,8 @@ class Status:
     """When the binding ends, on the stack's clock."""
     flow: Flow | None = None
     """The way to the registrar, as last heard on: keep-alives go there, and calls come from there."""
+    outer: Address | None = None
+    """Where the registrar saw the binding's registration come from, over UDP and if it says so."""
     flow_timer: int = 0
     """How often the registrar wants a keep-alive, in seconds (RFC 5626 §5.4); 0: it does not say."""
     service_route: tuple[str, ...] = ()

@@ -13,7 +13,8 @@ from typing import Final
 from pbx.ids import Ids
 from pbx.sip.headers import Headers
 from pbx.sip.message import Request, Response
-from pbx.sip.stack import ClientTransaction, Destination, Stack, Timer, TransactionFailure
+from pbx.sip.stack import ClientTransaction, Destination, Flow, Stack, Timer, TransactionFailure
+from pbx.trunks.outer_address import Address, outer_address
 
 __all__ = ["Health", "Probe", "TrunkHealth", "TrunkStatus"]
 
@@ -62,13 +63,26 @@ class TrunkStatus:
     """What it said when it was last asked, or why it said nothing."""
 
 
+def _nobody_asks(flow: Flow, outer: Address) -> None:
+    """Do nothing."""
+
+
 class TrunkHealth:
     """Every trunk that is watched. `changed` hears of each that comes up or goes down."""
 
-    def __init__(self, stack: Stack, ids: Ids, product: str, changed: Callable[[TrunkStatus], None]) -> None:
+    def __init__(
+        self,
+        stack: Stack,
+        ids: Ids,
+        product: str,
+        changed: Callable[[TrunkStatus], None],
+        seen: Callable[[Flow, Address], None] = _nobody_asks,
+    ) -> None:
+        """`seen` hears where a trunk sees a question come from, and by which way it went."""
         self._stack = stack
         self._ids = ids
         self._changed = changed
+        self.seen = seen
         self._watches: dict[str, _Watch] = {}
         self.product = product
         """The User-Agent header; empty sends none."""
@@ -160,6 +174,10 @@ class _Watch:
         if self._timer is not None:
             self._timer.cancel()
 
+    def seen(self, flow: Flow, outer: Address) -> None:
+        """Take where the trunk has seen a question come from."""
+        self._owner.seen(flow, outer)
+
     def _late(self) -> None:
         question = self._question
         if question is not None:
@@ -199,6 +217,9 @@ class _Question:
     def on_response(self, transaction: ClientTransaction, response: Response) -> None:
         """Take a response; a provisional one says nothing yet."""
         if response.status >= 200:
+            outer = outer_address(transaction.flow, response)
+            if outer is not None and transaction.flow is not None:
+                self._watch.seen(transaction.flow, outer)
             health = Health.DOWN if response.status in _OUT_OF_SERVICE else Health.UP
             self._watch.told(self, health, f"{response.status} {response.reason}".rstrip())
 

@@ -20,6 +20,7 @@ from pbx.sip.message import Request, Response
 from pbx.sip.stack import ClientTransaction, Destination, Flow, Stack, Timer, TransactionFailure
 from pbx.sip.uri import Uri
 from pbx.trunks.account import Account, Credentials, Owner, RegistrationSettings, Status, Trouble
+from pbx.trunks.outer_address import outer_address
 from pbx.trunks.registration_table import TABLE, Input, State
 
 __all__ = ["Registration"]
@@ -284,6 +285,7 @@ class Registration:
         self._flow = transaction.flow
         self.status = replace(self.status, flow=transaction.flow)
         if response.status < 300:
+            self.status = replace(self.status, outer=outer_address(transaction.flow, response))
             self._accepted(response)
             return
         again = self._corrected(response) if self._attempts < _MOST_ATTEMPTS else None

@@ -275,15 +275,17 @@ def test_the_router_keeps_what_is_kept_open(place: Place) -> None:
 
 
 def test_the_registration_follows_a_router_that_was_started_anew(place: Place) -> None:
-    """It knows nothing of before and chooses other ports; the next registration tells headquarters."""
-    account = ACCOUNTS["eager"]
-    before = place.headquarters.source(account)
+    """It knows nothing of before and chooses other ports. The next registration tells headquarters, and its answer the
+    office, which renews what else it has registered by that way, if for an hour."""
+    before = {trunk: place.headquarters.source(ACCOUNTS[trunk]) for trunk in ("eager", "steady")}
     place.router.translate(Mapping.SYMMETRIC)
     # Only of UDP: a connection of which it knows nothing more is another matter.
     place.router.run("conntrack", "-D", "-p", "udp")
     try:
-        assert place.headquarters.moved(account, before).startswith(f"udp:{OFFICE_OUTSIDE}:")
-        place.talk(place.desk, place.inside, "eager")
+        for trunk, source in before.items():
+            moved = place.headquarters.moved(ACCOUNTS[trunk], source)
+            assert moved.startswith(f"udp:{OFFICE_OUTSIDE}:")
+        place.talk(place.desk, place.inside, "steady")
         place.talk(place.inside, place.desk, "eager")
     finally:
         place.router.translate(Mapping.CONE)
