@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
@@ -65,11 +65,11 @@ class _Row:
     others: dict[Input, _Method]
 
 
-class LegCore(ABC):
+class LegCore:
     """A leg's outside. Events are emitted when the leg is at rest, so that `emit` may well come back with a command.
 
     `settings` replaces the context's for this leg. Whoever hands it a request sets the server transaction's `user` to
-    the leg.
+    the leg. It is abstract without `ABC`, whose subclasses, compiled, share one memory of what is an instance of what.
     """
 
     __slots__ = (
@@ -252,8 +252,11 @@ class LegCore(ABC):
         """True once nothing is left: no timer, no client transaction, no entry in the DialogTable."""
         return self.state is State.ENDED
 
-    def settled(self) -> None:  # noqa: B027  # in most roles and states nothing waits for it
-        """Take that an exchange of offer and answer is over; called before the next one begins."""
+    def settled(self) -> None:
+        """Take that an exchange of offer and answer is over; called before the next one begins.
+
+        In most roles and states nothing waits for it.
+        """
 
     # -- for the parts of a leg
 
