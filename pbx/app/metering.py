@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pbx.ops.metrics import Metrics
+from pbx.ops.program import PROGRAM
 from pbx.ops.watches import (
     MessageCounter,
     watch_bans,
@@ -24,6 +25,7 @@ __all__ = ["watch"]
 
 def watch(server: Server, metrics: Metrics) -> None:
     """Have the metrics read the rooms when they are asked for."""
+    metrics.gauge("tandem_build_info", "What runs; always 1.", lambda: {tuple(PROGRAM.values()): 1.0}, *PROGRAM)
     watch_calls(metrics, lambda: len(server.registry))
     watch_store(metrics, server.store.status)
     watch_registrar(

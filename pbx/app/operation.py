@@ -24,6 +24,7 @@ from pbx.net.trace import Trace
 from pbx.ops.health import Check, Condition, Health, Phase
 from pbx.ops.heartbeat import Heartbeat
 from pbx.ops.metrics import Metrics
+from pbx.ops.program import EXECUTION
 from pbx.ops.systemd import Notifier
 from pbx.security.sources import contains
 from pbx.store.store import Store
@@ -160,6 +161,7 @@ class Operation:
         server = self._server
         return Ports(
             version=pbx.__version__,
+            execution=EXECUTION,
             started=self._started,
             calls=server.registry,
             records=server.store.records,

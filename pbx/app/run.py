@@ -20,6 +20,7 @@ from pbx.config.secret import secrets_in
 from pbx.errors import ConfigurationError, EnvironmentFault
 from pbx.loading import Configured, load_configured
 from pbx.ops.logs import LogPipe, set_level, start_logging
+from pbx.ops.program import PROGRAM
 
 if TYPE_CHECKING:
     from pbx.app.operation import Operation
@@ -56,6 +57,7 @@ def run(path: Path, environ: Mapping[str, str], on_ready: Ready) -> int:
         _complain(f"pbx: log.file {settings.log.file} cannot be written: {error.strerror}")
         return ENVIRONMENT_FAULT
     stop_logging = start_logging(settings.log.level, pipe)
+    _log.info("starting", **PROGRAM)
     _raise_descriptor_limit()
     for warning in configured.warnings:
         _log.warning("configuration", warning=str(warning))

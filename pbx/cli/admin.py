@@ -47,7 +47,7 @@ def status(config: ConfigurationFile = None, as_json: Json = False) -> None:
         _print_json(found)
         return
     rows = [
-        ("version", found["version"]),
+        ("version", f"{found['version']}, {found['execution']}"),
         ("state", found["status"]),
         ("up", _span(found["uptime"])),
         ("calls", found["calls"]),

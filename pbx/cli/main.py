@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -62,5 +62,17 @@ def _leave(lines: tuple[str, ...], code: int) -> NoReturn:
     sys.exit(code)
 
 
-def _root() -> None:
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        from pbx.ops.program import PROGRAM
+
+        print(f"Tandem {PROGRAM['version']}, {PROGRAM['execution']}, Python {PROGRAM['python']}")
+        raise typer.Exit
+
+
+def _root(
+    _: Annotated[
+        bool, typer.Option("--version", help="Say what this is.", callback=_tell_version, is_eager=True)
+    ] = False,
+) -> None:
     """Tandem: a B2BUA and IP-PBX server."""

@@ -84,6 +84,7 @@ def _server_status(ports: Ports) -> StatusView:
     health, store, now = HealthView.of(ports.report()), ports.store(), _now()
     return StatusView(
         version=ports.version,
+        execution=ports.execution,
         status=health.status,
         started=ports.started,
         uptime=(now - ports.started).total_seconds(),

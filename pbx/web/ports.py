@@ -211,6 +211,8 @@ class Ports:
     answers at once."""
 
     version: str
+    execution: str
+    """``compiled`` or ``interpreted``."""
     started: datetime
     calls: Calls
     records: Records

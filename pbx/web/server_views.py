@@ -105,6 +105,8 @@ class StatusView(View):
     """The server at a glance. `reactor_lag` is the longest that a timer was late, in seconds."""
 
     version: str
+    execution: str
+    """``compiled``, or ``interpreted`` in a checkout."""
     status: str
     started: datetime
     uptime: float

@@ -27,6 +27,7 @@ from pbx.features.conference import Conferences
 from pbx.net.counters import Counters
 from pbx.net.trace import Trace
 from pbx.ops.health import Phase
+from pbx.ops.program import EXECUTION, PROGRAM
 from pbx.registrar.binding import Binding
 from pbx.registrar.location import Change, Location
 from pbx.security.bans import BanLimits, BanList
@@ -37,6 +38,7 @@ from pbx.trunks.account import Status
 from pbx.trunks.health import Health, TrunkStatus
 from pbx.trunks.registration_table import State
 from pbx.trunks.table import Source, Trunk, TrunkTable
+from tests.support.call_rig import Rig
 
 FLOW = Flow("udp", ("192.0.2.201", 5060), ("203.0.113.9", 31337))
 
@@ -143,7 +145,7 @@ def make_server(directory: Path, store: Store, http: Any) -> Any:
             )
         ),
         network=SimpleNamespace(listening=(1, 2)),
-        conferences=Conferences(SimpleNamespace(), lambda: 1000.0),
+        conferences=Conferences(Rig().registry.rooms, lambda: 1000.0),
         sidecars=SimpleNamespace(failures=2),
         firewall=SimpleNamespace(failed=1, dropped=4),
         hep=SimpleNamespace(counts=lambda: {"sent": 8, "failed": 0, "dropped": 1}),
@@ -204,6 +206,7 @@ def test_everything_is_published_and_answered(tmp_path: Path, store: Store) -> N
             refused = await client.post("/api/v1/calls", json={"source": "extension/999", "number": "0301"})
             assert refused.status_code == 409
             status = (await client.get("/api/v1/status")).json()
+            assert status["execution"] == EXECUTION
             assert status["checks"] == {"listeners": "ok: 2 up", "store": "ok", "media": "ok"}
             assert (await client.get("/readyz")).status_code == 200
             operation.draining()
@@ -224,6 +227,7 @@ def check_metrics(text: str) -> None:
         for sample in family.samples
     }
     expected = {
+        ("tandem_build_info", *sorted(PROGRAM.values())): 1,
         ("tandem_calls_active",): 1,
         ("tandem_calls_total", "answered-caller-hung-up"): 1,
         ("tandem_call_duration_seconds_sum",): 60.0,

@@ -162,6 +162,7 @@ class Site:
         self.supervised: list[tuple[str, str, str, str]] = []
         self.ports = Ports(
             version="1.2.3",
+            execution="compiled",
             started=START,
             calls=self.calls,
             records=self.store.records,

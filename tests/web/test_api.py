@@ -18,6 +18,7 @@ def test_the_server_at_a_glance(site: Any) -> None:
     assert found["uptime"] > 0
     assert found | {"uptime": 0} == {
         "version": "1.2.3",
+        "execution": "compiled",
         "status": "ready",
         "started": "2026-05-04T12:00:00Z",
         "uptime": 0,
