@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from pbx.call import commands
 from pbx.call.events import (
-    Answered,
     HungUp,
     OfferAnswered,
     OfferDeclined,
@@ -41,19 +40,6 @@ def _step(call: Call, item: Item) -> None:
         call.route.running.take(item)
     if isinstance(item, (HungUp, Rejected)):
         call.legs.strike(item)  # one that a step before has left behind
-
-
-def _begin(call: Call, item: Item) -> None:
-    # The caller of an originated call has answered: what it said is the answer to the offer that the engine made.
-    assert isinstance(item, Answered)
-    try:
-        call.session.set_remote(call.caller, item.sdp, offer=False)
-    except NegotiationError as error:
-        call.end(cause_named("media-unacceptable", error.reason))
-        return
-    call.answered_by_caller()
-    if call.route.running is not None:
-        call.route.running.take(item)
 
 
 def _perform(call: Call, item: Item) -> None:
@@ -216,7 +202,6 @@ ACTIONS: dict[Action, Callable[[Call, Item], None]] = {
     Action.TRANSFER: _transfer,
     Action.DECLINE_REFER: _decline_refer,
     Action.REFER_PASSED: _refer_progressed,
-    Action.BEGIN: _begin,
     Action.END: _end,
     Action.LEG_GONE: _leg_gone,
     Action.LEFT: _left,

@@ -246,7 +246,7 @@ class Call:
             codecs=candidate.codecs,
             dtmf=candidate.dtmf,
             processing=candidate.processing,
-            like=self.caller if leg != self.caller else None,
+            like=self.caller if self.caller not in (leg, "") else None,
         )
 
     def drop_leg(self, leg: str, cause: EndCause) -> None:
@@ -386,8 +386,10 @@ class Call:
             self.supervisors.end()
             self.supervisors = None
 
-    def answered_by_caller(self) -> None:
-        """Take that the caller, who was dialled, has answered."""
+    def begin_with(self, leg: str) -> None:
+        """Take a leg that was dialled, and has answered, for the caller."""
+        self.caller = leg
+        self.legs.put_first(leg)
         self.answer_is_due = False
         self._mark_answered()
         self.state = State.SERVING

@@ -50,6 +50,13 @@ class Legs:
         self._summaries[leg] = LegSummary(leg, target, handle.sip_call_id, handle.remote, started=self._now())
         self._occupancy.enter(target, call_of(leg))
 
+    def put_first(self, leg: str) -> None:
+        """Take a leg for the caller's: what is written down of it stands before the others."""
+        others = dict(self._summaries)
+        self._summaries.clear()
+        self._summaries[leg] = others.pop(leg)
+        self._summaries.update(others)
+
     def release(self, leg: str) -> tuple[LegHandle, LegSummary]:
         """Give a leg away, to another call's `adopt`; it counts for the call that it began in until it is gone."""
         return self._handles.pop(leg), self._summaries[leg]

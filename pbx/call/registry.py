@@ -11,10 +11,10 @@ from pbx.call.events import Event as LegEvent
 from pbx.call.events import Incoming
 from pbx.call.items import HangUpWanted, RecordingWanted, Wish
 from pbx.call.legs import call_of as call_of_leg
+from pbx.call.originated import CallerRunner
 from pbx.call.ports import CallSettings, LegHandle, Services
 from pbx.call.rooms import Rooms
 from pbx.call.route_limits import route_refusal
-from pbx.call.serve import DialCallerRunner
 from pbx.call.summary import Summary
 from pbx.call.supervision import Mode
 from pbx.call.table import State
@@ -213,9 +213,10 @@ class CallRegistry:
         return self._services.decide(query).emergency
 
     def originate(self, source: str, target: Target, number: str, caller: Party) -> str:
-        """Dial `target` and, when it answers, route `number` as if `source` had called it. Return the call's id.
+        """Dial `target` and, when one of its phones answers, route `number` as if `source` had called it. Return the
+        call's id.
 
-        LookupError if the target cannot be reached at all, or no new call is taken.
+        LookupError if the target cannot be reached at all, no route takes the number, or no new call is taken.
         """
         refusal = self.refusal()
         if refusal is not None:
@@ -230,17 +231,17 @@ class CallRegistry:
         full = route_refusal(services, decision)
         if full is not None:
             raise LookupError(full.detail)
-        call_id = self.new_id()
-        leg = f"{call_id}-0"
-        summary = Summary(call_id, source, caller, number, services.wall(), services.now())
-        call = self._make(summary, leg)
+        if decision.route is None:
+            raise LookupError(f"{number}: {cause_named(decision.refusal or 'no-route').text}")
+        summary = Summary(self.new_id(), source, caller, number, services.wall(), services.now())
+        call = self._make(summary, "")
         call.answer_is_due = False
         summary.route = decision.route or ""
         call.emergency = decision.emergency
         call.come_into(decision)
         services.observer.call_started(summary)
-        call.route.run(call, decision.steps, first=DialCallerRunner(call, candidates[0]))
-        return call_id
+        call.route.run(call, decision.steps, first=CallerRunner(call, candidates))
+        return call.id
 
     def _make(self, summary: Summary, leg: str) -> Call:
         call = Call(self._services, self._open_session(summary.call), summary, leg, self._ended, self.moved)

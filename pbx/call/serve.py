@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pbx.call.commands import Dial
-from pbx.call.events import Answered
-from pbx.call.ports import Candidate
 from pbx.call.recording_files import record
 from pbx.cause import EndCause, cause_named
 from pbx.dialplan.steps import RECORDED, EchoStep, PlayStep, RecordStep, WaitStep
@@ -18,7 +15,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AnswerRunner",
-    "DialCallerRunner",
     "EchoRunner",
     "EndRunner",
     "PlayRunner",
@@ -256,42 +252,3 @@ class WaitRunner:
         """End when the time is over."""
         if getattr(item, "name", "") == _TIMER:
             self._call.route.step_done(self._call)
-
-
-class DialCallerRunner:
-    """Dials the one for whom an operator originates a call; the route's steps follow its answer."""
-
-    __slots__ = ("_call", "_candidate", "_dialled")
-
-    def __init__(self, call: Call, candidate: Candidate) -> None:
-        self._call = call
-        self._candidate = candidate
-        self._dialled = False
-
-    def start(self) -> bool:
-        """Open the leg."""
-        self._call.open_leg(self._call.caller, self._candidate)
-        return True
-
-    def take(self, item: Any) -> None:
-        """Dial once the stream has its ports; go on when it is answered (the call has taken the description by
-        then)."""
-        call = self._call
-        if isinstance(item, media.Closed):
-            call.end(cause_named("no-ports", item.reason))
-        elif isinstance(item, media.Opened) and not self._dialled and call.session.ready(call.caller):
-            self._dialled = True
-            call.command(
-                Dial(
-                    call.caller,
-                    self._candidate.destination,
-                    caller=call.summary.caller,
-                    called=self._candidate.called,
-                    offer=call.session.local_offer(call.caller),
-                    max_forwards=call.max_forwards,
-                    credentials=self._candidate.credentials,
-                    headers=self._candidate.headers,
-                )
-            )
-        elif isinstance(item, Answered):
-            call.route.step_done(call)

@@ -30,7 +30,7 @@ class Input(Enum):
 
     START = "start"
     CALLER_ANSWERED = "caller answered"
-    """Only of a call that an operator originated, whose caller is dialled too."""
+    """It has before: whom a call is originated for is its caller from the answer on."""
     CALLER_GONE = "caller gone"
     CALLEE_RINGING = "callee ringing"
     CALLEE_PROGRESSING = "callee progressing"
@@ -77,7 +77,6 @@ class Action(Enum):
     TRANSFER = "transfer the other party, as policy says"
     DECLINE_REFER = "decline the transfer"
     REFER_PASSED = "tell whoever asked for the transfer how it stands"
-    BEGIN = "run the route for a caller who was dialled"
     END = "end the call"
     LEG_GONE = "strike the leg off, and end the call if it was the one talking"
     LEFT = "strike the leg off"
@@ -94,6 +93,7 @@ class Action(Enum):
 
 
 _SHARED = {
+    Input.CALLER_ANSWERED: Action.IGNORE,
     Input.CALLER_GONE: Action.END,
     Input.HANG_UP: Action.END,
     Input.DELIVERED: Action.IGNORE,
@@ -112,7 +112,6 @@ _SHARED = {
 
 _STEPPING = {
     **_SHARED,
-    Input.CALLER_ANSWERED: Action.BEGIN,
     Input.CALLEE_RINGING: Action.STEP,
     Input.CALLEE_PROGRESSING: Action.STEP,
     Input.CALLEE_ANSWERED: Action.STEP,
@@ -147,7 +146,6 @@ TABLE: dict[State, dict[Input, Action]] = {
     State.TALKING: {
         **_SHARED,
         Input.START: Action.IGNORE,
-        Input.CALLER_ANSWERED: Action.IGNORE,
         Input.CALLEE_RINGING: Action.IGNORE,
         Input.CALLEE_PROGRESSING: Action.IGNORE,
         Input.CALLEE_ANSWERED: Action.BRIDGE,

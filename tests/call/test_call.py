@@ -708,25 +708,6 @@ def test_our_own_fault_ends_one_call_with_a_cause_and_no_other() -> None:
     rig.assert_nothing_left()
 
 
-def test_originate_dials_the_caller_first() -> None:
-    rig = office()
-    rig.phones["extension/101"] = 1
-    from pbx.call.commands import Party
-    from pbx.dialplan.steps import Target
-
-    rig.registry.originate("extension/101", Target("extension", "101", "101"), "102", Party("101", "Alice"))
-    rig.settle()
-    caller = rig.leg(0)
-    assert caller.last(Dial).offer is not None
-    rig.answer(caller, phone_sdp(4000, "0 101"))
-    callee = rig.leg(1)
-    assert callee.last(Dial).offer.media[0].formats[0] == "0"
-    rig.answer(callee)
-    assert len(rig.asked(engine.Connect)) == 1
-    rig.tell(callee, events.HungUp(callee.id, cause_named("answered-callee-hung-up")))
-    rig.assert_nothing_left()
-
-
 def test_settings_have_sane_defaults() -> None:
     assert CallSettings().trunk_timeout == 180.0
 
