@@ -117,6 +117,7 @@ class Building:
             wall=self.wall,
         )
         self._undo.append(self.store.stop)
+        self.store.retention.keep = settings.storage.keep_records
         self.recovered = recover(settings.storage.recordings_directory)
         self.engine = self._open_engine()
         self._undo.append(self.engine.close)

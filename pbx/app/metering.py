@@ -27,7 +27,7 @@ def watch(server: Server, metrics: Metrics) -> None:
     """Have the metrics read the rooms when they are asked for."""
     metrics.gauge("tandem_build_info", "What runs; always 1.", lambda: {tuple(PROGRAM.values()): 1.0}, *PROGRAM)
     watch_calls(metrics, lambda: len(server.registry))
-    watch_store(metrics, server.store.status)
+    watch_store(metrics, server.store.status, lambda: server.store.retention.deleted)
     watch_registrar(
         metrics,
         server.location,

@@ -116,6 +116,7 @@ class Server(Building):
         elif loaded.tls is not None and self.network.tls is not None:
             self.network.tls.take(loaded.tls)
         self.signatures.replace(loaded.credentials)
+        self.store.retention.keep = settings.storage.keep_records
         self.trace.limit(settings.sip.trace.calls, settings.sip.trace.messages)
         self.shedding.wanted = settings.limits.overload == "refuse"
         self.budgeting.budgets.reconfigure(budgets_of(settings))

@@ -21,6 +21,7 @@ __all__ = [
     "Address",
     "CodecNames",
     "Context",
+    "Days",
     "Duration",
     "FilePath",
     "FilePaths",
@@ -289,6 +290,12 @@ def _a_second(value: float) -> float:
     return value
 
 
+def _a_day(value: float) -> float:
+    if value < 86_400:
+        raise ValueError("it must be 1d or more")
+    return value
+
+
 def _read_size(value: object) -> int:
     return value if isinstance(value, int) else parse_size(str(value))
 
@@ -309,6 +316,8 @@ Positive = Annotated[Duration, AfterValidator(_positive)]
 """A duration longer than nothing."""
 Seconds = Annotated[Duration, AfterValidator(_a_second)]
 """A duration of a second at least."""
+Days = Annotated[Duration, AfterValidator(_a_day)]
+"""A duration of a day at least."""
 Size = Annotated[int, BeforeValidator(_read_size), SINGLE, Kind("size", "4MiB")]
 Address = Annotated[str, AfterValidator(parse_address), Kind("address", "192.0.2.10")]
 ListenUriText = Annotated[

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from pbx.config.kinds import (
     CodecNames,
+    Days,
     Duration,
     FilePath,
     HostPort,
@@ -85,6 +86,9 @@ class Storage(Section):
     """A SQLAlchemy URL in place of the SQLite file in that folder, such as `env:DATABASE_URL`."""
     recordings: FilePath | None = None
     """The folder of recordings; `recordings` in that folder if left out."""
+    keep_records: Days | None = None
+    """How long call records are kept, such as `400d`; then they are deleted, a few at a time. `null` keeps them for
+    ever: some 2 KiB each. Files of recordings are not touched."""
     recording_failure: Literal["continue", "end"] = "continue"
     """What happens to a call that should be recorded and cannot be: it goes on, or ends."""
 

@@ -87,7 +87,7 @@ def watch_calls(metrics: Metrics, active: Callable[[], int]) -> None:
     metrics.gauge("tandem_calls_active", "Calls now.", active)
 
 
-def watch_store(metrics: Metrics, status: Callable[[], WriterStatus]) -> None:
+def watch_store(metrics: Metrics, status: Callable[[], WriterStatus], deleted: Callable[[], int]) -> None:
     """Publish how writing to the database goes."""
     metrics.gauge(
         "tandem_store_state",
@@ -101,6 +101,7 @@ def watch_store(metrics: Metrics, status: Callable[[], WriterStatus]) -> None:
     metrics.counter("tandem_store_batches", "Transactions of the database.", lambda: status().batches)
     metrics.counter("tandem_store_refused_rows", "Rows that the database would not take.", lambda: status().refused)
     metrics.counter("tandem_store_lost_rows", "Rows lost: neither database nor disk took them.", lambda: status().lost)
+    metrics.counter("tandem_store_deleted_records", "Call records deleted as old (storage.keep_records).", deleted)
 
 
 def _octets(status: Callable[[], WriterStatus]) -> Callable[[], float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from pbx.store.bans import BanTable, BudgetTable
 from pbx.store.bindings import BindingTable
 from pbx.store.call_records import CallRecord, CallRecords
 from pbx.store.database import default_url, migrate, open_engine
+from pbx.store.retention import Retention
 from pbx.store.spool import Spool
 from pbx.store.writer import Writer, WriterSettings, WriterStatus
 
@@ -33,6 +35,7 @@ class Store:
     bindings: BindingTable
     bans: BanTable
     budgets: BudgetTable
+    retention: Retention
     interrupted: tuple[CallRecord, ...]
     """The calls that the last run did not live to end, closed at this start."""
 
@@ -64,6 +67,8 @@ class Store:
             writer.replay()
             records = CallRecords(engine, writer, node)
             interrupted = records.close_interrupted()
+            retention = Retention(engine, node, time.monotonic, wall)
+            writer.spare = retention.work
         except EnvironmentFault:
             engine.dispose()
             raise
@@ -77,6 +82,7 @@ class Store:
             BindingTable(engine, writer, node),
             BanTable(engine, writer, node),
             BudgetTable(engine, writer, node),
+            retention,
             interrupted,
         )
 

@@ -85,6 +85,10 @@ class WriterStatus:
 _DEFAULTS = WriterSettings()
 
 
+def _nothing() -> None:
+    """Have nothing else to do."""
+
+
 class Writer:
     """The thread and its queue. `put` and `delete` may be called from any thread and return at once."""
 
@@ -119,6 +123,8 @@ class Writer:
         self._state = WriterState.OK
         self._error = ""
         self._written = self._batches = self._refused = self._lost = 0
+        self.spare: Callable[[], None] = _nothing
+        """Called on the writer's thread after each batch, unless much waits or the database does not take it."""
 
     # What everybody calls
 
@@ -193,6 +199,8 @@ class Writer:
             stopping = self._stopping
             try:
                 self.write_now()
+                if self._state is WriterState.OK and len(self._waiting) < self._settings.batch and not stopping:
+                    self.spare()
             except Exception as error:  # noqa: BLE001 - a fault of ours costs one batch, and not all that follow
                 self._move_to(WriterState.FAILING, f"a fault of this server: {type(error).__name__}")
                 _log.error("fault", where="the store's writer", exc_info=error)

@@ -71,6 +71,16 @@ def test_where_things_are_written(
     assert {path.relative_to(pbx.folder) for path in pbx.folder.rglob("*.db")} == {Path(database)}
 
 
+def test_how_long_records_are_kept(serve: Serve, phone: Connect) -> None:
+    pbx, _ = calling(serve, phone, "storage: {keep_records: 400d}\n")
+    retention = pbx.server.store.retention
+    assert retention.keep == 400 * 86_400
+    assert not pbx.reload("storage: {keep_records: 12h}\n")
+    assert retention.keep == 400 * 86_400
+    assert pbx.reload("")
+    assert retention.keep is None
+
+
 @pytest.mark.parametrize(
     ("policy", "ends"), [("", False), ("recording_failure: continue", False), ("recording_failure: end", True)]
 )

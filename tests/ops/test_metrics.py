@@ -71,7 +71,7 @@ def test_messages_are_counted_by_direction_and_kind() -> None:
 def test_every_room_s_figures_are_published() -> None:
     metrics = Metrics()
     status = WriterStatus(WriterState.SPOOLING, 5, 100, 7, 4096, 1, 2, "gone")
-    watch_store(metrics, lambda: status)
+    watch_store(metrics, lambda: status, lambda: 7)
 
     class Location:
         registered_aors = 2
@@ -113,6 +113,6 @@ def test_two_servers_in_one_process_do_not_share_figures() -> None:
 
 def test_every_name_is_ours_and_says_its_unit() -> None:
     metrics = Metrics()
-    watch_store(metrics, lambda: WriterStatus(WriterState.OK, 0, 0, 0, 0, 0, 0, ""))
+    watch_store(metrics, lambda: WriterStatus(WriterState.OK, 0, 0, 0, 0, 0, 0, ""), lambda: 0)
     names = {family.name for family in metrics.registry.collect()}
     assert {name for name in names if not re.match("tandem_|process_", name)} == set()
