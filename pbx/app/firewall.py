@@ -18,6 +18,8 @@ _log = structlog.get_logger("pbx.security")
 _TIMEOUT = 10.0
 _MOST_WAITING = 10_000
 _BATCH = 500
+_HOPELESS = 5
+"""Changes at the beginning of a batch that all fail: the rest would, too."""
 
 
 class Firewall:
@@ -35,7 +37,7 @@ class Firewall:
         self._lock = threading.Lock()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="nft")
         self.failed = 0
-        """Calls of nft that failed."""
+        """Changes that nft did not make."""
         self.dropped = 0
         """Changes that nobody made, since too many waited."""
 
@@ -83,17 +85,43 @@ class Firewall:
             batch = [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
         if not batch:
             return
-        try:
-            done = subprocess.run(
-                ["nft", "-f", "-"], input="\n".join(batch) + "\n", capture_output=True, text=True, timeout=_TIMEOUT
-            )
-            fault = done.stderr.strip().partition("\n")[0] if done.returncode else ""
-        except (OSError, subprocess.TimeoutExpired) as error:
-            fault = str(error)
-        if fault:
-            self.failed += 1
+        fault = _nft(batch)
+        if not fault:
+            return
+        failed = 1
+        if len(batch) > 1:
+            # nft takes all of a batch or nothing: one change that it does not like keeps no other from being made.
+            failed, fault = _one_by_one(batch)
+        self.failed += failed
+        if failed:
             _log.error(
                 "nftables-failed",
                 detail=fault,
+                changes=failed,
+                of=len(batch),
                 remedy="install nftables, and grant CAP_NET_ADMIN to the server; bans hold in the server itself",
             )
+
+
+def _nft(changes: Iterable[str]) -> str:
+    """Have nft make changes, all or none; return what is wrong, empty if nothing is."""
+    try:
+        done = subprocess.run(
+            ["nft", "-f", "-"], input="\n".join(changes) + "\n", capture_output=True, text=True, timeout=_TIMEOUT
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    return (done.stderr.strip().partition("\n")[0] or f"nft ended with {done.returncode}") if done.returncode else ""
+
+
+def _one_by_one(changes: list[str]) -> tuple[int, str]:
+    """Make each change by itself; return how many were not made, and what was wrong with the first of them."""
+    failed, first = 0, ""
+    for tried, change in enumerate(changes, 1):
+        fault = _nft([change])
+        if fault:
+            failed, first = failed + 1, first or fault
+        if failed == tried == _HOPELESS:
+            # It is not the changes: nft is not there, or may not. It need not be started hundreds of times to say so.
+            return len(changes), first
+    return failed, first
