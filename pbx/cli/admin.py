@@ -37,12 +37,25 @@ def register(application: typer.Typer) -> None:
 
 _RECORDING_ACTIONS = {"start": "started", "stop": "stopped", "pause": "paused", "resume": "resumed"}
 
+_FIT = ("ready", "degraded")
+"""What `/readyz` answers 200 to."""
+
 # Commands
 
 
-def status(config: ConfigurationFile = None, as_json: Json = False) -> None:
+def status(
+    config: ConfigurationFile = None,
+    as_json: Json = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="Print nothing; exit with 1 unless the server should be given work.")
+    ] = False,
+) -> None:
     """Show the running server at a glance."""
     found = _ask(config, "GET", "/status")
+    if quiet:
+        if found["status"] not in _FIT:
+            raise EnvironmentFault(f"the server is {found['status']}")
+        return
     if as_json:
         _print_json(found)
         return

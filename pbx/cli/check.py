@@ -28,6 +28,7 @@ def register(application: typer.Typer) -> None:
 def check(
     config: ConfigurationFile = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print only what is wrong or doubtful.")] = False,
 ) -> None:
     """Print every fault and warning with its place; exit with 2 if there is a fault."""
     from pbx.loading import examine
@@ -43,12 +44,12 @@ def check(
             data["reaches"] = proof_data(examination.proof)
         print(json.dumps(data, indent=2, ensure_ascii=False))
     else:
-        _print(path, examination)
+        _print(path, examination, quiet)
     if examination.faults:
         raise typer.Exit(2)
 
 
-def _print(path: Path, examination: Examination) -> None:
+def _print(path: Path, examination: Examination, quiet: bool) -> None:
     for fault in examination.faults:
         print(fault, file=sys.stderr)
     for warning in examination.warnings:
@@ -56,6 +57,7 @@ def _print(path: Path, examination: Examination) -> None:
     warned = _count(len(examination.warnings), "warning")
     if examination.faults:
         print(f"{path}: {_count(len(examination.faults), 'fault')}, {warned}. Not fit to be served.", file=sys.stderr)
+    if examination.faults or quiet:
         return
     print(f"{path}: good. {_summary(examination)}; {warned}.")
     if examination.proof is not None and examination.settings is not None and examination.settings.trunks:

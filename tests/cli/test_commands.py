@@ -174,3 +174,24 @@ def test_check_loads_no_reactor() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, timeout=60, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_check_may_be_quiet(run: CliRunner, tmp_path: Path) -> None:
+    result = run.invoke(application(), ["check", "--quiet", "-c", BRIDGE])
+    assert (result.exit_code, result.output) == (0, "")
+    path = tmp_path / "pbx.yaml"
+    path.write_text("x: 1\n")
+    result = run.invoke(application(), ["check", "--quiet", "-c", str(path)])
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"{path}:1:1: ")
+
+
+def test_what_the_unit_and_the_image_say_is_understood(run: CliRunner) -> None:
+    unit = [line for line in (ROOT / "systemd" / "pbx.service").read_text().splitlines() if "/bin/pbx " in line]
+    image = (ROOT / "Dockerfile").read_text()
+    health = json.loads(image[image.index('CMD ["pbx",') + len("CMD ") :].splitlines()[0])
+    commands = [line.partition("/bin/pbx ")[2].split() for line in unit] + [health[1:]]
+    assert [command[0] for command in commands] == ["check", "serve", "status"]
+    for command in commands:
+        result = run.invoke(application(), [*command, "--help"])
+        assert result.exit_code == 0, result.output
