@@ -1,4 +1,4 @@
-"""Makes build/compiled: a copy of the tree in which the rooms that a call goes through are compiled (setup.py).
+"""Makes build/compiled: a copy of the tree in which what a call goes through is compiled (scripts/compiled_rooms.py).
 
     python scripts/compiled_tree.py          then  PYTHONPATH=build/compiled pbx serve ...
 
@@ -17,19 +17,21 @@ import subprocess
 import sys
 from pathlib import Path
 
+from compiled_rooms import compiled_modules
+
 ROOT = Path(__file__).resolve().parent.parent
 TREE = ROOT / "build" / "compiled"
 STAMP = TREE / ".compiled"
 BUILD = """
-import sys
 from setuptools import Distribution
-from setup import compiled
-command = Distribution({"name": "tandem-pbx", "ext_modules": compiled()}).get_command_obj("build_ext")
-command.inplace, command.parallel = True, int(sys.argv[1])
+from setup import BuildSideBySide, compiled
+command = BuildSideBySide(Distribution({"name": "tandem-pbx", "ext_modules": compiled()}))
+command.inplace = True
 command.ensure_finalized()
 command.run()
 """
 COPIED = ("pbx", "tests", "bench", "config", "dialplans", "docs", "scripts", "systemd", ".ci")
+BUILDERS = tuple(f"scripts/{name}" for name in ("compiled_rooms.py", "constructors.py", "cold.h"))
 FILES = ("pyproject.toml", "setup.py", "Makefile", "README.md", "LICENSE", "Dockerfile")
 
 
@@ -56,7 +58,7 @@ def copy() -> None:
 def fingerprint(modules: list[str]) -> str:
     """Return what the compiled modules depend on, as one text."""
     digest = hashlib.sha256(f"{sys.version} {importlib.metadata.version('mypy')}".encode())
-    for name in ("setup.py", "scripts/constructors.py", "scripts/cold.h", *modules):
+    for name in ("setup.py", *BUILDERS, *modules):
         digest.update(name.encode() + b"\0" + (TREE / name).read_bytes() + b"\0")
     return digest.hexdigest()
 
@@ -76,21 +78,17 @@ def compile_tree() -> bool:
     if shutil.which("ccache"):
         environ["CC"] = "ccache gcc"
     # Not `setup.py build_ext`, which reads pyproject.toml and so needs the newest setuptools.
-    command = [sys.executable, "-c", BUILD, str(os.cpu_count() or 1)]
-    return subprocess.run(command, cwd=TREE, env=environ, check=False).returncode == 0
+    return subprocess.run([sys.executable, "-c", BUILD], cwd=TREE, env=environ, check=False).returncode == 0
 
 
 def main() -> int:
     """Bring the copy up to date; return the exit status."""
     copy()
-    sys.path.insert(0, str(TREE))
-    from setup import compiled_modules
-
     modules = compiled_modules()
     wanted = fingerprint(modules)
     if STAMP.exists() and STAMP.read_text() == wanted:
         return 0
-    sys.stderr.write(f"compiling {len(modules)} modules; about three minutes of two quiet cores\n")
+    sys.stderr.write(f"compiling {len(modules)} modules; about two minutes of two quiet cores\n")
     if not compile_tree():
         clear()
         sys.stderr.write("compiled: mypyc or the C compiler failed; nothing compiled is left\n")

@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 
 from pbx.cli import admin, conference
 from pbx.errors import EnvironmentFault
+from pbx.ops.health import Phase
 from pbx.web.server import WebServer
 
 Run = Callable[..., Result]
@@ -64,11 +65,15 @@ def runner(config: Path) -> Run:
     return run
 
 
-def test_status(pbx: Run) -> None:
+def test_status(pbx: Run, site: Any) -> None:
     shown = pbx("status").output
-    for part in ("1.2.3", "ready", "registrations", "250 ms"):
+    for part in ("1.2.3, compiled", "ready", "registrations", "250 ms"):
         assert part in shown
     assert json.loads(pbx("status", "--json").output)["calls"] == 2
+    quiet = pbx("status", "--quiet")
+    assert (quiet.exit_code, quiet.output) == (0, "")
+    site.health.phase = Phase.DRAINING
+    assert str(pbx("status", "--quiet", fails=True).exception) == "the server is draining"
 
 
 def test_calls_are_listed_with_nothing_that_acts_on_the_terminal(pbx: Run, site: Any) -> None:
