@@ -11,6 +11,7 @@ import structlog
 from pbx.call.summary import Summary
 from pbx.cause import EndCause, cause_named
 from pbx.config.schema import Settings
+from pbx.dialplan.numbering import plain_number
 from pbx.dialplan.steps import Target
 from pbx.security.budgets import Budget, BudgetKeeper, Budgets, BudgetState
 from pbx.sip.stack import Timer
@@ -61,7 +62,7 @@ class Budgeting:
         keeper: BudgetKeeper,
         observer: Observed,
     ) -> None:
-        self.budgets = Budgets(budgets, wall, classify, exempt, keeper, _tell)
+        self.budgets = Budgets(budgets, wall, classify, exempt, keeper, _tell, plain_number)
         self._now = now
         self._later = later
         self._hang_up = hang_up

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pbx.dialplan.language import Languages
-from pbx.dialplan.numbering import WORLD_PREMIUM, Numbering, home_of, plain_number
-from pbx.numbers import COUNTRIES, Country
+from pbx.dialplan.numbering import WORLD_PREMIUM, Numbering, home_of, service_prefix
+from pbx.numbers import COUNTRIES, Country, without_separators
 
 __all__ = ["Billing"]
 
 _SEPARATORS = "-.() /"
+_LONGEST_CODE = 4
+"""Digits of a service code."""
 
 
 class Billing:
@@ -21,8 +23,11 @@ class Billing:
         self._numbering = numbering
         self._home = home_of(numbering.country)
         self._separators = languages.many(languages.chars(_SEPARATORS))
-        self._premium = self._past_service(self._premium_raw())
-        self._international: dict[tuple[bool, ...], int] = {}
+        self._star = languages.sequence(self._separators, languages.chars("*#"))
+        self._digit = languages.sequence(self._separators, languages.chars("0123456789"))
+        premium = self._premium_raw()
+        self._premium = languages.union(self._past_service(premium, premium), self._begins(numbering.extra_premium))
+        self._international: dict[tuple[tuple[bool, ...], ...], int] = {}
 
     def restricted(self, restriction: str, fixed: str) -> int:
         """Return every number for which `Numbering.restriction` says ``international`` or ``premium``, where the route
@@ -34,10 +39,25 @@ class Billing:
         return self._languages.without(self._languages.everything, self._premium, self._abroad(fixed))
 
     def _abroad(self, fixed: str) -> int:
-        chosen = tuple(len(plain_number(fixed)) > len(prefix) for prefix in self._prefixes())
+        bare = without_separators(fixed)
+        prefix = service_prefix(bare)
+        plain = bare[len(prefix) :]
+        found = self._abroad_where(len(plain))
+        if not prefix or not 1 <= len(plain) <= _LONGEST_CODE or not plain.isdigit():
+            return found
+        # What the caller writes may go on with the service code that the route began: then the route chose nothing.
+        languages = self._languages
+        begun = [part for char in bare for part in (self._separators, languages.word(char))]
+        more = languages.times(self._digit, 0, _LONGEST_CODE - len(plain))
+        going_on = languages.sequence(*begun, more, self._star, languages.everything)
+        return languages.union(languages.both(going_on, self._abroad_where(0)), languages.without(found, going_on))
+
+    def _abroad_where(self, written: int) -> int:
+        """Return the numbers that lead abroad where the route wrote so many characters behind the service codes."""
+        chosen = tuple(tuple(count > len(prefix) for prefix in self._prefixes()) for count in (written, written - 2))
         found = self._international.get(chosen)
         if found is None:
-            raw = self._past_service(self._international_raw(chosen))
+            raw = self._past_service(*[self._international_raw(one) for one in chosen])
             found = self._international[chosen] = self._languages.without(raw, self._premium)
         return found
 
@@ -96,23 +116,22 @@ class Billing:
             found = languages.union(found, languages.without(self._begins(words), self._begins([home.trunk])))
         return found
 
-    def _past_service(self, raw: int) -> int:
-        """Return what is a member of `raw` once a service prefix is taken off, as `plain_number` takes it off."""
-        languages, separators = self._languages, self._separators
-        star = languages.sequence(separators, languages.chars("*#"))
-        digit = languages.sequence(separators, languages.chars("0123456789"))
-        everything = languages.everything
+    def _past_service(self, raw: int, behind_star_code: int) -> int:
+        """Return what is a member of `raw` once the service codes before it are taken off, or of `behind_star_code`
+        once the two digits of a code like ``*67`` are, too, as `Numbering.restriction` does it."""
+        languages, star, digit, everything = self._languages, self._star, self._digit, self._languages.everything
         stars = languages.sequence(star, languages.many(star))
-        not_star = languages.without(everything, languages.sequence(star, everything))
-        # *31#: keys, up to four digits, a key.
-        code = languages.sequence(languages.times(digit, 1, 4), star)
-        with_code = languages.sequence(stars, code)
-        # ## alone, where no code follows.
-        two = languages.sequence(star, star, languages.many(star))
-        no_code = languages.without(not_star, languages.sequence(code, everything))
-        has_service = languages.union(languages.sequence(with_code, everything), languages.sequence(two, no_code))
-        return languages.union(
-            languages.sequence(with_code, raw),
-            languages.sequence(two, languages.both(raw, no_code)),
-            languages.without(raw, has_service),
-        )
+        code = languages.times(digit, 1, _LONGEST_CODE)
+        prefix = languages.sequence(stars, languages.many(languages.sequence(code, stars)))
+        # Behind all codes there is none any more.
+        begins_code = languages.union(star, languages.sequence(code, star))
+        behind = languages.without(everything, languages.sequence(begins_code, everything))
+        found = [
+            languages.without(raw, languages.sequence(star, everything)),
+            languages.sequence(prefix, languages.both(raw, behind)),
+        ]
+        if self._numbering.has_star_codes:
+            ends_in_star = languages.both(prefix, languages.sequence(everything, languages.word("*")))
+            two = languages.sequence(digit, digit, behind_star_code)
+            found.append(languages.sequence(ends_in_star, languages.both(two, behind)))
+        return languages.union(*found)

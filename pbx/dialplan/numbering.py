@@ -16,7 +16,7 @@ import re
 from pbx.numbers import COUNTRIES, Country, without_separators
 from pbx.values import dataclass
 
-__all__ = ["WORLD_PREMIUM", "Numbering", "home_of", "plain_number"]
+__all__ = ["WORLD_PREMIUM", "Numbering", "home_of", "plain_number", "service_prefix"]
 
 
 WORLD_PREMIUM = ("979", "881", "882", "883", "870", "878")
@@ -26,7 +26,9 @@ E.164.D)."""
 _UNKNOWN = Country("0", ("00", "011"), ("900", "190"), ("1900",), emergency=("112", "911"))
 """Where the plan does not say in which country it is: whatever is international or premium in many of them."""
 
-_SERVICE_PREFIX = re.compile(r"[*#]+\d{0,4}[*#]", re.ASCII)
+_SERVICE_PREFIX = re.compile(r"[*#]+(?:\d{1,4}[*#]+)*", re.ASCII)
+"""Service codes such as ``*31#``, as many as there are: each hides the number from who looks at its beginning."""
+_TWO_DIGITS = re.compile(r"\d\d", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +56,29 @@ class Numbering:
 
         The first `fixed` characters of it were written by the route, the rest by the caller.
         """
-        plain = plain_number(number)
+        bare = without_separators(number)
+        prefix = service_prefix(bare)
+        service, written = len(prefix), len(without_separators(number[:fixed]))
+        found = [self._judge(bare[service:], written - service)]
+        if prefix and any(bare.startswith(beginning) for beginning in self.extra_premium):
+            return "premium"
+        if self.has_star_codes and prefix.endswith("*") and _TWO_DIGITS.match(bare, service):
+            found.append(self._judge(bare[service + 2 :], written - service - 2))
+        return "premium" if "premium" in found else max(found)
+
+    @property
+    def has_star_codes(self) -> bool:
+        """Whether service codes of the North American kind are looked for, such as ``*67``, which nothing ends."""
+        return self.country in ("", "1")
+
+    def _judge(self, plain: str, written: int) -> str:
+        """Return the restriction of a number without a service prefix, of which the route wrote the beginning."""
         home = home_of(self.country)
         if any(plain.startswith(prefix) for prefix in self.extra_premium):
             return "premium"
         for prefix in ("+", *self.extra_international, *home.international):
             if plain.startswith(prefix):
-                return self._worldwide(plain[len(prefix) :], len(plain_number(number[:fixed])) > len(prefix))
+                return self._worldwide(plain[len(prefix) :], written > len(prefix))
         return _national(plain, home)
 
     def _worldwide(self, digits: str, route_chose: bool) -> str:
@@ -79,12 +97,16 @@ def home_of(country: str) -> Country:
     return COUNTRIES.get(country, Country()) if country else _UNKNOWN
 
 
+def service_prefix(bare: str) -> str:
+    """Return the service codes before a number without separators, such as ``*31#``; empty if there are none."""
+    found = _SERVICE_PREFIX.match(bare)
+    return found[0] if found else ""
+
+
 def plain_number(number: str) -> str:
-    """Return the number as a network would read it: without separators, and without a service prefix such as
-    ``*31#``."""
-    plain = without_separators(number)
-    service = _SERVICE_PREFIX.match(plain)
-    return plain[service.end() :] if service else plain
+    """Return the number as a network would dial it in the end: without separators and service codes."""
+    bare = without_separators(number)
+    return bare[len(service_prefix(bare)) :]
 
 
 def _country_of(digits: str) -> tuple[str, Country | None]:

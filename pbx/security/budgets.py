@@ -114,8 +114,9 @@ class Budgets:
     """All budgets and what is spent of them.
 
     `wall` is the aware wall-clock time, `classify` says of a number whether it is ``international`` or ``premium``,
-    `exempt` whether no budget may stop it (an emergency number). Time that legs talk is on the caller's clock. It is
-    the leg to a trunk that costs, and it goes on costing when a transfer connects it to somebody else.
+    `exempt` whether no budget may stop it (an emergency number); `plain` is the number that is dialled in the end,
+    without separators and service codes. Time that legs talk is on the caller's clock. It is the leg to a trunk that
+    costs, and it goes on costing when a transfer connects it to somebody else.
     """
 
     def __init__(
@@ -126,6 +127,7 @@ class Budgets:
         exempt: Callable[[str], bool] = lambda number: False,
         keeper: BudgetKeeper | None = None,
         alarm: Alarm = lambda event, state: None,
+        plain: Callable[[str], str] = lambda number: number,
     ) -> None:
         self.budgets = {budget.name: budget for budget in budgets}
         self.refused: dict[str, int] = {}
@@ -133,6 +135,7 @@ class Budgets:
         self._wall = wall
         self._classify = classify
         self._exempt = exempt
+        self._plain = plain
         self._keeper = keeper
         self._alarm = alarm
         self._spent: dict[tuple[str, str], Spent] = {}
@@ -239,11 +242,11 @@ class Budgets:
     def _concerned(self, source: str, target: str, number: str) -> list[tuple[Budget, str]]:
         if not self.budgets or self._exempt(number):
             return []
-        restriction = self._classify(number)
+        restriction, forms = self._classify(number), {number, self._plain(number)}
         return [
             (budget, subject)
             for budget in self.budgets.values()
-            if (subject := budget.subject(source, target)) and budget.concerns(number, restriction)
+            if (subject := budget.subject(source, target)) and any(budget.concerns(form, restriction) for form in forms)
         ]
 
     def _of(self, budget: Budget, subject: str) -> Spent:

@@ -29,6 +29,29 @@ from pbx.dialplan.numbering import Numbering
         ("49", "(00)4420", 0, "international"),
         ("49", "*31#004420", 0, "international"),
         ("49", "#31#0900123", 0, "premium"),
+        ("49", "*31#*31#004420", 0, "international"),
+        ("49", "*31##31#*#0900123", 0, "premium"),
+        ("49", "#004420", 0, "international"),
+        ("49", "** 31 # (0)0 44", 0, "international"),
+        ("49", "*31#030123", 0, ""),
+        ("49", "*100", 0, ""),
+        # Digits that end no code belong to the number.
+        ("49", "*31#00442#", 0, "international"),
+        # The route chose the country behind its code, or only the code, or its beginning.
+        ("49", "*31#004420", 7, ""),
+        ("49", "*31#004420", 6, "international"),
+        ("49", "*31#004420", 4, "international"),
+        ("49", "*31#004420", 3, "international"),
+        ("49", "*31*0044*0044", 9, "international"),
+        # Codes that nothing ends are North American.
+        ("1", "*67011442012345", 0, "international"),
+        ("1", "*67*8219005551234", 0, "premium"),
+        ("1", "*6712125551234", 0, ""),
+        ("1", "*67011442012345", 7, ""),
+        ("1", "*67011442012345", 6, "international"),
+        ("1", "*31#2019001234", 0, ""),
+        ("", "*670044", 0, "international"),
+        ("49", "*6700", 0, ""),
         # Premium numbers of other countries, and of none
         ("49", "+447012345678", 4, "premium"),
         ("49", "+19005551234", 2, "premium"),
@@ -62,6 +85,10 @@ from pbx.dialplan.numbering import Numbering
 )
 def test_restriction(country: str, number: str, fixed: int, restriction: str) -> None:
     assert Numbering(country).restriction(number, fixed) == restriction
+
+
+def test_a_service_code_may_itself_be_premium() -> None:
+    assert Numbering("49", ("*9",)).restriction("*9123", 0) == "premium"
 
 
 def test_what_the_plan_adds() -> None:

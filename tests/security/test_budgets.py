@@ -35,12 +35,21 @@ class Rig:
             lambda number: number == "112",
             self.keeper,
             lambda event, state: self.alarms.append((event, state)),
+            lambda number: number.removeprefix("*31#").replace(" ", ""),
         )
 
     def dial(
         self, call: str, number: str = "00441", source: str = "extension/101", target: str = "trunk/carrier"
     ) -> str:
         return self.budgets.refusal(call, source, target, number)
+
+
+def test_a_budget_sees_what_is_dialled_in_the_end() -> None:
+    rig = Rig(ABROAD, Budget("codes", ("extension",), destinations=("*31#",), calls=1))
+    assert rig.dial("a", "*31#+44 901") == ""
+    assert [(state.budget, state.calls) for state in rig.budgets.states()] == [("abroad", 1), ("codes", 1)]
+    assert rig.dial("b", "*31#030123") == "codes"
+    assert rig.dial("c", "030123") == ""
 
 
 def test_calls_are_counted_by_caller_and_refused_beyond() -> None:
