@@ -1,6 +1,9 @@
 """The leg that we open: RFC 3261 §9.1, §13.2, §22, RFC 3323, RFC 3325, RFC 3326, and the flows of RFC 3665 §3 seen from
 the caller."""
 
+import gc
+from types import FunctionType, ModuleType
+
 import pytest
 
 from pbx.call import commands, events
@@ -23,6 +26,17 @@ CHALLENGE = 'Digest realm="carrier", nonce="{}", qop="auth", algorithm=MD5'
 
 def hang_up(peer, slug="completed"):
     peer.do(commands.HangUp("out", cause_named(slug)))
+
+
+def _reachable(leg):
+    """Return the ids and types of what a leg holds, not counting what all legs share."""
+    found, waiting = {id(leg.context): "LegContext"}, [leg]
+    while waiting:
+        thing = waiting.pop()
+        if id(thing) not in found and not isinstance(thing, type | ModuleType | FunctionType):
+            found[id(thing)] = type(thing).__name__
+            waiting += gc.get_referents(thing)
+    return found
 
 
 @pytest.fixture
@@ -166,6 +180,18 @@ class TestAnswer:
         bench.nothing_left(peer.leg)
         peer.respond(200, body())
         assert len(bench.stack.acks) == 2
+
+    def test_only_the_leg_waits_for_repeated_answers(self, bench):
+        # Its transaction holds it for 64*T1: a call that is over must not be kept with it, nor what was dialled.
+        peer = bench.outbound().answered()
+        before = _reachable(peer.leg)
+        assert id(bench.events) in before
+        peer.send("BYE")
+        bench.told(events.HungUp)
+        after = _reachable(peer.leg)
+        assert id(bench.events) not in after
+        assert "SessionDescription" in before.values()
+        assert "SessionDescription" not in after.values()
 
     def test_early_media(self, bench):
         peer = bench.outbound()
@@ -331,6 +357,17 @@ class TestForking:
         assert len(bench.stack.all("BYE")) == 1
         reply(bye, 200)
         assert peer.leg.state is State.CONFIRMED
+
+    def test_second_answer_after_the_end(self, bench):
+        peer = bench.outbound().answered()
+        peer.send("BYE")
+        bench.told(events.HungUp)
+        peer.respond(200, body(4002), tag="two")
+        assert [ack.to.tag for ack, _ in bench.stack.acks] == ["peer", "two"]
+        bye = bench.stack.take("BYE")
+        assert bye.request.to.tag == "two"
+        reply(bye, 200)
+        bench.nothing_left(peer.leg)
 
     def test_second_answer_with_an_offer_is_refused_in_the_ack(self, bench):
         peer = bench.outbound(late=True)

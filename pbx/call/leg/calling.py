@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["CallingLeg"]
 
 _MOST_EARLY_DIALOGS = 16
+_NOBODY = commands.Party("")
 
 
 class CallingLeg(Leg):
@@ -86,10 +87,13 @@ class CallingLeg(Leg):
         return None
 
     def release(self) -> None:
-        """Let go of what refers back to this leg."""
+        """Let go of what refers back to this leg, and of all that a late 2xx does not need."""
         super().release()
         self._usages.clear()
         self._transaction = None
+        if self._attempts:
+            # Where it was dialled is all that counts now.
+            self._dial = commands.Dial(self.id, self._dial.destination, _NOBODY, _NOBODY, None)
 
     # -- commands
 

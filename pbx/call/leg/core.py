@@ -276,6 +276,9 @@ class LegCore:
             self._busy = False
             while self._outbox:
                 self._emit(self._outbox.pop(0))
+            if self.state is State.ENDED:
+                # The INVITE's transaction knows its user for half a minute more (RFC 6026 §8.5); the call may go.
+                self._emit = _tell_nobody
 
     def become(self, state: State) -> None:
         """Change state."""
@@ -427,6 +430,10 @@ class LegCore:
     def session_expired(self) -> None:
         """End the session: nobody refreshed it."""
         self.perform(Input.SESSION_EXPIRED)
+
+
+def _tell_nobody(event: Event) -> None:
+    """Drop an event: the end has been told."""
 
 
 def _phrase(error: ProtocolError) -> str | None:
