@@ -35,8 +35,8 @@ from twisted.internet import asyncioreactor  # noqa: F401 - before anything choo
 import pbx.app.building as building_module
 import pbx.net.network as network_module
 from bench.processes import usage
+from pbx.app.collecting import settle_collector
 from pbx.app.operation import Operation
-from pbx.app.run import settle_collector
 from pbx.app.server import Server
 from pbx.loading import load_configured
 from pbx.media import commands as media_commands

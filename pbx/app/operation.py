@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pbx
 from pbx.app.banning import Banning
 from pbx.app.circumstances import configuration_text, explanation
+from pbx.app.collecting import Collecting
 from pbx.app.conferences import ConferenceDesk, supervise
 from pbx.app.metering import watch
 from pbx.call.commands import Party
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Operation"]
 
+_FEW_CALLS = 50
+"""With fewer it is quiet: a tenth of a second during which no message is read disturbs nobody."""
 _STORE_CONDITIONS = {
     WriterState.OK: Condition.OK,
     # Calls go on and nothing is lost, so it is no reason to send them elsewhere.
@@ -62,6 +65,7 @@ class Operation:
         self.heartbeat = Heartbeat(
             server.driver.now, server.driver.later, self.metrics.lag, self.notifier.alive, self.notifier.watchdog
         )
+        self._collecting = Collecting(server.driver.later, lambda: len(server.registry) < _FEW_CALLS)
         self._made_token = ""
         self.web: WebServer | None = None
         watch(server, self.metrics)
@@ -80,6 +84,7 @@ class Operation:
     def start(self) -> None:
         """Begin to serve and to beat; call it when every listener is up."""
         self.heartbeat.start()
+        self._collecting.start()
         if self.web is not None:
             self.web.start(self._loop)
         self.health.phase = Phase.RUNNING
@@ -102,6 +107,7 @@ class Operation:
         """End at once; the loop may stop right after."""
         self.health.phase = Phase.STOPPED
         self.heartbeat.stop()
+        self._collecting.stop()
         if self.web is not None:
             self.web.abandon()
         self.notifier.close()

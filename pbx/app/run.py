@@ -15,6 +15,7 @@ import structlog
 import uvloop
 from twisted.internet import asyncioreactor
 
+from pbx.app.collecting import settle_collector
 from pbx.config.schema import Settings
 from pbx.config.secret import secrets_in
 from pbx.errors import ConfigurationError, EnvironmentFault
@@ -28,13 +29,10 @@ if TYPE_CHECKING:
     from pbx.app.server import Server
     from pbx.net.network import NetworkReactor
 
-__all__ = ["CONFIGURATION_FAULT", "ENVIRONMENT_FAULT", "Ready", "run", "settle_collector"]
+__all__ = ["CONFIGURATION_FAULT", "ENVIRONMENT_FAULT", "Ready", "run"]
 
 CONFIGURATION_FAULT = 2
 ENVIRONMENT_FAULT = 1
-
-_COLLECT_AFTER = 50_000
-"""Objects more than after the last collection: at most about 10 MB of garbage, or 300 calls more in progress."""
 
 Ready = Callable[["Server"], None]
 """Called once all listeners are up."""
@@ -74,17 +72,6 @@ def _raise_descriptor_limit() -> None:
     """Take as many descriptors as the system grants: each call holds four for its audio, each TCP phone one."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-
-
-def settle_collector() -> None:
-    """Keep Python's cyclic collector from walking over the server again and again.
-
-    What is built by now lives until the end. A call that is over leaves no cycles behind, so the collector waits until
-    far more objects are alive than before than calls that come and go account for.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_COLLECT_AFTER, 20, 10)
 
 
 def _secrets(settings: Settings) -> list[str]:
