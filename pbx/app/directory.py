@@ -39,6 +39,7 @@ __all__ = ["Directory"]
 _LONGEST_REST = 600
 _ON_THE_INTERNET = "192.0.2.1"
 """An address of nobody (RFC 5737)."""
+_DTMF_MODES: dict[str, DtmfMode] = {mode.value: mode for mode in DtmfMode}
 
 
 class Directory:
@@ -85,6 +86,14 @@ class Directory:
         """What was asked for once, of sources that there are: working it out takes longer than reading a message."""
         self._leg_settings = {f"trunk/{name}": leg_settings(settings, one) for name, one in settings.trunks.items()}
         self._phone_settings = phone
+        self._trunk_ways = {
+            name: (
+                Uri.parse(one.outbound_proxy or one.address),
+                HeaderRules(frozenset(name.lower() for name in one.headers.remove), tuple(one.headers.set.items())),
+            )
+            for name, one in settings.trunks.items()
+        }
+        """The next hop of each trunk, and what becomes of headers on their way there."""
         self.numbers = trunk_numbers(settings)
         self.trunks.replace(trunk_lines(settings, self.lines.contact_user))
 
@@ -240,7 +249,7 @@ class Directory:
     def dtmf(self, source: str) -> DtmfMode:
         """Return how keys come from a source and go to it."""
         one = self._settings_of(source)
-        return DtmfMode(one.dtmf) if one is not None else DtmfMode.AUTO
+        return _DTMF_MODES[one.dtmf] if one is not None else DtmfMode.AUTO
 
     def srtp(self, source: str) -> Srtp | None:
         """Return whether the audio of a source is encrypted; None as for all."""
@@ -336,7 +345,8 @@ class Directory:
         source = f"trunk/{target.name}"
         number = self.numbers.of(source).sent(target.number)
         destination = self._registered_way(target.name, self.trunks.destination(target.name, number))
-        peer, local = self._way(Uri.parse(trunk.outbound_proxy or trunk.address))
+        hop, header_rules = self._trunk_ways[target.name]
+        peer, local = self._way(hop)
         return (
             Candidate(
                 source,
@@ -351,9 +361,7 @@ class Directory:
                 processing=self.processing(source),
                 srtp=self.srtp(source),
                 early_offer=trunk.profile.early_offer,
-                header_rules=HeaderRules(
-                    frozenset(name.lower() for name in trunk.headers.remove), tuple(trunk.headers.set.items())
-                ),
+                header_rules=header_rules,
             ),
         )
 

@@ -37,7 +37,7 @@ def watch(server: Server, metrics: Metrics) -> None:
     )
     watch_bans(metrics, server.guard.bans, lambda: {"refused": server.guard.connections_refused})
     messages = MessageCounter()
-    server.trace.subscribe(messages)
+    server.trace.tally = messages
     watch_sip(metrics, messages, server.counters, lambda: server.layer.counters, lambda: _dropped(server))
     metrics.gauge(
         "tandem_sip_transactions",

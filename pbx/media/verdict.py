@@ -68,10 +68,12 @@ FAULTS = frozenset(list(Finding)[: list(Finding).index(Finding.CLIPPED) + 1])
 """The findings that somebody should do something about."""
 
 
+_ORDER = {finding: number for number, finding in enumerate(Finding)}
+
+
 def worst(findings: Iterable[Finding]) -> Finding | None:
     """Return the finding that a call is filed under; None without any."""
-    order = list(Finding)
-    return min(findings, key=order.index, default=None)
+    return min(findings, key=_ORDER.__getitem__, default=None)
 
 
 @dataclass(frozen=True, slots=True)

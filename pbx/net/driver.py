@@ -339,14 +339,15 @@ class Driver:
     # -- timers
 
     def _arm(self) -> None:
+        started = self.layer.soonest_started()
+        if self._timer is not None:
+            # One that fires too early finds nothing due and is armed anew: that is cheaper than to arm at each message.
+            if started >= self._timer_due:
+                return
+            self._timer.cancel()
         due = self.layer.next_timer()
         if due is None or self._stopped:
             return
-        if self._timer is not None:
-            # One that fires too early finds nothing due and is armed anew: that is cheaper than to arm at each message.
-            if due >= self._timer_due:
-                return
-            self._timer.cancel()
         self._timer_due = due
         self._timer = self._clock.later(max(due - self.now(), _EARLY), self._run_timers)
 

@@ -68,6 +68,8 @@ class Trace:
         self._calls: OrderedDict[bytes, _Ring] = OrderedDict()
         self._others: OrderedDict[bytes, _Ring] = OrderedDict()
         self._subscribers: tuple[Callable[[Captured], None], ...] = ()
+        self.tally: Callable[[bytes, bool], None] | None = None
+        """Counts every message: its bytes, and whether we sent it. As quick and quiet as a subscriber."""
         self.limit(calls, messages)
 
     def limit(self, calls: int, messages: int) -> None:
@@ -93,6 +95,8 @@ class Trace:
 
     def capture(self, data: bytes, flow: Flow, when: float, outgoing: bool) -> None:
         """Keep one message."""
+        if self.tally is not None:
+            self.tally(data, outgoing)
         if self._subscribers:
             message = Captured(when, outgoing, flow, data)
             for subscriber in self._subscribers:

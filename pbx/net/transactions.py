@@ -30,6 +30,9 @@ class Transactions(Protocol):
     def next_timer(self) -> float | None:
         """Return when `timers_due` wants to be called next."""
 
+    def soonest_started(self) -> float:
+        """Return when the first of the timers falls due that were started since this was last asked."""
+
     def transport_failed(
         self, transaction: ClientTransaction | ServerTransaction, now: float, detail: str = ""
     ) -> list[Effect]:

@@ -11,7 +11,6 @@ from pbx.store.writer import WriterState, WriterStatus
 __all__ = [
     "MessageCounter",
     "Registrations",
-    "SeenMessage",
     "watch_bans",
     "watch_budgets",
     "watch_calls",
@@ -25,49 +24,36 @@ _METHODS = frozenset(
 )
 
 
-class SeenMessage(Protocol):
-    """What the capture ring tells its subscribers (`pbx.net.trace.Captured`)."""
-
-    @property
-    def outgoing(self) -> bool:
-        """Whether we sent it."""
-
-    @property
-    def data(self) -> bytes:
-        """The message as it went over the wire."""
-
-
 class MessageCounter:
-    """Counts SIP messages by direction and kind: a request's method, or a response's class. A subscriber of the
-    trace."""
+    """Counts SIP messages by direction and kind: a request's method, or a response's class. The trace's `tally`."""
 
-    __slots__ = ("_counts",)
+    __slots__ = ("_received", "_sent")
 
     def __init__(self) -> None:
-        self._counts: dict[tuple[bool, bytes], int] = {}
+        self._received: dict[bytes, int] = {}
+        self._sent: dict[bytes, int] = {}
 
-    def __call__(self, message: SeenMessage) -> None:
+    def __call__(self, data: bytes, outgoing: bool) -> None:
         """Count one message."""
-        data = message.data
         if data[:8] == b"SIP/2.0 ":
             kind = data[8:9]
         else:
             kind = data[: data.find(b" ", 0, 12)]
             if kind not in _METHODS:
                 kind = b""
-        key = (message.outgoing, kind)
-        self._counts[key] = self._counts.get(key, 0) + 1
+        counts = self._sent if outgoing else self._received
+        counts[kind] = counts.get(kind, 0) + 1
 
     def read(self) -> dict[tuple[str, ...], float]:
         """Return the counts by ``in`` or ``out``, and method, ``2xx`` or ``other``."""
         found: dict[tuple[str, ...], float] = {}
-        for (outgoing, kind), count in self._counts.items():
-            if kind in _METHODS:
-                name = kind.decode()
-            else:
-                name = f"{kind.decode()}xx" if kind in (b"1", b"2", b"3", b"4", b"5", b"6") else "other"
-            key = ("out" if outgoing else "in", name)
-            found[key] = found.get(key, 0) + count
+        for direction, counts in (("in", self._received), ("out", self._sent)):
+            for kind, count in counts.items():
+                if kind in _METHODS:
+                    name = kind.decode()
+                else:
+                    name = f"{kind.decode()}xx" if kind in (b"1", b"2", b"3", b"4", b"5", b"6") else "other"
+                found[direction, name] = found.get((direction, name), 0) + count
         return found
 
 

@@ -86,6 +86,11 @@ class TransactionLayer:
         """Return when `timers_due` wants to be called next; None if no timer runs."""
         return self._context.timers.next_due()
 
+    def soonest_started(self) -> float:
+        """Return when the first of the timers falls due that were started since this was last asked, infinity without
+        any: whoever waits for an earlier one need not ask `next_timer`, which takes longer."""
+        return self._context.timers.soonest_started()
+
     def transport_failed(
         self, transaction: ClientTransaction | ServerTransaction, now: float, detail: str = ""
     ) -> list[Effect]:

@@ -16,6 +16,7 @@ __all__ = ["Timer", "TimerQueue", "TimerSettings"]
 
 Owner = TypeVar("Owner")
 
+_NEVER: Final = float("inf")
 _HUSKS: Final = 256
 """Cancelled timers that a queue may hold before it is worth the work to look for them."""
 
@@ -104,12 +105,13 @@ class TimerQueue(Generic[Owner]):
     the next timer is at the front of one of them. Nothing is sorted and nothing is searched.
     """
 
-    __slots__ = ("_now", "_order", "_queues")
+    __slots__ = ("_now", "_order", "_queues", "_soonest")
 
     def __init__(self) -> None:
         self._queues: dict[float, _Queue[Owner]] = {}
         self._now = float("-inf")
         self._order = 0
+        self._soonest = _NEVER
 
     def start(self, delay: float, owner: Owner, name: Input, now: float) -> Timer[Owner]:
         """Start a timer, due `delay` seconds after `now`. A `now` before the latest one counts as that one."""
@@ -123,9 +125,18 @@ class TimerQueue(Generic[Owner]):
             queue = self._queues[delay] = _Queue()
         elif queue.husks > _HUSKS:
             queue.tidy()
-        timer = Timer(now + delay, order, owner, name, queue)
+        due = now + delay
+        if due < self._soonest:
+            self._soonest = due
+        timer = Timer(due, order, owner, name, queue)
         queue.timers.append(timer)
         return timer
+
+    def soonest_started(self) -> float:
+        """Return when the first of the timers falls due that were started since this was last asked, infinity without
+        any. It may have been cancelled."""
+        due, self._soonest = self._soonest, _NEVER
+        return due
 
     def next_due(self) -> float | None:
         """Return when the next timer falls due; None if there is none."""

@@ -21,6 +21,10 @@ _CACHED_URIS: Final = 4096
 _CACHED_LENGTH: Final = 160
 """Longer texts are parsed each time, so that the cache holds at most about a megabyte whatever peers send."""
 
+_CACHED_HOSTS: Final = 1024
+"""Each Via of a peer names the same host."""
+_LONGEST_CACHED_HOST: Final = 64
+
 _LONGEST_IPV6: Final = 46
 """Eight groups, the last two as an IPv4 address, and RFC 5118's third colon."""
 
@@ -76,6 +80,10 @@ def parse_host_port(text: str) -> tuple[str, int | None]:
     Raises ParseError. A third colon in an IPv6 address is tolerated (RFC 5118 §4.10: a fault of RFC 3261's own
     grammar).
     """
+    return _cached_host_port(text) if len(text) <= _LONGEST_CACHED_HOST else _parse_host_port(text)
+
+
+def _parse_host_port(text: str) -> tuple[str, int | None]:
     if text[:1] == "[":
         host, bracket, rest = text[1:].partition("]")
         if len(host) > _LONGEST_IPV6 or "%" in host:
@@ -98,6 +106,9 @@ def parse_host_port(text: str) -> tuple[str, int | None]:
     if not (port.isascii() and port.isdigit() and len(port) <= 5 and 0 < int(port) < 65536):
         raise ParseError("Malformed port")
     return host, int(port)
+
+
+_cached_host_port = lru_cache(maxsize=_CACHED_HOSTS)(_parse_host_port)
 
 
 def _parse_uri_params(text: str) -> dict[str, str | None]:

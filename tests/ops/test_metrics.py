@@ -48,18 +48,18 @@ def test_calls_and_recordings_are_counted_by_how_they_ended() -> None:
 
 def test_messages_are_counted_by_direction_and_kind() -> None:
     counter = MessageCounter()
-    for message in (
-        Seen(False, b"INVITE sip:x SIP/2.0\r\n"),
-        Seen(False, b"INVITE sip:x SIP/2.0\r\n"),
-        Seen(True, b"SIP/2.0 200 OK\r\n"),
-        Seen(True, b"SIP/2.0 180 Ringing\r\n"),
-        Seen(True, b"SIP/2.0 183 Session Progress\r\n"),
-        Seen(False, b"NEWMETHOD sip:x SIP/2.0\r\n"),
-        Seen(False, b"garbage"),
-        Seen(False, b""),
-        Seen(False, b"SIP/2.0 x"),
+    for data, outgoing in (
+        (b"INVITE sip:x SIP/2.0\r\n", False),
+        (b"INVITE sip:x SIP/2.0\r\n", False),
+        (b"SIP/2.0 200 OK\r\n", True),
+        (b"SIP/2.0 180 Ringing\r\n", True),
+        (b"SIP/2.0 183 Session Progress\r\n", True),
+        (b"NEWMETHOD sip:x SIP/2.0\r\n", False),
+        (b"garbage", False),
+        (b"", False),
+        (b"SIP/2.0 x", False),
     ):
-        counter(message)
+        counter(data, outgoing)
     assert counter.read() == {
         ("in", "INVITE"): 2,
         ("out", "2xx"): 1,
@@ -81,7 +81,7 @@ def test_every_room_s_figures_are_published() -> None:
 
     watch_registrar(metrics, Location(), {200: 9, 423: 1}, lambda: {"registered": 4.0}, {"wrong": 6})
     counter = MessageCounter()
-    counter(Seen(False, b"BYE sip:x SIP/2.0"))
+    counter(b"BYE sip:x SIP/2.0", False)
     watch_sip(metrics, counter, {"udp_received": 11}, lambda: {"retransmissions": 1}, lambda: {"banned": 8})
     found = scrape(metrics)
     expected = {

@@ -356,6 +356,18 @@ def test_timers_come_in_the_order_of_their_moments_and_then_of_their_starts():
     assert queue.next_due() is None
 
 
+def test_the_soonest_timer_started_since_it_was_last_asked_for():
+    queue: TimerQueue[Machine] = TimerQueue()
+    assert queue.soonest_started() == float("inf")
+    queue.start(2.0, owner(), Input.TIMER_A, 0.0)
+    queue.start(1.0, owner(), Input.TIMER_B, 0.5).cancel()
+    queue.start(32.0, owner(), Input.TIMER_B, 0.5)
+    assert queue.soonest_started() == 1.5
+    assert queue.soonest_started() == float("inf")
+    queue.start(32.0, owner(), Input.TIMER_B, 1.0)
+    assert queue.soonest_started() == 33.0
+
+
 def test_a_clock_that_goes_back_does_not_disturb_the_order():
     queue: TimerQueue[Machine] = TimerQueue()
     queue.start(1.0, owner(), Input.TIMER_A, 10.0)
