@@ -102,7 +102,7 @@ class MemorySocket(UdpTransport):
     sent: ClassVar[list[bytes]] = []
 
     def __init__(self, listener: Listener, *_: object) -> None:
-        self.listener, self.local, self._wildcard = listener, OURS, False
+        self.listener, self.local, self._wildcard, self._ways = listener, OURS, False, {}
 
     def start(self, reactor: object, sink: Sink) -> None:
         self.sink = sink

@@ -34,6 +34,10 @@ __all__ = ["CONFIGURATION_FAULT", "ENVIRONMENT_FAULT", "Ready", "run"]
 CONFIGURATION_FAULT = 2
 ENVIRONMENT_FAULT = 1
 
+_SWITCH_AFTER = 0.0005
+"""Seconds that another thread may keep the interpreter while the reactor waits for it (Python's own: 0.005). The
+reactor lets go of it at each system call, and would wait so long each time that records are being written."""
+
 Ready = Callable[["Server"], None]
 """Called once all listeners are up."""
 
@@ -59,6 +63,7 @@ def run(path: Path, environ: Mapping[str, str], on_ready: Ready) -> int:
     _raise_descriptor_limit()
     for warning in configured.warnings:
         _log.warning("configuration", warning=str(warning))
+    sys.setswitchinterval(_SWITCH_AFTER)
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
     asyncioreactor.install(loop)  # type: ignore[no-untyped-call]

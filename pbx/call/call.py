@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import TypeGuard
+from typing import TypeGuard, cast
 
 from pbx.call import commands
 from pbx.call.actions import ACTIONS
@@ -188,11 +188,12 @@ class Call:
         self._take(item)
 
     def _take(self, item: Item) -> None:
-        if isinstance(item, media.Event):
-            self.session.on_event(item)
-            if self._lacks_ports(item):
+        if type(item) in media.EVENTS:
+            event = cast("media.Event", item)
+            self.session.on_event(event)
+            if self._lacks_ports(event):
                 # Video or text without ports is refused in our description: the leg goes on as if it were ready.
-                item = media.Opened(item.stream, "", 0, 0)
+                item = media.Opened(event.stream, "", 0, 0)
         found = classify(item, self.caller)
         if found is None:
             return

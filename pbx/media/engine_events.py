@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from struct import Struct
+from typing import TYPE_CHECKING, Any
 
 from pbx.media import events as e
 from pbx.media.engine_names import Names
@@ -28,49 +29,31 @@ def text(value: object) -> str:
     return ffi.string(value).decode(errors="replace")
 
 
+_CODES = {"uint64_t": "Q", "int64_t": "q", "double": "d", "int": "i"}
+
+
+def _layout() -> tuple[Struct, tuple[str, ...]]:
+    """Return how the native counts are read at once, and their names in that order: each by itself costs ten times as
+    much, and there are forty."""
+    form, names, end = "=", [], 0
+    for name, field in ffi.typeof("struct engine_counts").fields:
+        kind = field.type
+        form += f"{field.offset - end}x{_CODES.get(kind.cname) or f'{ffi.sizeof(kind)}s'}"
+        end = field.offset + ffi.sizeof(kind)
+        names.append(name)
+    return Struct(form), tuple(names)
+
+
+_COUNTS, _NAMES = _layout()
+_REFUSAL, _SOURCE = _NAMES.index("refusal"), _NAMES.index("source")
+
+
 def _statistics(counts: _CData) -> e.StreamStatistics:
-    return e.StreamStatistics(
-        received_packets=counts.received_packets,
-        received_octets=counts.received_octets,
-        sent_packets=counts.sent_packets,
-        sent_octets=counts.sent_octets,
-        lost=counts.lost,
-        jitter=counts.jitter,
-        round_trip=counts.round_trip,
-        remote_lost=counts.remote_lost,
-        remote_jitter=counts.remote_jitter,
-        rtcp_received=counts.rtcp_received,
-        rtcp_sent=counts.rtcp_sent,
-        stun_received=counts.stun_received,
-        dropped_stranger=counts.dropped_stranger,
-        dropped_source=counts.dropped_source,
-        dropped_invalid=counts.dropped_invalid,
-        dropped_payload=counts.dropped_payload,
-        dropped_late=counts.dropped_late,
-        dropped_unconnected=counts.dropped_unconnected,
-        transcoded_packets=counts.transcoded_packets,
-        concealed=counts.concealed,
-        dropped_overdue=counts.dropped_overdue,
-        buffer_delay=counts.buffer_delay,
-        dropped_unauthentic=counts.dropped_unauthentic,
-        dropped_replayed=counts.dropped_replayed,
-        processed=counts.processed,
-        voiced=counts.voiced,
-        send_errors=counts.send_errors,
-        extended_received=counts.extended_received,
-        remote_rating=counts.remote_rating,
-        remote_score=counts.remote_score,
-        refused=counts.refused,
-        refused_rtcp=counts.refused_rtcp,
-        refusal=_REFUSALS[counts.refusal],
-        inspected=counts.inspected,
-        silent=counts.silent,
-        clipped=counts.clipped,
-        payload_type=counts.payload_type,
-        level=counts.level,
-        source=text(counts.source),
-        stranger=text(counts.stranger),
-    )
+    values: list[Any] = list(_COUNTS.unpack_from(ffi.buffer(ffi.addressof(counts))))
+    values[_REFUSAL] = _REFUSALS[values[_REFUSAL]]
+    for index in range(_SOURCE, len(values)):
+        values[index] = values[index].partition(b"\0")[0].decode(errors="replace")
+    return e.StreamStatistics(*values)
 
 
 class Reader:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from pbx.values import Enum, dataclass
 
 __all__ = [
+    "EVENTS",
     "ActiveSpeaker",
     "Closed",
     "Digit",
@@ -97,14 +100,14 @@ class StreamStatistics:
     """ICMP errors that came of RTP to the peer's address."""
     refused_rtcp: int = 0
     """The same of RTCP, which many phones do without."""
-    refusal: Refusal = Refusal.NOT
-    """What the last ICMP error of RTP said."""
     inspected: int = 0
     """Packets of sound whose payload was looked at: one in 16."""
     silent: int = 0
     """Of these, of digital silence."""
     clipped: int = 0
     """Of these, cut off at full scale (G.711 and L16)."""
+    refusal: Refusal = Refusal.NOT
+    """What the last ICMP error of RTP said."""
     payload_type: int = -1
     """Of the last packet received."""
     level: int = -128
@@ -269,3 +272,5 @@ Event = (
     | Verdict
     | Closed
 )
+EVENTS: frozenset[type] = frozenset(get_args(Event))
+"""The classes of events; to look one up here is quicker than `isinstance`."""

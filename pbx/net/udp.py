@@ -103,6 +103,8 @@ class UdpTransport:
         self._watch = select.epoll()
         self._watch.register(self._socket.fileno(), select.EPOLLIN)
         self._flows: dict[object, Flow] = {}
+        self._ways: dict[Address, Flow] = {}
+        """Flows to peers: those of a trunk are one object, which its calls and the trace share."""
         self._origins: dict[str, tuple[tuple[int, int, bytes], ...]] = {}
         self._sink: Sink | None = None
         self._reactor: Readers | None = None
@@ -155,7 +157,13 @@ class UdpTransport:
 
     def flow_to(self, remote: Address) -> Flow:
         """Return the flow to `remote` from the address that the kernel would use."""
-        return Flow("udp", (self._source_towards(remote[0]), self.local[1]), remote)
+        local = self._source_towards(remote[0])
+        flow = self._ways.get(remote)
+        if flow is None or flow.local[0] != local:
+            if len(self._ways) >= _FLOWS_REMEMBERED:
+                self._ways.clear()
+            flow = self._ways[remote] = Flow("udp", (local, self.local[1]), remote)
+        return flow
 
     def _source_towards(self, host: str) -> str:
         if not self._wildcard:

@@ -19,6 +19,8 @@ milliseconds."""
 
 _T = TypeVar("_T")
 
+_NONE_REPEATED: Final[AbstractSet[str]] = frozenset()
+"""What most messages have: sets are replaced, not changed, so that all of these share one."""
 _TOP_VIA = "top Via"
 """Where the parsed top Via is kept; no header can have a space in its name."""
 
@@ -36,7 +38,7 @@ class Headers:
     def __init__(self, items: Iterable[tuple[str, str]] = ()) -> None:
         self._items: list[tuple[str, str]] = []
         self._first: dict[str, str] = {}
-        self._repeated: set[str] = set()
+        self._repeated: AbstractSet[str] = _NONE_REPEATED
         self._parsed: dict[str, Any] = {}
         if items:
             self.extend(items)
@@ -45,7 +47,8 @@ class Headers:
     def of_lines(cls, lines: Iterable[str]) -> Headers:
         """Read header lines already unfolded. Raises ParseError for a line that is no header."""
         headers = cls()
-        items, first, repeated = headers._items, headers._first, headers._repeated
+        items, first = headers._items, headers._first
+        repeated: set[str] = set()
         known = CANONICAL.get
         for line in lines:
             name, colon, value = line.partition(":")
@@ -66,6 +69,8 @@ class Headers:
                 repeated.add(key)
             else:
                 first[key] = value
+        if repeated:
+            headers._repeated = repeated
         return headers
 
     # -- reading
@@ -121,7 +126,7 @@ class Headers:
         other = Headers()
         other._items = self._items.copy()
         other._first = self._first.copy()
-        other._repeated = self._repeated.copy()
+        other._repeated = self._repeated
         other._parsed = self._parsed.copy()
         return other
 
@@ -132,7 +137,7 @@ class Headers:
         name, key = _checked(name, value)
         self._items.append((name, value))
         if key in self._first:
-            self._repeated.add(key)
+            self._repeated = self._repeated | {key}
         else:
             self._first[key] = value
         self._forget(key)
@@ -148,7 +153,7 @@ class Headers:
                 name = key
             append((name, value))
             if key in first:
-                self._repeated.add(key)
+                self._repeated = self._repeated | {key}
             else:
                 first[key] = value
             if parsed:
@@ -159,7 +164,7 @@ class Headers:
         name, key = _checked(name, value)
         self._items.insert(self._position(key) or 0, (name, value))
         if key in self._first:
-            self._repeated.add(key)
+            self._repeated = self._repeated | {key}
         self._first[key] = value
         self._forget(key)
 
@@ -175,7 +180,7 @@ class Headers:
             if key in self._repeated:
                 before, after = self._items[: position + 1], self._items[position + 1 :]
                 self._items = before + [item for item in after if not _is(item[0], key)]
-                self._repeated.discard(key)
+                self._repeated = self._repeated - {key}
         self._first[key] = value
         self._forget(key)
 
@@ -185,7 +190,7 @@ class Headers:
         if key in self._first:
             self._items = [item for item in self._items if not _is(item[0], key)]
             del self._first[key]
-            self._repeated.discard(key)
+            self._repeated = self._repeated - {key}
             self._forget(key)
 
     def replace_first(self, name: str, value: str | None) -> None:
@@ -213,7 +218,7 @@ class Headers:
     def _reindex(self, key: str) -> None:
         values = [value for name, value in self._items if _is(name, key)]
         if len(values) < 2:
-            self._repeated.discard(key)
+            self._repeated = self._repeated - {key}
         if values:
             self._first[key] = values[0]
         else:
