@@ -374,7 +374,8 @@ class Building:
 
     def _trunk_party(self, trunk: str, request: Request) -> Party:
         party = party_of_trunk_call(request, self.settings.trunks[trunk].trust_identity)
-        return replace(party, number=self.directory.numbers.of(f"trunk/{trunk}").caller_heard(party.number))
+        number = self.directory.numbers.of(f"trunk/{trunk}").caller_heard(party.number)
+        return Party(number, party.name, party.anonymous)
 
     def _trunk_redirections(self, trunk: str, request: Request) -> tuple[Redirection, ...]:
         return redirections_of_trunk_call(request, self.settings.trunks[trunk].trust_identity)
