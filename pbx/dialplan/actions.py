@@ -26,7 +26,7 @@ from pbx.dialplan.steps import (
     Target,
     VoicemailStep,
 )
-from pbx.dialplan.template import Template, for_header, for_path, for_sip_user, plain
+from pbx.dialplan.template import Template, for_header, for_path, for_sip_user, plain, without_verstat
 from pbx.failover import NextOn
 from pbx.values import dataclass
 
@@ -260,7 +260,9 @@ class Dial:
         headers = context.headers
         if self.pass_headers:
             passed = self.pass_headers - context.withheld
-            headers += tuple(header for header in context.query.headers if header[0].lower() in passed)
+            headers += tuple(
+                (name, without_verstat(value)) for name, value in context.query.headers if name.lower() in passed
+            )
         steps.append(
             DialStep(
                 filled,

@@ -11,7 +11,16 @@ from collections.abc import Callable, Mapping
 from pbx.units import suggestion
 from pbx.values import dataclass
 
-__all__ = ["Quoting", "Template", "for_header", "for_path", "for_sip_user", "parse_template", "plain"]
+__all__ = [
+    "Quoting",
+    "Template",
+    "for_header",
+    "for_path",
+    "for_sip_user",
+    "parse_template",
+    "plain",
+    "without_verstat",
+]
 
 Quoting = Callable[[str], str]
 
@@ -21,6 +30,10 @@ _UNSAFE_PATH = re.compile(r"[^A-Za-z0-9+*#_-]")
 _UNSAFE_HEADER = re.compile(r"[\x00-\x1f\x7f]")
 # RFC 3261 §25.1: user = 1*( unreserved / escaped / user-unreserved )
 _UNSAFE_USER = re.compile(r"[^A-Za-z0-9\-_.!~*'()&=+$,;?/]")
+
+
+# 3GPP TS 24.229 §7.2A.20: verstat = "verstat" EQUAL verstat-value, behind the number in a tel or SIP URI.
+_VERSTAT = re.compile(r"(?:;|%3B)verstat(?:=[^;@>,\s]*)?(?=[;@>,\s]|$)", re.ASCII | re.IGNORECASE)
 
 
 def _escape(match: re.Match[str]) -> str:
@@ -37,14 +50,19 @@ def for_path(value: str) -> str:
     return _UNSAFE_PATH.sub(_escape, value)
 
 
+def without_verstat(value: str) -> str:
+    """Leave out what a caller says that a network has verified of its number: only we may say so."""
+    return _VERSTAT.sub("", value)
+
+
 def for_header(value: str) -> str:
     """Escape control characters, so that no value can begin a header of its own."""
-    return _UNSAFE_HEADER.sub(_escape, value)
+    return _UNSAFE_HEADER.sub(_escape, without_verstat(value))
 
 
 def for_sip_user(value: str) -> str:
     """Escape what may not stand in the user part of a SIP URI."""
-    return _UNSAFE_USER.sub(_escape, value)
+    return _UNSAFE_USER.sub(_escape, without_verstat(value))
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ PLAN = """
 numbering: {country: "49"}
 routes:
   - {name: another, when: {from: trunk/marked, number: "99X"}, do: [{set: {caller: "4930999"}}, {dial: trunk/onward}]}
-  - {name: desk, when: {from: trunk, number: "8XX"}, do: [{dial: extension/101}]}
+  - {name: desk, when: {from: trunk, number: "8XX"}, do: [{dial: extension/101, pass_headers: [History-Info]}]}
   - {name: on, when: {from: trunk/marked, number: "9XX."}, do: [{dial: trunk/onward}]}
   - {name: passed, when: {from: trunk, verification: passed}, do: [{reject: busy}]}
   - {name: failed, when: {from: trunk, verification: failed}, do: [{reject: declined}]}
@@ -279,11 +279,13 @@ def test_what_comes_in_by_that_name_goes_nowhere(serve: Serve, phone: Connect, t
         ("To", f"<sip:800;{forged}@{LOOPBACK};user=phone>"),
         ("P-Asserted-Identity", f"<sip:+4930101;{forged}@{LOOPBACK};user=phone>"),
         ("Diversion", f"<sip:+4930102;{forged}@{LOOPBACK};user=phone>"),
+        ("History-Info", f"<sip:+4930103;{forged}@{LOOPBACK};user=phone>;index=1"),
     ]
     caller = town.trunks["unchecked"]
     sent = caller.start("INVITE", f"sip:800;{forged}@{LOOPBACK};user=phone", sdp(), headers)
     invite = bob.request("INVITE")
     assert invite.from_.uri.user == "+4930101"
+    assert invite.headers.get("History-Info") == f"<sip:+4930103@{LOOPBACK};user=phone>;index=1"
     assert "verstat" not in invite.to_bytes().decode()
     bob.answer(invite, 486)
     caller.acknowledge(sent, caller.final(sent))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pbx.dialplan.template import for_header, for_path, for_sip_user, parse_template
+from pbx.dialplan.template import for_header, for_path, for_sip_user, parse_template, without_verstat
 
 KNOWN = ("number", "caller")
 
@@ -32,6 +32,23 @@ def test_fills_in() -> None:
 def test_says_what_is_wrong(text: str, says: str) -> None:
     with pytest.raises(ValueError, match=re.escape(says)):
         parse_template(text, KNOWN)
+
+
+@pytest.mark.parametrize(
+    ("value", "without"),
+    [
+        ("<sip:+4930;verstat=TN-Validation-Passed@a;user=phone>;x=1", "<sip:+4930@a;user=phone>;x=1"),
+        ("<tel:+4930;VERSTAT=x;npdi>, <tel:1;verstat>", "<tel:+4930;npdi>, <tel:1>"),
+        ("<sip:1%3bverstat=x@a>", "<sip:1@a>"),
+        ("+4930;verstat=x", "+4930"),
+        (";ver;verstat=xstat=y", ";ver"),
+        ("verstat=1", "verstat=1"),
+        (";verstatistics=1", ";verstatistics=1"),
+    ],
+)
+def test_nobody_says_what_was_verified(value: str, without: str) -> None:
+    assert without_verstat(value) == without == for_header(value)
+    assert "verstat=x" not in for_sip_user(value)
 
 
 @given(st.text())
