@@ -165,6 +165,7 @@ def test_a_call_waits_for_its_certificate_and_can_be_cancelled(
     refused = caller.final(sent)
     assert refused.status == PASSED
     caller.acknowledge(sent, refused)
+    world.until(lambda: not town.pbx.server.registry.all())
     sent = town.send("marked", "+4930101")
     world.until(lambda: asked)
     cancel = Request("CANCEL", str(sent.uri), sent.headers.copy())
