@@ -20,7 +20,7 @@ RUN apt-get update \
     libopus0 libspandsp2 libspeexdsp1 libbcg729-0 libsndfile1 \
     asterisk-core-sounds-en-wav asterisk-core-sounds-en-g722 asterisk-moh-opsound-wav \
  && rm -rf /var/lib/apt/lists/* \
- && useradd --system --uid 10001 --create-home --home-dir /var/lib/tandem tandem
+ && useradd --uid 10001 --create-home --home-dir /var/lib/tandem --shell /usr/sbin/nologin tandem
 COPY --from=build /opt/tandem /opt/tandem
 ENV PATH=/opt/tandem/bin:$PATH PYTHONUNBUFFERED=1
 USER tandem
