@@ -75,8 +75,12 @@ bench-compiled: compiled $(BENCH_VENV)/.ready
 compiled: setup
 	@$(BIN)/python scripts/compiled_tree.py
 
+# pytest's status 5: of what ARGS chooses, nothing is to run alone, or only alone.
+COMPILED_TESTS = cd $(COMPILED) && PYTHONPATH=$(COMPILED) TANDEM_VECTORS=$${TANDEM_VECTORS:-$(CURDIR)/../shared/vectors} $(CURDIR)/$(BIN)/python -m pytest $(ARGS)
+
 test-compiled: compiled test-packages
-	cd $(COMPILED) && PYTHONPATH=$(COMPILED) $(CURDIR)/$(BIN)/python -m pytest $(ARGS)
+	$(COMPILED_TESTS) -n $(TEST_WORKERS) --dist loadscope -m "not alone" || test $$? = 5
+	$(COMPILED_TESTS) -m alone || test $$? = 5
 
 # sippy, which Tandem is measured beside, has a place of its own: nothing of it gets into Tandem's.
 $(BENCH_VENV)/.ready:
