@@ -16,6 +16,7 @@ from pbx.app import translate
 from pbx.config.schema import Settings
 from pbx.errors import EnvironmentFault
 from pbx.ids import Ids
+from pbx.security.rates import RateLimiter
 from pbx.sip.digest import Credential
 from pbx.sip.stack import Flow, Stack, Timer
 from pbx.trunks.account import RegistrationSettings, Status, Trouble
@@ -29,8 +30,10 @@ _log = structlog.get_logger("pbx")
 
 _LOOK_EVERY: Final = 5.0
 """Seconds between two looks whether our own address towards a registrar is another one."""
-_LEAST_BETWEEN: Final = 30.0
-"""Seconds between two renewals of a registration because its trunk sees us elsewhere."""
+_CHASE: Final = 1 / 30
+_CHASES_AT_ONCE: Final = 3
+"""Renewals a second of a registration whose trunk sees us elsewhere, and how many may come at once: a router that maps
+each request anew would have us renew without end."""
 _KEY_FILE: Final = "contact-key"
 _KEY_OCTETS: Final = 32
 _USER_OCTETS: Final = 12
@@ -93,8 +96,7 @@ class Lines:
         """By trunk: transport and host of its registrar, and our own address towards it."""
         self._look: Timer | None = None
         self._told: dict[str, tuple[State, Trouble]] = {}
-        self._chased: dict[str, float] = {}
-        """When each was last renewed because it is seen elsewhere, on the stack's clock."""
+        self._chases: RateLimiter[str] = RateLimiter(_CHASE, _CHASES_AT_ONCE)
         self.registrations = Registrations(stack, ids, lambda name, realm: credentials(f"trunk/{name}", realm), self)
 
     def contact_user(self, trunk: str) -> str:
@@ -163,10 +165,8 @@ class Lines:
             status = self.registrations.get(name)
             if status is None or status.state is not State.REGISTERED or status.outer in (None, outer):
                 continue
-            # One that maps each request anew would have us renew without end.
-            if status.flow != flow or now - self._chased.get(name, -_LEAST_BETWEEN) < _LEAST_BETWEEN:
+            if status.flow != flow or not self._chases.allows(name, now):
                 continue
-            self._chased[name] = now
             _log.info("outer-address-changed", trunk=name, address="{}:{}".format(*outer))
             self.registrations.renew(name)
 
@@ -224,7 +224,6 @@ class Lines:
             )
         elif status.state is State.ENDED:
             del self._told[name]
-            self._chased.pop(name, None)
             _log.info("trunk-left", trunk=name)
 
     def _keep(self, name: str, flow: Flow | None, flow_timer: int) -> None:

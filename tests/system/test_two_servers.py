@@ -7,9 +7,7 @@ from __future__ import annotations
 import signal
 import socket
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -134,9 +132,8 @@ def headquarters_with_office(site: PlacedSite) -> tuple[dict[str, Any], dict[str
     return settings, {"routes": [*plan["routes"], outwards, inwards]}
 
 
-def office_at(machine: Machine, folder: Path) -> AbstractContextManager[PlacedServer]:
-    """Return the server of the office, still to be started. It knows nothing of its router."""
-    site = PlacedSite(folder)
+def office_with(site: PlacedSite, *names: str, **more: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the configuration and plan of the office, with these trunks. It knows nothing of its router."""
     trunks = {
         trunk: {
             "address": f"sip:{PUBLIC}" + (";transport=tcp" if trunk == "stream" else ""),
@@ -144,13 +141,15 @@ def office_at(machine: Machine, folder: Path) -> AbstractContextManager[PlacedSe
             "username": account,
             "password": secret_of(account),
             "registration": {"expires": f"{EAGER}s" if trunk == "eager" else "1h"},
+            **more,
         }
         for trunk, account in ACCOUNTS.items()
+        if trunk in names
     }
-    outwards = [{"name": trunk, **over_trunk("extension/101", trunk, "2XX")} for trunk in ACCOUNTS]
+    outwards = [{"name": trunk, **over_trunk("extension/101", trunk, "2XX")} for trunk in names]
     inwards = [
         {"name": f"in by {trunk}", "when": {"from": f"trunk/{trunk}"}, "do": [{"dial": "extension/101"}]}
-        for trunk in ACCOUNTS
+        for trunk in names
     ]
     back = [
         {
@@ -171,7 +170,7 @@ def office_at(machine: Machine, folder: Path) -> AbstractContextManager[PlacedSe
         sip={"keep_alive": f"{KEEP_ALIVE}s"},
         trunks=trunks,
     )
-    return serving_at(machine, site, settings, {"routes": [*outwards, *inwards, *back]})
+    return settings, {"routes": [*outwards, *inwards, *back]}
 
 
 @pytest.fixture(scope="module")
@@ -200,12 +199,12 @@ def place(namespaces: None, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             PlacedPhone(folder / "inside", inside, "101", hertz=LOW, host=OFFICE_PHONE, server=OFFICE),
             PlacedPhone(folder / "desk", desk, "201", hertz=HIGH, host=DESK, server=HEADQUARTERS),
         )
-        site = PlacedSite(folder / "headquarters")
+        site, office_site = PlacedSite(folder / "headquarters"), PlacedSite(folder / "office")
         with elsewhere.inside():
             stun = StunHost(ELSEWHERE, port=STUN)
         with (
             serving_at(center, site, *headquarters(site)) as central,
-            office_at(office, folder / "office") as branch,
+            serving_at(office, office_site, *office_with(office_site, *ACCOUNTS)) as branch,
         ):
             try:
                 until(lambda: central.events("public-address"), central.log_tail)
@@ -289,3 +288,22 @@ def test_the_registration_follows_a_router_that_was_started_anew(place: Place) -
         place.talk(place.inside, place.desk, "eager")
     finally:
         place.router.translate(Mapping.CONE)
+
+
+def test_a_trunk_that_is_watched_needs_no_renewal_for_that(place: Place) -> None:
+    """The answer to an OPTIONS says that the router has mapped us elsewhere."""
+    office, account = place.office, ACCOUNTS["steady"]
+    office.site.write(*office_with(office.site, "steady", health={"interval": "1s"}))
+    office.signal(signal.SIGHUP)
+    until(lambda: [one["name"] for one in office.api("/trunks")["trunks"]] == ["steady"], office.log_tail)
+    until(lambda: office.trunk("steady")["health"] == "up", office.log_tail)
+    office.trunk_registered("steady")
+    before = place.headquarters.source(account)
+    place.router.translate(Mapping.SYMMETRIC)
+    place.router.run("conntrack", "-D", "-p", "udp")
+    try:
+        assert place.headquarters.moved(account, before).startswith(f"udp:{OFFICE_OUTSIDE}:")
+        place.talk(place.desk, place.inside, "steady")
+    finally:
+        place.router.translate(Mapping.CONE)
+    assert [line["trunk"] for line in office.events("outer-address-changed")][-1] == "steady"
