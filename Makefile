@@ -6,7 +6,6 @@ BIN := $(VENV)/bin
 BENCH_VENV := .venv-bench
 COMPILED := $(CURDIR)/build/compiled
 TEST_WORKERS ?= 3
-REAL_TIME_TESTS := tests/app tests/native tests/peers tests/phone tests/system
 NATIVE := $(wildcard pbx/native/include/*.h pbx/native/src/*.c pbx/native/src/*.h pbx/native/build.py)
 
 # What the build needs, what a spoken greeting needs, and what the tests call against.
@@ -52,13 +51,12 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Tests in which real phones, sockets and threads have to keep time come after those in memory, which would take the
-# processors from them. They wait more than they work, so three run at a time, and then a phone may still stutter because
-# of its neighbours: what failed runs once more with nothing beside it, and has to pass. A crash is no such failure.
+# Most tests wait more than they work: three at a time. Where one that has to keep time with real phones, sockets and
+# threads fails because of its neighbours, it runs once more with nothing beside it, and has to pass then; after any
+# other failure there is no second look (tests/conftest.py). Those that load the machine come last, one by one.
 test: setup test-packages lint
-	$(BIN)/python -m pytest -n 2 --dist loadscope -m "not alone" $(addprefix --ignore=,$(REAL_TIME_TESTS))
-	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadscope -m "not alone" $(REAL_TIME_TESTS) || { test $$? -eq 1 && \
-	$(BIN)/python -m pytest -x --last-failed --last-failed-no-failures none -m "not alone" $(REAL_TIME_TESTS); }
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadscope -m "not alone" || { test $$? -eq 1 && \
+	$(BIN)/python -m pytest -x --last-failed --last-failed-no-failures none -m "not alone"; }
 	$(BIN)/python -m pytest -m alone
 
 # `make bench ARGS=--help` says what can be chosen; `ARGS=--write` puts the table into docs/performance.md.
