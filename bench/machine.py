@@ -11,8 +11,8 @@ from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from bench.rtpengine import PROGRAM
-from bench.tandem import ROOT
+from bench.rtpengine import PROGRAM as RTPENGINE
+from bench.tandem import PROGRAM, ROOT
 
 __all__ = ["describe"]
 
@@ -24,13 +24,14 @@ def describe(sippy: Path | None) -> str:
     peers = [
         f"SIPp {_first(['sipp', '-v'], r'v([0-9.]+)')}",
         f"sippy {_sippy(sippy)}" if sippy else "no sippy",
-        f"rtpengine {_first(['rtpengine', '--version'], r'([0-9][0-9.]+)')}" if PROGRAM else "no rtpengine",
+        f"rtpengine {_first(['rtpengine', '--version'], r'([0-9][0-9.]+)')}" if RTPENGINE else "no rtpengine",
     ]
     ours = [f"{name} {version(name)}" for name in ("Twisted", "uvloop")]
     return "\n".join(
         [
             f"- {_processor()}, {os.cpu_count()} cores, {memory:.0f} GiB; Linux {platform.release()}",
-            f"- Tandem {version('tandem-pbx')} at {_commit()}; Python {platform.python_version()}, {', '.join(ours)}",
+            # It says whether it is compiled, and by which Python it runs.
+            f"- {_output([PROGRAM, '--version']).strip()}, {', '.join(ours)}; at {_commit()}",
             f"- beside {', '.join(peers)}",
             f"- {datetime.now().astimezone():%Y-%m-%d %H:%M %Z}; load before the run {load}",
         ]

@@ -15,9 +15,10 @@ import yaml
 
 from bench.processes import LOOPBACK, Usage, free_ports, free_range, lines_of, running, usage, wait_for
 
-__all__ = ["ROOT", "Tandem", "tandem"]
+__all__ = ["PROGRAM", "ROOT", "Tandem", "tandem"]
 
 ROOT = Path(__file__).resolve().parent.parent
+PROGRAM = str(Path(sys.executable).parent / "pbx")
 _START = 60.0
 
 
@@ -84,7 +85,7 @@ def tandem(
     path, log = folder / "bridge.yaml", folder / "tandem.log"
     path.write_text(yaml.safe_dump(settings))
     path.chmod(0o600)
-    command = [str(Path(sys.executable).parent / "pbx"), "serve", "-c", str(path)]
+    command = [PROGRAM, "serve", "-c", str(path)]
     with running(command, log, cwd=folder) as process:
         try:
             wait_for(lambda: "ready" in log.read_text(errors="replace"), _START, "Tandem's start", process)
