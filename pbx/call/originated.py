@@ -6,8 +6,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pbx.call.choices import worse
-from pbx.call.commands import Dial
 from pbx.call.events import Answered, HungUp, Rejected
+from pbx.call.own_offer import dial_with_own_offer
 from pbx.call.ports import Candidate
 from pbx.call.summary import Attempt
 from pbx.cause import EndCause, cause_named
@@ -54,29 +54,15 @@ class CallerRunner:
     def _stream(self, item: media.Opened | media.Closed) -> None:
         session = self._call.session
         leg = session.leg_of(item.stream)
-        if leg not in self._legs or leg in self._dialled:
+        if leg not in self._legs:
             return
         if isinstance(item, media.Closed):
-            self._call.forget_leg(leg, cause_named("no-ports", item.reason))
-            self._lost(leg, cause_named("no-ports", item.reason))
-        elif session.ready(leg):
+            cause = cause_named("media-failed" if leg in self._dialled else "no-ports", item.reason)
+            self._drop(leg, cause)
+            self._lost(leg, cause)
+        elif leg not in self._dialled and session.ready(leg):
             self._dialled.add(leg)
-            self._dial(leg, self._legs[leg])
-
-    def _dial(self, leg: str, candidate: Candidate) -> None:
-        call = self._call
-        call.command(
-            Dial(
-                leg,
-                candidate.destination,
-                caller=call.summary.caller,
-                called=candidate.called,
-                offer=call.session.local_offer(leg),
-                max_forwards=call.max_forwards,
-                credentials=candidate.credentials,
-                headers=candidate.headers,
-            )
-        )
+            dial_with_own_offer(self._call, leg, self._legs[leg])
 
     def _answered(self, item: Answered) -> None:
         call = self._call
@@ -96,24 +82,25 @@ class CallerRunner:
         call = self._call
         call.legs.strike(item)
         call.session.close(item.leg)
-        if isinstance(item, Rejected) and item.status >= 600:
-            # RFC 3261 §16.7 step 5: a 6xx response: the client SHOULD cancel all pending client transactions.
-            kept = self._legs.pop(item.leg)
-            self._drop_all(item.cause)
-            self._legs[item.leg] = kept
-        self._lost(item.leg, item.cause)
+        # RFC 3261 §16.7 step 5: a 6xx response: the client SHOULD cancel all pending client transactions.
+        self._lost(item.leg, item.cause, for_all=isinstance(item, Rejected) and item.status >= 600)
 
     def _drop_all(self, cause: EndCause) -> None:
         for leg in self._legs:
-            if leg in self._dialled:
-                self._call.drop_leg(leg, cause)
-            else:
-                self._call.forget_leg(leg, cause)
+            self._drop(leg, cause)
         self._legs.clear()
 
-    def _lost(self, leg: str, cause: EndCause) -> None:
+    def _drop(self, leg: str, cause: EndCause) -> None:
+        if leg in self._dialled:
+            self._call.drop_leg(leg, cause)
+        else:
+            self._call.forget_leg(leg, cause)
+
+    def _lost(self, leg: str, cause: EndCause, *, for_all: bool = False) -> None:
         candidate = self._legs.pop(leg)
         self._cause = worse(self._cause, cause)
         self._call.summary.attempts.append(Attempt(candidate.target, cause.slug, cause.detail))
+        if for_all:
+            self._drop_all(cause)
         if not self._legs:
             self._call.end(self._cause)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pbx.call.commands import AcceptOffer, DeclineOffer, Dial
+from pbx.call.commands import AcceptOffer, DeclineOffer
 from pbx.call.events import Answered, OfferAnswered, Offered
+from pbx.call.own_offer import dial_with_own_offer
 from pbx.call.ports import Candidate
 from pbx.cause import cause_named
 from pbx.errors import NegotiationError
@@ -89,7 +90,7 @@ class Supervision:
         if leg not in self._supervisors:
             return False
         if isinstance(item, media.Opened):
-            self._dial(leg)
+            dial_with_own_offer(self._call, leg, self._supervisors[leg].candidate)
         elif isinstance(item, media.Closed):
             self._drop(leg, "no-ports", item.reason)
         elif isinstance(item, Answered):
@@ -116,21 +117,6 @@ class Supervision:
         """Send all supervisors away."""
         for leg in list(self._supervisors):
             self._drop(leg, "completed", "the call was transferred")
-
-    def _dial(self, leg: str) -> None:
-        call, candidate = self._call, self._supervisors[leg].candidate
-        call.command(
-            Dial(
-                leg,
-                candidate.destination,
-                caller=call.summary.caller,
-                called=candidate.called,
-                offer=call.session.local_offer(leg),
-                max_forwards=call.max_forwards,
-                credentials=candidate.credentials,
-                headers=candidate.headers,
-            )
-        )
 
     def _answered(self, item: Answered) -> None:
         call, one = self._call, self._supervisors[item.leg]

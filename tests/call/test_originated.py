@@ -9,6 +9,7 @@ from pbx.call.commands import Dial, HangUp, Party
 from pbx.cause import cause_named, cause_of_status
 from pbx.dialplan.steps import DialStep, Target
 from pbx.media import commands as engine
+from pbx.media import events as media
 from tests.support.call_rig import FakeLeg, Rig, phone_sdp, targets
 
 ALICE = Target("extension", "101", "101")
@@ -84,6 +85,26 @@ def test_an_answer_that_cannot_be_met_leaves_the_others_ringing() -> None:
     rig.answer(rig.leg(2))
     rig.tell(rig.leg(2), events.HungUp(rig.leg(2).id, cause_named("answered-callee-hung-up")))
     rig.assert_nothing_left()
+
+
+def test_a_phone_without_ports_does_not_keep_the_others_from_ringing() -> None:
+    rig = Rig(
+        plan=(DialStep(targets("extension/102"), "102"),),
+        phones={"extension/101": 2, "extension/102": 1},
+        engine_is_slow=True,
+    )
+    rig.registry.originate("extension/101", ALICE, "102", Party("101", "Alice"))
+    first, second = [command.stream for command in rig.asked(engine.Open)]
+    rig.registry.on_media([media.Closed(first, media.StreamStatistics(), "no port is free")])
+    rig.registry.on_media([media.Opened(second, "127.0.0.1", 20002, 20003)])
+    assert [leg.kinds() for leg in rig.legs.values()] == [[], ["Dial"]]
+    rig.registry.on_media([media.Closed(second, media.StreamStatistics(), "the engine has failed")])
+    assert rig.leg(1).last(HangUp).cause.slug == "media-failed"
+    # What the engine has closed by itself.
+    rig.owed.clear()
+    rig.open_streams.clear()
+    rig.assert_nothing_left()
+    assert [one.outcome for one in rig.ended[0].attempts] == ["no-ports", "media-failed"]
 
 
 def test_an_operator_gives_up_while_it_rings() -> None:
