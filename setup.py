@@ -19,8 +19,8 @@ from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).resolve().parent
 ASKED = os.environ.get("TANDEM_COMPILE") == "1"
-NEEDED = ["mypy>=2.4,<3"] if ASKED else []
-"""What building needs beside what pyproject.toml names; pip fetches it for the time of the build."""
+COMPILER = "mypy>=2.4,<3"
+"""What compiling needs beside what pyproject.toml names; pip fetches it for the time of the build."""
 
 
 class BuildSideBySide(build_ext):
@@ -61,7 +61,7 @@ def compiled() -> list[Extension]:
     try:
         from mypyc.build import mypycify
     except ImportError:
-        sys.exit(f"TANDEM_COMPILE=1 without build isolation: pip install setuptools cffi '{NEEDED[0]}'")
+        sys.exit(f"TANDEM_COMPILE=1 without build isolation: pip install setuptools cffi '{COMPILER}'")
     modules = compiled_modules()
     tree = prepared(modules)
     configuration = tree / "mypyc.ini"
@@ -91,5 +91,5 @@ if __name__ == "__main__":
         cffi_modules=["pbx/native/build.py:ffibuilder"],
         cmdclass={"build_ext": BuildSideBySide},
         ext_modules=compiled() if ASKED and "bdist_wheel" in sys.argv else [],
-        setup_requires=NEEDED,
+        setup_requires=[COMPILER] if ASKED else [],
     )
