@@ -129,11 +129,13 @@ def _print(decision: Decision, numbers: TrunkNumbers, written: str) -> None:
 
     console = Console(highlight=False, soft_wrap=True)
     query = decision.query
-    console.print(Text(f"{query.number} dialled by {query.source}, {query.at:%a %Y-%m-%d %H:%M %Z}"))
-    if written != query.number:
+    console.print(Text(f"{decision.dialled} dialled by {query.source}, {query.at:%a %Y-%m-%d %H:%M %Z}"))
+    if written != decision.dialled:
         console.print(Text(f"{query.source} writes it {written}."))
     if decision.emergency:
         console.print("It is an emergency call: no limit stops it.")
+    if decision.dialled != query.number:
+        console.print(Text(f"It calls {query.number} in the end, and is decided as if that had been dialled."))
     considered = decision.considered
     if considered:
         console.print(Text(f"routes of {considered[0].position.file}:", "dim"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pbx.dialplan.language import Languages
-from pbx.dialplan.numbering import WORLD_PREMIUM, Numbering, home_of, service_prefix
+from pbx.dialplan.numbering import STAR_CODES, WORLD_PREMIUM, Numbering, home_of, service_prefix
 from pbx.numbers import COUNTRIES, Country, without_separators
 
 __all__ = ["Billing"]
@@ -26,7 +26,10 @@ class Billing:
         self._star = languages.sequence(self._separators, languages.chars("*#"))
         self._digit = languages.sequence(self._separators, languages.chars("0123456789"))
         premium = self._premium_raw()
-        self._premium = languages.union(self._past_service(premium, premium), self._begins(numbering.extra_premium))
+        self._help = self._emergency()
+        self._premium = languages.without(
+            languages.union(self._past_service(premium, premium), self._begins(numbering.extra_premium)), self._help
+        )
         self._international: dict[tuple[tuple[bool, ...], ...], int] = {}
 
     def restricted(self, restriction: str, fixed: str) -> int:
@@ -58,11 +61,40 @@ class Billing:
         found = self._international.get(chosen)
         if found is None:
             raw = self._past_service(*[self._international_raw(one) for one in chosen])
-            found = self._international[chosen] = self._languages.without(raw, self._premium)
+            found = self._international[chosen] = self._languages.without(raw, self._premium, self._help)
         return found
 
     def _prefixes(self) -> tuple[str, ...]:
         return ("+", *self._numbering.extra_international, *self._home.international)
+
+    def _emergency(self) -> int:
+        """Return every number that calls for help in the end (`Numbering.emergency_number`)."""
+        languages, known = self._languages, sorted(self._numbering.emergency_numbers)
+        plain = languages.union(*[self._spaced(word) for word in known if word[0] not in "*#"])
+        behind = languages.union(*[self._spaced(word) for word in known if not set(word) & set("*#")])
+        stars = languages.sequence(self._star, languages.many(self._star))
+        code = languages.sequence(stars, languages.times(self._digit, 1, _LONGEST_CODE))
+        found = [plain, languages.sequence(code, languages.many(code), stars, behind)]
+        if self._numbering.has_star_codes:
+            begins = languages.both(self._service(), languages.sequence(languages.everything, languages.word("*")))
+            found += [
+                languages.sequence(begins, languages.times(self._digit, width, width), behind) for width in STAR_CODES
+            ]
+        bare = languages.union(*found)
+        with_parameters = languages.sequence(bare, languages.word(";"), languages.everything)
+        return languages.union(bare, with_parameters, *[languages.word(word) for word in known])
+
+    def _spaced(self, word: str) -> int:
+        """Return a whole number with separators wherever people write them."""
+        parts = [part for char in word for part in (self._separators, self._languages.word(char))]
+        return self._languages.sequence(*parts, self._separators)
+
+    def _service(self) -> int:
+        """Return every service prefix."""
+        languages = self._languages
+        stars = languages.sequence(self._star, languages.many(self._star))
+        code = languages.times(self._digit, 1, _LONGEST_CODE)
+        return languages.sequence(stars, languages.many(languages.sequence(code, stars)))
 
     # -- the sets, before a service prefix such as *31# is looked at
 
@@ -120,9 +152,7 @@ class Billing:
         """Return what is a member of `raw` once the service codes before it are taken off, or of `behind_star_code`
         once the two digits of a code like ``*67`` are, too, as `Numbering.restriction` does it."""
         languages, star, digit, everything = self._languages, self._star, self._digit, self._languages.everything
-        stars = languages.sequence(star, languages.many(star))
-        code = languages.times(digit, 1, _LONGEST_CODE)
-        prefix = languages.sequence(stars, languages.many(languages.sequence(code, stars)))
+        code, prefix = languages.times(digit, 1, _LONGEST_CODE), self._service()
         # Behind all codes there is none any more.
         begins_code = languages.union(star, languages.sequence(code, star))
         behind = languages.without(everything, languages.sequence(begins_code, everything))

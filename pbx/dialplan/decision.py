@@ -65,17 +65,20 @@ class Decision:
     """Where a call goes. The steps are fully substituted; see `pbx.dialplan.steps` for how to perform them."""
 
     query: Query
+    """The call that was decided: of one for help it has the emergency number alone."""
     route: str | None
     """The name of the route that matched; None if there was none."""
     number: str
     """The number after rewriting: that of the first dial, or as dialled where nothing is dialled."""
     steps: tuple[Step, ...]
     """Empty if no route matched."""
+    dialled: str
+    """The number as dialled: that of `query`, or more than that of a call for help, such as ``*31#112``."""
     refusal: str = ""
     """Where no route matched, the slug of the cause to reject with: ``no-route``, or ``forbidden`` where a route would
     have matched had it allowed international or premium numbers."""
     emergency: bool = False
-    """The call is for help (`Numbering.is_emergency`): no limit and no budget stops it."""
+    """The call is for help, by what was dialled or by what is dialled out: no limit and no budget stops it."""
     limits: RouteLimits | None = None
     """How many calls the route takes; None for any number."""
     _explainer: Explainer | None = field(default=None, repr=False, compare=False)

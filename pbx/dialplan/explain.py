@@ -132,7 +132,7 @@ def decision_data(decision: Decision) -> dict[str, object]:
     """Return a decision as plain values, fit for JSON."""
     query = decision.query
     return {
-        "call": {"from": query.source, "number": query.number, "at": query.at.isoformat(), "caller": query.caller},
+        "call": {"from": query.source, "number": decision.dialled, "at": query.at.isoformat(), "caller": query.caller},
         "route": decision.route,
         "number": decision.number,
         "refusal": decision.refusal or None,

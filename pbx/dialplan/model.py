@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import field, replace
 from datetime import tzinfo
 
 from pbx.dialplan.actions import RESTRICTIONS, Action, Context, Refused
 from pbx.dialplan.conditions import CodecCondition, Condition, NumberCondition, Source, SourceCondition, TimeCondition
 from pbx.dialplan.decision import Considered, Decision, Query, RouteLimits
+from pbx.dialplan.emergency import gets_out, number_dialled_out, reaches_nobody
 from pbx.dialplan.numbering import Numbering
 from pbx.dialplan.pattern import Pattern
 from pbx.dialplan.regex import LONGEST
@@ -54,6 +55,10 @@ class Route:
     def depends_on_time(self) -> bool:
         """True if the moment of the call decides whether it matches."""
         return any(isinstance(condition, TimeCondition) for condition in self.conditions)
+
+    def names(self, number: str) -> bool:
+        """Return whether it is there for this very number."""
+        return self.number is not None and any(pattern.text == number for pattern in self.number.patterns)
 
     def all_conditions(self) -> tuple[Condition, ...]:
         """Return every condition in the order in which they are tested."""
@@ -107,7 +112,41 @@ class Dialplan:
         return self._asks_codecs
 
     def decide(self, query: Query) -> Decision:
-        """Return where `query` goes: the first route that matches, with its steps filled in."""
+        """Return where `query` goes: the first route that matches, with its steps filled in.
+
+        A call for help goes where the emergency number alone goes, whatever was dialled before it
+        (`pbx.dialplan.emergency`).
+        """
+        decision, _ = self._first(query)
+        number = self._emergency_number(query, decision)
+        if not number:
+            return decision
+        helping, route = self._first(replace(query, number=number))
+        if route is None:
+            better = decision.route is None
+        elif gets_out(decision.steps):
+            better = gets_out(helping.steps) and (route.names(number) or bool(self._helps(helping)))
+        else:
+            better = True
+        return replace(helping, dialled=query.number) if better else decision
+
+    def _emergency_number(self, query: Query, decision: Decision) -> str:
+        """Return the number for which a call is to be decided that was decided for what was dialled; empty for none."""
+        if decision.emergency:
+            number = self._helps(decision)
+            return number if number != query.number else ""
+        numbers = self.numbering.behind_codes(query.number)
+        if not numbers or not (gets_out(decision.steps) or reaches_nobody(decision.steps)):
+            return ""
+        found = [number for number in numbers if number in self.numbering.emergency_numbers]
+        found += [self._helps(self._first(replace(query, number=number))[0]) for number in numbers]
+        return next(filter(None, found), "")
+
+    def _helps(self, decision: Decision) -> str:
+        return number_dialled_out(decision.steps, self.numbering)
+
+    def _first(self, query: Query) -> tuple[Decision, Route | None]:
+        """Return the decision of the first route that matches, and the route."""
         index = self._index
         kind, _, name = query.source.partition("/")
         by_first = index.get(query.source) or index.get(kind) or index[_ANYONE]
@@ -119,9 +158,11 @@ class Dialplan:
             if outcome is None:
                 continue
             if isinstance(outcome, Decision):
-                return outcome
+                return outcome, route
             forbidden = forbidden or outcome.restriction != "unrated"
-        return Decision(query, None, number, (), "forbidden" if forbidden else "no-route", _explainer=self)
+        refusal = "forbidden" if forbidden else "no-route"
+        emergency = number in self.numbering.emergency_numbers
+        return Decision(query, None, number, (), number, refusal, emergency, _explainer=self), None
 
     def consider(self, query: Query) -> tuple[Considered, ...]:
         """Return every route tried for `query`, in order, up to the one that matched, and why it did or did not."""
@@ -170,8 +211,9 @@ class Dialplan:
         except Refused as refused:
             return refused
         sent = next((step.number for step in steps if isinstance(step, DialStep)), number)
-        emergency = self.numbering.is_emergency(number) or self.numbering.is_emergency(sent)
-        return Decision(query, route.name, sent, tuple(steps), "", emergency, route.limits, self)
+        done = tuple(steps)
+        emergency = number in self.numbering.emergency_numbers or bool(number_dialled_out(done, self.numbering))
+        return Decision(query, route.name, sent, done, number, "", emergency, route.limits, self)
 
 
 def _why(route: Route, query: Query, refused: Refused | None) -> str:

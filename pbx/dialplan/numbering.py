@@ -12,11 +12,12 @@ but to Germany. A number is *premium* when its country's numbering plan bills it
 from __future__ import annotations
 
 import re
+from dataclasses import field
 
 from pbx.numbers import COUNTRIES, Country, without_separators
 from pbx.values import dataclass
 
-__all__ = ["WORLD_PREMIUM", "Numbering", "home_of", "plain_number", "service_prefix"]
+__all__ = ["STAR_CODES", "WORLD_PREMIUM", "Numbering", "home_of", "plain_number", "service_prefix"]
 
 
 WORLD_PREMIUM = ("979", "881", "882", "883", "870", "878")
@@ -29,6 +30,10 @@ _UNKNOWN = Country("0", ("00", "011"), ("900", "190"), ("1900",), emergency=("11
 _SERVICE_PREFIX = re.compile(r"[*#]+(?:\d{1,4}[*#]+)*", re.ASCII)
 """Service codes such as ``*31#``, as many as there are: each hides the number from who looks at its beginning."""
 _TWO_DIGITS = re.compile(r"\d\d", re.ASCII)
+_ENDED_CODES = re.compile(r"(?:[*#]+\d{1,4})+[*#]+", re.ASCII)
+"""A service prefix with a code in it; a star alone begins the codes of the server itself, such as ``*112``."""
+STAR_CODES = (2, 3)
+"""Digits of a code of the North American kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,20 +47,54 @@ class Numbering:
     """Further international prefixes."""
     emergency: tuple[str, ...] | None = None
     """Whole emergency numbers; None for those of the country, 112 and 911."""
+    _emergency: frozenset[str] = field(init=False, repr=False, compare=False)
 
-    def is_emergency(self, number: str) -> bool:
-        """Return whether a number calls for help: no limit and no budget stops such a call."""
+    def __post_init__(self) -> None:
         known = self.emergency
         if known is None:
             # 3GPP TS 22.101 §10.1.1: 112 and 911 are emergency numbers everywhere.
             known = (*home_of(self.country).emergency, "112", "911")
-        return number in known
+        object.__setattr__(self, "_emergency", frozenset(known))
+
+    @property
+    def emergency_numbers(self) -> frozenset[str]:
+        """Whole numbers that call for help."""
+        return self._emergency
+
+    def is_emergency(self, number: str) -> bool:
+        """Return whether a number calls for help in the end: no limit and no budget stops such a call."""
+        return bool(self.emergency_number(number))
+
+    def emergency_number(self, number: str) -> str:
+        """Return the emergency number that a number calls in the end, empty if it is none: behind service codes such as
+        ``*31#``, as many as there are, without separators and parameters."""
+        known = self._emergency
+        if number in known:
+            return number
+        return next((plain for plain in self.behind_codes(number) if plain in known), "")
+
+    def behind_codes(self, number: str) -> tuple[str, ...]:
+        """Return what a number may call in the end: without separators, parameters and service codes that hide it. A
+        star alone is no such code. Empty if there is nothing to take off; more than one where codes have no end."""
+        if number.lstrip("+").isalnum():
+            return ()
+        bare = without_separators(number.partition(";")[0])
+        prefix = service_prefix(bare)
+        plain = bare[len(prefix) :]
+        found = [plain] if not prefix or _ENDED_CODES.fullmatch(prefix) else []
+        if self.has_star_codes and prefix.endswith("*"):
+            codes = [plain[:width] for width in STAR_CODES]
+            found += [plain[len(code) :] for code in codes if code.isascii() and code.isdigit()]
+        return tuple(found)
 
     def restriction(self, number: str, fixed: int) -> str:
         """Return ``international``, ``premium`` or nothing for a number that a trunk is about to get.
 
-        The first `fixed` characters of it were written by the route, the rest by the caller.
+        The first `fixed` characters of it were written by the route, the rest by the caller. Who calls for help needs
+        nobody's leave.
         """
+        if self.emergency_number(number):
+            return ""
         bare = without_separators(number)
         prefix = service_prefix(bare)
         service, written = len(prefix), len(without_separators(number[:fixed]))

@@ -18,7 +18,7 @@ class Town(Rig):
         if query.source.startswith("extension/102"):
             steps = (DialStep(targets(f"extension/{query.number}", number=query.number), query.number),)
         limits = RouteLimits(calls=1) if query.number == "104" else None
-        return Decision(query, "a route" if limits is None else "few", query.number, steps, limits=limits)
+        return Decision(query, "a route" if limits is None else "few", query.number, steps, query.number, limits=limits)
 
 
 def town(*names: str, **redirects: tuple[Target, ...]) -> Town:

@@ -67,9 +67,9 @@ class Office(Rig):
         elif number.startswith("1"):
             steps = (DialStep(targets(f"extension/{number}", number=number), number),)
         else:
-            return Decision(query, None, number, (), "forbidden")
+            return Decision(query, None, number, (), number, "forbidden")
         limits = self.route_limits.get(number)
-        return Decision(query, "a route" if limits is None else number, number, steps, limits=limits)
+        return Decision(query, "a route" if limits is None else number, number, steps, number, limits=limits)
 
     def talk(self, called: str = "102", source: str = "extension/101") -> tuple[FakeLeg, FakeLeg]:
         caller = self.incoming(called, source=source)

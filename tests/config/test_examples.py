@@ -33,7 +33,7 @@ def secret(path: Path) -> None:
     path.chmod(0o600)
 
 
-@pytest.mark.parametrize(("name", "routes", "tests"), [("bridge", 2, 3), ("office", 7, 9), ("default", 4, 4)])
+@pytest.mark.parametrize(("name", "routes", "tests"), [("bridge", 2, 3), ("office", 7, 10), ("default", 4, 4)])
 def test_every_example_is_good(folder: Path, name: str, routes: int, tests: int) -> None:
     configured = load_configured(folder / "config" / f"{name}.yaml", {"ALICE_SECRET": "correct-horse-battery"})
     assert len(configured.dialplan.routes) == routes

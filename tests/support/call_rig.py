@@ -150,8 +150,8 @@ class Rig:
 
     def _decide(self, query: Query) -> Decision:
         if self.refusal:
-            return Decision(query, None, query.number, (), self.refusal)
-        return Decision(query, "the route", query.number, self.plan)
+            return Decision(query, None, query.number, (), query.number, self.refusal)
+        return Decision(query, "the route", query.number, self.plan, query.number)
 
     def candidates(self, target: Target) -> tuple[Candidate, ...]:
         one = Candidate(
