@@ -341,7 +341,17 @@ class Building:
 
     def _takes(self, flow: Flow, request: Request) -> bool:
         proven = "Authorization" in request.headers
-        return self.shedding.takes(self._known(flow), proven) or self._is_emergency(number_in(request.uri))
+        return self.shedding.takes(self._known(flow), proven) or self._seems_for_help(flow, request)
+
+    def _seems_for_help(self, flow: Flow, request: Request) -> bool:
+        """Return whether a call is for help if it comes from whom it says; whether it does is found out later."""
+        number, trunk = number_in(request.uri), self.directory.trunk_of(flow, request)
+        if self._is_emergency(number):
+            return True
+        source = f"trunk/{trunk}" if trunk is not None else f"extension/{request.from_.uri.user}"
+        called = number if trunk is None else self.directory.called_by_trunk(trunk, request)
+        caller = Party(number_in(request.from_.uri))
+        return self.registry.is_emergency(self.registry.query(source, caller, called, tuple(request.headers)))
 
     def _shared(self, source: str) -> bool:
         """Return whether a trunk or a registered phone is at a source."""

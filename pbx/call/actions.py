@@ -159,7 +159,7 @@ def _recording_lost(call: Call, item: Item) -> None:
     else:
         call.recording.take(call, item)
         reason = item.reason
-    if call.recording_ends_call:
+    if call.recording_ends_call and not call.emergency:
         call.end(cause_named("recording-impossible", reason))
     elif call.route.running is not None:
         call.route.running.take(item)

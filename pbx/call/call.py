@@ -43,6 +43,8 @@ from pbx.sdp.model import SessionDescription
 
 __all__ = ["Call"]
 
+_MAXIMUM = "maximum-duration"
+
 
 def _not_moved(leg: str, call: Call) -> None:
     """Tell nobody that a leg has moved."""
@@ -121,7 +123,7 @@ class Call:
         self.redirected = 0
         """How many redirections have been followed."""
         self.emergency = False
-        """No limit stops it."""
+        """It is for help: no limit stops it, and it spends no budget."""
         self.recorded = ""
         """The path of the last RecordStep's file."""
         self.recording_ends_call = services.settings.recording.failure == "end"
@@ -218,10 +220,23 @@ class Call:
             return False
         return True
 
-    def come_into(self, decision: Decision) -> None:
-        """Take that the steps of a decision come now: the call is one of its route's, if that takes only so many."""
+    def come_into(self, decision: Decision, *, was_for_help: bool = False) -> None:
+        """Take that the steps of a decision come now: the call is one of its route's, if that takes only so many, and
+        it is for help if they are, or if it stays so."""
+        if decision.emergency or was_for_help:
+            self.call_for_help()
+        elif self.emergency:
+            self.emergency = False
+            self._limit()
         if decision.route is not None and decision.limits is not None:
             self.held_routes().enter(route_name(decision))
+
+    def call_for_help(self) -> None:
+        """Take that it is for help from now on: no limit ends it, and none of its legs spends a budget any more."""
+        self.emergency = True
+        self.clear_timer(_MAXIMUM)
+        for leg in self.summary.legs:
+            self.services.gone(leg)
 
     def held_routes(self) -> HeldRoutes:
         """Return the routes with limits that it is in, made when it first comes into one."""
@@ -310,7 +325,8 @@ class Call:
         leg = self.summary.legs[callee]
         leg.answered = self.services.now()
         self.summary.destination = leg.target
-        self.services.charge(callee, self.payer, leg.target, number)
+        if not self.emergency:
+            self.services.charge(callee, self.payer, leg.target, number)
         self.legs.describe(self.session)
         if not self.summary.answered:
             self._mark_answered()
@@ -404,8 +420,8 @@ class Call:
         self.verdicts.begin(self)
 
     def _limit(self) -> None:
-        if self._maximum > 0:
-            self.set_timer("maximum-duration", self._maximum)
+        if self._maximum > 0 and not self.emergency:
+            self.set_timer(_MAXIMUM, self._maximum)
 
     # -- timers
 
@@ -418,8 +434,8 @@ class Call:
         self._timers.clear(name)
 
     def _timer_due(self, name: str) -> None:
-        if name == "maximum-duration":
-            self.post(HangUpWanted(cause_named("maximum-duration")))
+        if name == _MAXIMUM:
+            self.post(HangUpWanted(cause_named(_MAXIMUM)))
         else:
             self.post(TimerDue(name))
 

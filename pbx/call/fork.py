@@ -312,6 +312,9 @@ class Fork:
     def _caller(self, target: str) -> Party:
         (source, caller), override = self._call.shown, self._step.caller
         party = self._call.services.directory.shown_to(target, source, caller)
+        if self._call.emergency and party.number:
+            # Whoever answers has to know where to call back: that a caller withholds its number does not count here.
+            party = replace(party, anonymous=False)
         if override is not None:
             party = Party(
                 party.number if override.number is None else override.number,

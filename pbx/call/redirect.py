@@ -53,7 +53,7 @@ def follow(call: Call, candidate: Candidate, item: Rejected) -> Way | None:
             decision = services.decide(query)
             if decision.route is None or route_refusal(services, decision) is not None:
                 continue
-            call.come_into(decision)
+            call.come_into(decision, was_for_help=call.emergency)
             way = Way(steps=decision.steps)
             call.payer = target
         else:

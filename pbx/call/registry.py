@@ -96,15 +96,15 @@ class CallRegistry:
     ) -> EndCause | None:
         """Return why no new call is taken now, or none from `source`; None if one is. It counts as begun then.
 
-        `emergency` is asked where a limit is reached: a call for help is stopped by none. A call that has `waited`
+        `emergency` is asked where a limit is reached: a call for help is stopped by none, nor by a server that takes no
+        calls any more. A call that has `waited`
         since it was asked for before is not counted again.
         """
         services, limits = self._services, self.limits
         reached, detail = "", ""
         if self._draining:
-            self.refused["draining"] += 1
-            return cause_named("shutting-down")
-        if limits.calls is not None and len(self._calls) >= limits.calls:
+            reached = "draining"
+        elif limits.calls is not None and len(self._calls) >= limits.calls:
             reached = "calls"
         elif source and services.occupancy.full(source):
             reached, detail = "source-calls", f"{source} has as many calls as it may have"
@@ -115,7 +115,7 @@ class CallRegistry:
         if not reached or emergency():
             return None
         self.refused[reached] += 1
-        return cause_named("too-many-calls", detail)
+        return cause_named("shutting-down") if reached == "draining" else cause_named("too-many-calls", detail)
 
     @property
     def retry_after(self) -> int:
@@ -218,16 +218,16 @@ class CallRegistry:
 
         LookupError if the target cannot be reached at all, no route takes the number, or no new call is taken.
         """
-        refusal = self.refusal()
-        if refusal is not None:
-            raise LookupError(refusal.text)
         services = self._services
-        candidates = services.directory.candidates(target)
-        if not candidates:
-            raise LookupError(f"{target} has no phone registered")
         decision = services.decide(
             Query(source, number, services.wall(), caller=caller.number, caller_name=caller.name)
         )
+        refusal = self.refusal(emergency=lambda: decision.emergency)
+        if refusal is not None:
+            raise LookupError(refusal.text)
+        candidates = services.directory.candidates(target)
+        if not candidates:
+            raise LookupError(f"{target} has no phone registered")
         full = route_refusal(services, decision)
         if full is not None:
             raise LookupError(full.detail)
@@ -237,7 +237,6 @@ class CallRegistry:
         call = self._make(summary, "")
         call.answer_is_due = False
         summary.route = decision.route or ""
-        call.emergency = decision.emergency
         call.come_into(decision)
         services.observer.call_started(summary)
         call.route.run(call, decision.steps, first=CallerRunner(call, candidates))
@@ -253,7 +252,6 @@ class CallRegistry:
         call.summary.route = decision.route or ""
         call.summary.number = decision.number
         self._services.observer.call_started(call.summary)
-        call.emergency = decision.emergency
         cause = route_refusal(self._services, decision)
         if cause is not None:
             call.post(HangUpWanted(cause))

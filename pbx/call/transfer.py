@@ -100,7 +100,6 @@ def transfer(call: Call, leg: str, decision: Decision) -> None:
     _part(call)
     call.session.disconnect(staying)
     call.transfer = Transfer(call, leg)
-    call.emergency = decision.emergency
     call.lead(staying, decision.query.source)
     call.route.replace(call, decision.steps)
 
@@ -168,6 +167,9 @@ def _give_away(call: Call, leg: str, to: Call) -> _Moved:
         call.routes.reached(call.bridge.callee)
         call.routes.give(leg, to.held_routes())
     _part(call)
+    if call.emergency or to.emergency:
+        to.call_for_help()
+        to.services.gone(leg)
     handle, summary = call.legs.release(leg)
     call.forward(leg, to)
     return _Moved(handle, summary, call.session.release(leg))

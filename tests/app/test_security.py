@@ -11,6 +11,7 @@ PLAN = """
 numbering: {country: "49"}
 routes:
   - {name: phones, when: {from: extension, number: "1XX"}, do: [{dial: "extension/{number}"}]}
+  - {name: line, when: {from: extension, number: "9."}, do: [{set: {number: {strip: 1}}}, {dial: trunk/carrier}]}
   - {name: out, international: true, when: {from: extension, number: "."}, do: [{dial: trunk/carrier}]}
 """
 PHONES = 'extensions:\n  "101": {password: wonderland}\n  "102": {password: looking-glass, allow_from: 127.0.66.0/24}\n'
@@ -161,11 +162,12 @@ def test_an_overloaded_server_refuses_strangers_at_once_and_takes_emergencies(se
     refusal = town.alice.final(sent)
     assert (refusal.status, refusal.headers.get("Retry-After")) == (503, "5")
     town.alice.acknowledge(sent, refusal)
-    sent = town.alice.compose("INVITE", f"sip:112@{LOOPBACK}", sdp())
-    town.alice.say(sent)
-    challenge = town.alice.final(sent)
-    assert challenge.status == 401
-    town.alice.acknowledge(sent, challenge)
+    for number in ("112", "%2A31%23112", "9112"):
+        sent = town.alice.compose("INVITE", f"sip:{number}@{LOOPBACK}", sdp())
+        town.alice.say(sent)
+        challenge = town.alice.final(sent)
+        assert challenge.status == 401
+        town.alice.acknowledge(sent, challenge)
     assert town.alice.register().status == 200
     assert town.busy("030") == 486, "a registered phone has its share"
 

@@ -25,6 +25,7 @@ routes:
   - name: out
     when: {from: extension, number: "0."}
     do: [{set: {number: {strip: 1, prefix: "+49"}}}, {dial: trunk/carrier}]
+  - {name: line, when: {from: extension, number: "9."}, do: [{set: {number: {strip: 1}}}, {dial: trunk/other}]}
   - {name: either, when: {from: extension, number: "8X"}, do: [{dial: [trunk/carrier, trunk/other], timeout: 1s}]}
 """
 ALICE = 'extensions: {"101": {name: Alice, password: wonderland, caller_number: "+4930121"EXTRA}}\n'
@@ -161,7 +162,8 @@ def test_no_limit_stops_an_emergency_call(
     sent, rung = town.rings("0301")
     assert refused(town, "0301") == (503, "5")
     assert town.pbx.server.registry.refused == ({counted: 1} if counted else {})
-    town.reaches("112")
+    for number in ("112", "*31#112", "9112"):
+        assert town.reaches(number).uri.user == "112"
     town.carrier.answer(rung, 486)
     assert town.alice.final(sent).status == 486
 
