@@ -26,7 +26,7 @@ from pbx.call.ports import Candidate, Services
 from pbx.call.recording import CallRecording
 from pbx.call.recording_log import RecordingLog
 from pbx.call.route import Route
-from pbx.call.route_limits import HeldRoutes, route_name
+from pbx.call.route_limits import HeldRoutes
 from pbx.call.silence import Silence
 from pbx.call.summary import Summary
 from pbx.call.supervision import Supervision
@@ -229,7 +229,7 @@ class Call:
             self.emergency = False
             self._limit()
         if decision.route is not None and decision.limits is not None:
-            self.held_routes().enter(route_name(decision))
+            self.held_routes().enter(decision.route)
 
     def call_for_help(self) -> None:
         """Take that it is for help from now on: no limit ends it, and none of its legs spends a budget any more."""

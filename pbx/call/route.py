@@ -6,11 +6,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pbx.call.items import Start
+from pbx.call.route_limits import entry_refusal
 from pbx.call.steps import Runner, runner_of
 from pbx.call.table import State
 from pbx.cause import EndCause, cause_named
 from pbx.dialplan.selftest import word_of
-from pbx.dialplan.steps import RejectStep, Step
+from pbx.dialplan.steps import EnterStep, RejectStep, Step
 
 if TYPE_CHECKING:
     from pbx.call.call import Call
@@ -74,6 +75,12 @@ class Route:
                 return
             step = self._to_come.pop(0)
             call.summary.steps.append(word_of(step))
+            if isinstance(step, EnterStep):
+                full = entry_refusal(call, step)
+                if full is not None:
+                    self._stop(call, full)
+                    return
+                continue
             if isinstance(step, RejectStep):
                 self._stop(call, _reject_cause(step))
                 return

@@ -1,4 +1,5 @@
-"""How many calls a route takes, whichever way they come into it: as they begin, by a transfer, by a redirection."""
+"""How many calls a route takes, whichever way they come into it: as they begin, by a transfer, by a redirection, by a
+``goto``."""
 
 from __future__ import annotations
 
@@ -7,11 +8,13 @@ from typing import TYPE_CHECKING
 from pbx.cause import EndCause, cause_named
 
 if TYPE_CHECKING:
+    from pbx.call.call import Call
     from pbx.call.occupancy import Occupancy
     from pbx.call.ports import Services
     from pbx.dialplan.decision import Decision
+    from pbx.dialplan.steps import EnterStep, RouteLimits
 
-__all__ = ["HeldRoutes", "route_name", "route_refusal"]
+__all__ = ["HeldRoutes", "entry_refusal", "route_refusal"]
 
 
 def route_refusal(services: Services, decision: Decision, instead_of: str = "") -> EndCause | None:
@@ -20,22 +23,36 @@ def route_refusal(services: Services, decision: Decision, instead_of: str = "") 
 
     A call that comes into a route `instead_of` another one, of that id, needs no place beside it.
     """
-    limits, name = decision.limits, route_name(decision)
-    if limits is None or decision.emergency:
+    if decision.route is None or decision.limits is None or decision.emergency:
         return None
-    followed = services.occupancy.has(name, instead_of)
-    if not followed and services.occupancy.reached(name, limits.calls):
+    return _refusal(services, decision.route, decision.limits, instead_of)
+
+
+def entry_refusal(call: Call, step: EnterStep) -> EndCause | None:
+    """Return why a route takes no more calls now into which a call goes on; None if it takes it, which is one of its
+    calls then."""
+    refusal = None if call.emergency else _refusal(call.services, step.route, step.limits, call.id)
+    if refusal is None:
+        call.held_routes().enter(step.route)
+    return refusal
+
+
+def _refusal(services: Services, route: str, limits: RouteLimits, instead_of: str) -> EndCause | None:
+    name = _name(route)
+    if services.occupancy.has(name, instead_of):
+        return None
+    if services.occupancy.reached(name, limits.calls):
         services.refused["route-calls"] += 1
-        return cause_named("too-many-calls", f"the route {decision.route} has as many calls as it may have")
-    if not followed and limits.per_second is not None and not services.rates.within(name, limits.per_second):
+        return cause_named("too-many-calls", f"the route {route} has as many calls as it may have")
+    if limits.per_second is not None and not services.rates.within(name, limits.per_second):
         services.refused["route-rate"] += 1
-        return cause_named("too-many-calls", f"the route {decision.route} takes no more calls a second")
+        return cause_named("too-many-calls", f"the route {route} takes no more calls a second")
     return None
 
 
-def route_name(decision: Decision) -> str:
-    """Return what a decision's route is counted as."""
-    return f"route/{decision.route}"
+def _name(route: str) -> str:
+    """Return what a route is counted as."""
+    return f"route/{route}"
 
 
 class HeldRoutes:
@@ -53,8 +70,9 @@ class HeldRoutes:
         self._held: list[tuple[str, str]] = []
         """Routes, each with the leg that was reached through it, empty while there is none."""
 
-    def enter(self, name: str) -> None:
+    def enter(self, route: str) -> None:
         """Count the call as one of a route's."""
+        name = _name(route)
         self._occupancy.enter(name, self._call)
         self._held.append((name, ""))
 

@@ -18,10 +18,12 @@ from pbx.dialplan.steps import (
     CallerOverride,
     ConferenceStep,
     DialStep,
+    EnterStep,
     FeatureStep,
     PlayStep,
     Recording,
     RecordStep,
+    RouteLimits,
     Step,
     Target,
     VoicemailStep,
@@ -360,14 +362,18 @@ class Named:
 class GoTo:
     """Go on with the actions of another route, which the loader fills in when it knows them all."""
 
-    __slots__ = ("actions", "route")
+    __slots__ = ("actions", "limits", "route")
 
     def __init__(self, route: str) -> None:
         self.route = route
         self.actions: tuple[Action, ...] = ()
+        self.limits: RouteLimits | None = None
+        """Of the other route."""
 
     def perform(self, context: Context, steps: list[Step]) -> None:
-        """Perform the other route's actions in this call's context."""
+        """Come into the other route, and perform its actions in this call's context."""
+        if self.limits is not None:
+            steps.append(EnterStep(self.route, self.limits))
         for action in self.actions:
             action.perform(context, steps)
 

@@ -6,11 +6,11 @@ from dataclasses import field
 from datetime import datetime
 from typing import Protocol
 
-from pbx.dialplan.steps import Step
+from pbx.dialplan.steps import RouteLimits, Step
 from pbx.positions import Position
 from pbx.values import dataclass
 
-__all__ = ["Considered", "Decision", "Explainer", "Query", "RouteLimits"]
+__all__ = ["Considered", "Decision", "Explainer", "Query"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +32,6 @@ class Query:
     """The voice codecs that the caller offers, as RFC 3551 and its followers spell them; empty if unknown."""
     verification: str = "none"
     """What a signature says of who calls: ``passed``, ``failed`` or ``none``."""
-
-
-@dataclass(frozen=True, slots=True)
-class RouteLimits:
-    """How many calls a route takes."""
-
-    calls: int | None = None
-    """At once."""
-    per_second: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

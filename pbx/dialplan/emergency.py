@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pbx.dialplan.steps import AnswerStep, DialStep, HangUpStep, PlayStep, RejectStep, Step, WaitStep
+from pbx.dialplan.steps import AnswerStep, DialStep, EnterStep, HangUpStep, PlayStep, RejectStep, Step, WaitStep
 
 if TYPE_CHECKING:
     from pbx.dialplan.numbering import Numbering
 
 __all__ = ["gets_out", "number_dialled_out", "reaches_nobody"]
 
-_REACH_NOBODY = (AnswerStep, HangUpStep, PlayStep, RejectStep, WaitStep)
+_REACH_NOBODY = (AnswerStep, EnterStep, HangUpStep, PlayStep, RejectStep, WaitStep)
 
 
 def number_dialled_out(steps: tuple[Step, ...], numbering: Numbering) -> str:

@@ -11,11 +11,13 @@ from pbx.dialplan.steps import (
     ConferenceStep,
     DialStep,
     EchoStep,
+    EnterStep,
     FeatureStep,
     HangUpStep,
     PlayStep,
     RecordStep,
     RejectStep,
+    RouteLimits,
     Step,
     Target,
     VoicemailStep,
@@ -50,6 +52,8 @@ def _sentence(step: Step, numbers: TrunkNumbers) -> str:
     match step:
         case DialStep():
             return _dial(step, numbers)
+        case EnterStep():
+            return f"go on with the route {step.route}, {_limits(step.limits)}"
         case PlayStep():
             times = "" if step.repeat == 1 else ", over and over" if step.repeat == 0 else f", {step.repeat} times"
             return f"play {', '.join(step.files)}{times}{', without answering' if step.early else ''}"
@@ -72,6 +76,12 @@ def _sentence(step: Step, numbers: TrunkNumbers) -> str:
             return f"{step.feature} {step.name}"
         case _:
             return word_of(step)
+
+
+def _limits(limits: RouteLimits) -> str:
+    at_once = f"{limits.calls} calls at once" if limits.calls is not None else ""
+    a_second = f"{limits.per_second:g} a second" if limits.per_second is not None else ""
+    return f"which takes {' and '.join(filter(None, (at_once, a_second)))}"
 
 
 def _conference(step: ConferenceStep) -> str:

@@ -8,7 +8,6 @@ from zoneinfo import ZoneInfo
 
 from pbx.dialplan.actions import Action, Dial, GoTo
 from pbx.dialplan.conditions import NumberCondition, SourceCondition
-from pbx.dialplan.decision import RouteLimits
 from pbx.dialplan.model import Dialplan, Reference, Route
 from pbx.dialplan.numbering import Numbering
 from pbx.dialplan.paid_loader import load_paid
@@ -16,6 +15,7 @@ from pbx.dialplan.reader import Reader
 from pbx.dialplan.scope import VALUES, ReadFile, Scope, no_files
 from pbx.dialplan.selftest import read_tests
 from pbx.dialplan.step_loader import StepLoader
+from pbx.dialplan.steps import RouteLimits
 from pbx.dialplan.when_loader import load_when
 from pbx.dialplan.windows import Window, parse_window
 from pbx.positions import Fault, MappingNode, Node, Position
@@ -229,7 +229,7 @@ class _Links:
             self._visit(action.route)
             target = self.drafts[action.route]
             size += self.sizes[action.route]
-            action.actions = target.route.actions
+            action.actions, action.limits = target.route.actions, target.route.limits
             self._inherit(draft, target, action, position)
         if size > _MAXIMUM_STEPS:
             text = f"the route `{name}` has {size} steps with all that it goes to; {_MAXIMUM_STEPS} are the most"

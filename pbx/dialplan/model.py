@@ -7,12 +7,12 @@ from datetime import tzinfo
 
 from pbx.dialplan.actions import RESTRICTIONS, Action, Context, Refused
 from pbx.dialplan.conditions import CodecCondition, Condition, NumberCondition, Source, SourceCondition, TimeCondition
-from pbx.dialplan.decision import Considered, Decision, Query, RouteLimits
+from pbx.dialplan.decision import Considered, Decision, Query
 from pbx.dialplan.emergency import gets_out, number_dialled_out, reaches_nobody
 from pbx.dialplan.numbering import Numbering
 from pbx.dialplan.pattern import Pattern
 from pbx.dialplan.regex import LONGEST
-from pbx.dialplan.steps import DialStep, Step
+from pbx.dialplan.steps import DialStep, RouteLimits, Step
 from pbx.positions import Position
 from pbx.values import dataclass
 

@@ -14,6 +14,7 @@ from pbx.dialplan.reader import Reader
 from pbx.dialplan.steps import (
     DialStep,
     EchoStep,
+    EnterStep,
     FeatureStep,
     HangUpStep,
     PlayStep,
@@ -192,7 +193,7 @@ def _outcome(decision: Decision, key: str) -> tuple[str, ...]:
         case "voicemail":
             return tuple(step.mailbox for step in steps if isinstance(step, VoicemailStep))
         case _:
-            return tuple(word_of(step) for step in steps)
+            return tuple(word_of(step) for step in steps if not isinstance(step, EnterStep))
 
 
 def _listed(words: tuple[str, ...]) -> str:
@@ -213,6 +214,8 @@ def word_of(step: Step) -> str:
         return step.feature
     if isinstance(step, HangUpStep):
         return "hangup"
+    if isinstance(step, EnterStep):
+        return "goto"
     if isinstance(step, EchoStep):
         return "echo"
     return type(step).__name__.removesuffix("Step").lower()

@@ -28,12 +28,14 @@ __all__ = [
     "ConferenceStep",
     "DialStep",
     "EchoStep",
+    "EnterStep",
     "FeatureStep",
     "HangUpStep",
     "PlayStep",
     "RecordStep",
     "Recording",
     "RejectStep",
+    "RouteLimits",
     "Step",
     "Target",
     "VoicemailStep",
@@ -113,6 +115,24 @@ class Recording:
             default.beep if self.beep is None else self.beep,
             default.pause_digit if self.pause_digit is None else self.pause_digit,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class RouteLimits:
+    """How many calls a route takes."""
+
+    calls: int | None = None
+    """At once."""
+    per_second: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EnterStep:
+    """Come into another route by ``goto``, one that takes only so many calls: if it has them, the call ends with
+    ``too-many-calls``."""
+
+    route: str
+    limits: RouteLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +296,8 @@ class FeatureStep:
 
 
 Step = (
-    DialStep
+    EnterStep
+    | DialStep
     | AnswerStep
     | PlayStep
     | EchoStep

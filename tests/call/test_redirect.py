@@ -5,8 +5,8 @@ from __future__ import annotations
 from pbx.call import events
 from pbx.call.commands import Answer, Dial, Reject
 from pbx.cause import cause_of_status
-from pbx.dialplan.decision import Decision, Query, RouteLimits
-from pbx.dialplan.steps import DialStep, Step, Target
+from pbx.dialplan.decision import Decision, Query
+from pbx.dialplan.steps import DialStep, RouteLimits, Step, Target
 from tests.support.call_rig import FakeLeg, Rig, phone_sdp, targets
 
 CONTACT = ("sip:200@carrier",)

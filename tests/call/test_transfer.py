@@ -22,8 +22,8 @@ from pbx.call.commands import (
 )
 from pbx.call.table import State
 from pbx.cause import cause_named
-from pbx.dialplan.decision import Decision, Query, RouteLimits
-from pbx.dialplan.steps import DialStep, EchoStep, RejectStep, Step, Target
+from pbx.dialplan.decision import Decision, Query
+from pbx.dialplan.steps import DialStep, EchoStep, RejectStep, RouteLimits, Step, Target
 from pbx.features.transfer import Transfers
 from pbx.media import commands as engine
 from tests.support.call_rig import FakeLeg, Rig, phone_sdp, targets

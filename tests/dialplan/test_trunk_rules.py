@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pbx.dialplan.decision import RouteLimits
 from pbx.dialplan.explain import decision_lines
 from pbx.dialplan.selftest import heard, run_tests
+from pbx.dialplan.steps import DialStep, EnterStep, RouteLimits
 from pbx.failover import parse_next_on
 from pbx.numbers import NumberRules, TrunkNumbers
 from tests.support.plans import NOON, Query, decide, faults, plan
@@ -130,3 +130,20 @@ def test_faults_of_a_route(route: str, fault: str) -> None:
 def test_faults_of_a_dial(dial: str, fault: str) -> None:
     (found,) = faults(f"routes:\n  - {{name: a, when: {{from: extension}}, do: [{{{dial}}}]}}")
     assert found.split(": ", 1)[1].startswith(fault)
+
+
+def test_a_goto_asks_for_the_limits_of_the_route_it_leads_to() -> None:
+    text = PLAN.replace(
+        "      - {name: in,", "      - {name: on, when: {number: '7X'}, do: [{goto: limited}]}\n      - {name: in,"
+    )
+    decision = decide(text, "71")
+    assert decision.limits is None
+    enter, dial = decision.steps
+    assert enter == EnterStep("limited", RouteLimits(10, 0.5))
+    assert isinstance(dial, DialStep)
+    lines = [line for _, line in decision_lines(decision)]
+    assert lines[0] == "go on with the route limited, which takes 10 calls at once and 0.5 a second"
+    call = "{from: extension/1, number: '71'}"
+    tests = f"    tests:\n      - {{call: {call}, expect: {{steps: dial, dial: [trunk/a, trunk/b]}}}}\n"
+    assert run_tests(plan(text + tests)) == ()
+    assert len(decide(text.replace("goto: limited", "goto: wide"), "71").steps) == 1
