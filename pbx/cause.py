@@ -82,6 +82,7 @@ _TABLE = (
     EndCause("no-media", 480, 102, Blame.NETWORK, "No audio arrived for too long."),
     EndCause("maximum-duration", 200, 102, Blame.POLICY, "The longest allowed duration was reached."),
     EndCause("too-many-calls", 503, 42, Blame.POLICY, "A limit on calls was reached."),
+    EndCause("overloaded", 503, 42, Blame.TANDEM, "The server had more calls than it can carry."),
     EndCause("shutting-down", 503, 38, Blame.OPERATOR, "The server is shutting down."),
     EndCause("operator", 200, 16, Blame.OPERATOR, "An operator ended the call."),
     EndCause("no-ports", 503, 34, Blame.TANDEM, "No media port was free."),

@@ -18,6 +18,7 @@ from pbx.app.budgeting import Budgeting, budgets_of
 from pbx.app.directory import Directory
 from pbx.app.firewall import Firewall
 from pbx.app.lines import Lines, ensure_contact_key
+from pbx.app.new_calls import NewCalls
 from pbx.app.observer import CallObserver
 from pbx.app.public_address import PublicAddress
 from pbx.app.shedding import LoadShedding
@@ -63,7 +64,6 @@ from pbx.security.edge import EdgeGuard
 from pbx.security.overload import OverloadControl
 from pbx.security.sources import show_source
 from pbx.sip.digest import DigestServer
-from pbx.sip.ext.identity import number_in
 from pbx.sip.layer import TransactionLayer
 from pbx.sip.message import Request
 from pbx.sip.stack import Flow, ServerTransaction
@@ -176,7 +176,9 @@ class Building:
             gate=self.guard,
         )
         self._undo.append(self.driver.stop)
-        self.shedding = LoadShedding(OverloadControl(), self.driver.now, self.driver.later, network.backlog)
+        self.shedding = LoadShedding(
+            OverloadControl(), self.driver.now, self.driver.later, network.backlog, network.waited
+        )
         self.shedding.wanted = settings.limits.overload == "refuse"
         interval = settings.sip.keep_alive
         self.location = Location(
@@ -311,6 +313,15 @@ class Building:
         self.conferences = Conferences(self.registry.rooms, self.driver.now)
         services.features["conference"] = lambda call, step: ConferenceRunner(call, step, self.conferences)
         self.admission = Admission(self.directory, self._authenticate, self._trunk_party, self._trunk_redirections)
+        self.new_calls = NewCalls(
+            self.shedding,
+            self.directory,
+            self.location,
+            self._is_emergency,
+            self._trunk_party,
+            lambda source, party, called, cause: self.registry.refuse(source, party, called, cause),
+            lambda *call: self.registry.is_emergency(self.registry.query(*call)),
+        )
         self.reception = Reception(
             self.context, self.admission, self.registry, self.registrar.on_register, self.signatures.verify
         )
@@ -340,18 +351,7 @@ class Building:
         return None if owner is None else owner.id
 
     def _takes(self, flow: Flow, request: Request) -> bool:
-        proven = "Authorization" in request.headers
-        return self.shedding.takes(self._known(flow), proven) or self._seems_for_help(flow, request)
-
-    def _seems_for_help(self, flow: Flow, request: Request) -> bool:
-        """Return whether a call is for help if it comes from whom it says; whether it does is found out later."""
-        number, trunk = number_in(request.uri), self.directory.trunk_of(flow, request)
-        if self._is_emergency(number):
-            return True
-        source = f"trunk/{trunk}" if trunk is not None else f"extension/{request.from_.uri.user}"
-        called = number if trunk is None else self.directory.called_by_trunk(trunk, request)
-        caller = Party(number_in(request.from_.uri))
-        return self.registry.is_emergency(self.registry.query(source, caller, called, tuple(request.headers)))
+        return self.new_calls.takes(flow, request)
 
     def _shared(self, source: str) -> bool:
         """Return whether a trunk or a registered phone is at a source."""

@@ -1,7 +1,9 @@
-"""Overload at work: samples how late the reactor is and what waits to be read, and logs when calls are refused."""
+"""Overload at work: samples how late the reactor is, how long what it reads has waited and how much waits, and logs
+when calls are refused."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 
 import structlog
@@ -12,11 +14,14 @@ from pbx.sip.stack import Timer
 __all__ = ["LoadShedding"]
 
 _INTERVAL = 0.1
+_SAMPLES = 3
+"""So many times in a row a timer has to be late: a machine that has other things to do lets it wait now and then."""
 _log = structlog.get_logger("pbx.security")
 
 
 class LoadShedding:
-    """Feeds an `OverloadControl`. `now` and `later` are the stack's, `backlog` says how full receive buffers are."""
+    """Feeds an `OverloadControl`. `now` and `later` are the stack's, `backlog` says how full receive buffers are,
+    `waited` how long what was read lately had waited in them."""
 
     def __init__(
         self,
@@ -24,6 +29,7 @@ class LoadShedding:
         now: Callable[[], float],
         later: Callable[[float, Callable[[], None]], Timer],
         backlog: Callable[[], float],
+        waited: Callable[[], float],
     ) -> None:
         self.control = control
         self.wanted = True
@@ -31,7 +37,9 @@ class LoadShedding:
         self._now = now
         self._later = later
         self._backlog = backlog
+        self._waited = waited
         self._timer: Timer | None = None
+        self._lags: deque[float] = deque([0.0], maxlen=_SAMPLES)
         self._due = 0.0
         self._refused = 0
 
@@ -46,14 +54,16 @@ class LoadShedding:
             self._timer.cancel()
             self._timer = None
 
-    def takes(self, known: bool, proven: bool) -> bool:
+    def takes(self, known: bool, exempt: Callable[[], bool], *, proven: bool) -> bool:
         """Return whether a new call is taken (see `OverloadControl.takes`)."""
-        return not self.wanted or self.control.takes(known, proven)
+        return not self.wanted or self.control.takes(known, exempt, proven=proven)
 
     def _sample(self) -> None:
         now, control = self._now(), self.control
         before = control.active
-        control.sample(max(0.0, now - self._due), self._backlog(), now)
+        self._lags.append(max(0.0, now - self._due))
+        # Nobody notes when what comes over a connection came: there it is the timers that are late, each time.
+        control.sample(max(min(self._lags), self._waited()), self._backlog(), now)
         if self.wanted and control.active != before:
             if control.active:
                 self._refused = control.refused

@@ -155,6 +155,11 @@ class RealNetwork:
         """Return how full the fullest UDP receive buffer is, 0 to 1."""
         return max((udp.backlog() for udp in self._udp), default=0.0)
 
+    def waited(self) -> float:
+        """Return the least that datagrams have waited to be read at the UDP socket where it was longest, in seconds,
+        since this was last asked for."""
+        return max((udp.waited() for udp in self._udp), default=0.0)
+
     def kernel_drops(self) -> int:
         """Return how many datagrams the kernel has dropped because they were not read in time."""
         return sum(udp.kernel_drops() for udp in self._udp)

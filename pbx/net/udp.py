@@ -11,6 +11,8 @@ import os
 import select
 import socket
 import struct
+import time
+from contextlib import suppress
 from fcntl import ioctl
 from termios import FIONREAD
 from typing import TYPE_CHECKING
@@ -22,6 +24,8 @@ from pbx.net.transport import SocketOptions, family_of, is_wildcard, show
 from pbx.sip.stack import Flow
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pbx.net.addresses import AddressBook
     from pbx.net.counters import Counters
     from pbx.net.readers import Readers
@@ -44,6 +48,9 @@ _MEMINFO_DROPS = 8
 _IP_PKTINFO, _IP_MTU_DISCOVER, _IP_PMTUDISC_DONT = 8, 10, 0
 _IN_PKTINFO = struct.Struct("=I4s4s")
 _IN6_PKTINFO = struct.Struct("=16sI")
+_SIOCGSTAMP = 0x8906
+"""asm-generic/sockios.h: when the datagram that was read last had arrived, by the wall clock (socket(7))."""
+_ARRIVED = struct.Struct("@ll")
 _DEFAULT_OPTIONS = SocketOptions()
 
 
@@ -87,9 +94,16 @@ class UdpTransport:
     """
 
     def __init__(
-        self, listener: Listener, book: AddressBook, counters: Counters, options: SocketOptions = _DEFAULT_OPTIONS
+        self,
+        listener: Listener,
+        book: AddressBook,
+        counters: Counters,
+        options: SocketOptions = _DEFAULT_OPTIONS,
+        wall: Callable[[], float] = time.time,
     ) -> None:
+        """`wall` is the clock that the kernel notes arrivals by."""
         self.listener = listener
+        self._wall = wall
         self._book = book
         self._counters = counters
         self._socket = bind(listener, socket.SOCK_DGRAM)
@@ -111,6 +125,9 @@ class UdpTransport:
         # What is read is copied out of here at its size. Read by itself, each datagram would be given 64 KiB that it
         # then shrinks in: one that a call keeps leaves a hole in the heap behind it that no other datagram fits into.
         self._buffer = memoryview(bytearray(_DATAGRAM))
+        self._late = 0.0
+        """The least that a datagram had waited, of those read since that was last asked for, or of those before."""
+        self._asked = True
 
     def _prepare(self, options: SocketOptions) -> None:
         sock = self._socket
@@ -144,6 +161,9 @@ class UdpTransport:
         """Begin to hand datagrams to `sink`."""
         self._sink = sink
         self._reactor = reactor
+        # The kernel notes arrivals from the first time on that somebody asks, and has nothing to say then.
+        with suppress(OSError):
+            ioctl(self._socket, _SIOCGSTAMP, bytearray(_ARRIVED.size))
         reactor.addReader(self)
 
     def stop(self) -> None:
@@ -183,6 +203,26 @@ class UdpTransport:
             return 0.0
         waiting, room, *_ = _MEMINFO.unpack(information)
         return float(waiting / room) if room else 0.0
+
+    def waited(self) -> float:
+        """Return the least that a datagram had waited of those read since this was last asked for, in seconds. It is 0
+        once all were read that were there: a burst is none, and in a light load the kernel is not asked."""
+        self._asked = True
+        return self._late
+
+    def _caught_up(self) -> None:
+        self._late, self._asked = 0.0, False
+
+    def _age(self) -> float:
+        """Return how long the datagram read last had waited. A clock that was set makes it wrong until what is in the
+        buffer has been read."""
+        arrived = bytearray(_ARRIVED.size)
+        try:
+            ioctl(self._socket, _SIOCGSTAMP, arrived)
+        except OSError:
+            return 0.0
+        seconds, microseconds = _ARRIVED.unpack(arrived)
+        return max(0.0, self._wall() - float(seconds + microseconds / 1e6))
 
     def kernel_drops(self) -> int:
         """Return how many datagrams the kernel has dropped because the receive buffer was full."""
@@ -264,6 +304,7 @@ class UdpTransport:
                 # Woken for nothing to read: an error whose number a call has already taken may still be in the queue.
                 if reads == 0:
                     self._drain_errors()
+                self._caught_up()
                 return
             except OSError as error:
                 if not self._drain_errors():
@@ -287,7 +328,12 @@ class UdpTransport:
             # reactor comes back.
             ioctl(self._socket, FIONREAD, waiting)
             if waiting == _NOTHING:
+                self._caught_up()
                 return
+        if self._asked or self._late:
+            age = self._age()
+            self._late = age if self._asked else min(age, self._late)
+            self._asked = False
 
     def _remember(self, key: object, source: tuple[str, int], ancillary: list[tuple[int, int, bytes]]) -> Flow:
         host = source[0]

@@ -140,6 +140,10 @@ class Location:
         """Return whether a registration came by this way and holds: whoever is at its end has proven who it is."""
         return flow in self._by_flow
 
+    def aors_over(self, flow: Flow) -> set[str]:
+        """Return whose registrations came by this way and hold."""
+        return {aor for aor, _ in self._by_flow.get(flow, ())}
+
     def is_source(self, source: str) -> bool:
         """Return whether somebody registered from a source (`pbx.security.sources`)."""
         return source in self._sources

@@ -17,6 +17,7 @@ from pbx.sip.machine import Context, LayerSettings, step
 from pbx.sip.matching import client_key, merge_key, modern, reply_address, reply_flow, server_key, set_via
 from pbx.sip.message import Request, Response, make_response, stamp_received
 from pbx.sip.parser import MessageError, parse_message, validate
+from pbx.sip.refused import Refused
 from pbx.sip.server import CancelServerMachine, InviteServerMachine, ServerMachine, ServerTransaction
 from pbx.sip.transaction import Input, State
 
@@ -32,11 +33,12 @@ _OVERLOAD_RETRY: Final = "5"
 class TransactionLayer:
     """All transactions of one server."""
 
-    __slots__ = ("_context", "_ids", "_salt")
+    __slots__ = ("_context", "_ids", "_refused", "_salt")
 
     def __init__(self, ids: Ids, settings: LayerSettings | None = None) -> None:
         self._context = Context(settings or LayerSettings())
         self._ids = ids
+        self._refused = Refused()
         self._salt = ids.token(16).encode()
 
     # -- from below
@@ -226,7 +228,7 @@ class TransactionLayer:
         key = server_key(request, via, "INVITE" if method == "ACK" else method)
         machine = context.servers.get(key)
         if method == "ACK":
-            self._ack(request, flow, machine)
+            self._ack(request, flow, machine, key)
             return
         reply = reply_flow(via, flow, context.settings.force_rport)
         if machine is not None:
@@ -244,16 +246,29 @@ class TransactionLayer:
                 context.counters["requests_merged"] += 1
                 self._answer(request, reply, 482)
                 return
-            takes = context.settings.takes
-            full = len(context.servers) >= context.settings.most_servers and not self._exempt(flow)
-            if full or (takes is not None and method == "INVITE" and not takes(flow, request)):
-                context.counters["requests_overload"] += 1
+            if self._is_refused(request, flow, key):
                 self._answer(request, reply, 503, headers=(("Retry-After", _OVERLOAD_RETRY),))
                 return
         machine = InviteServerMachine(key, reply, merging) if method == "INVITE" else ServerMachine(key, reply, merging)
         machine.transaction = ServerTransaction(request, flow, machine)
         machine.enter(context)
         step(context, machine, Input.BEGIN, request)
+
+    def _is_refused(self, request: Request, flow: Flow, key: str) -> bool:
+        """Return whether a request outside dialogs is refused for now, which an INVITE stays once it was."""
+        context = self._context
+        settings, refused, is_invite = context.settings, self._refused, request.method == "INVITE"
+        if is_invite and refused and key in refused:
+            context.counters["refusals_repeated"] += 1
+            return True
+        takes = settings.takes
+        full = len(context.servers) >= settings.most_servers and not self._exempt(flow)
+        if not full and (not is_invite or takes is None or takes(flow, request)):
+            return False
+        context.counters["requests_overload"] += 1
+        if is_invite:
+            refused.add(key, context.now)
+        return True
 
     def _exempt(self, flow: Flow) -> bool:
         exempt = self._context.settings.exempt
@@ -269,9 +284,12 @@ class TransactionLayer:
         if not context.effects:
             context.effects.append(Dropped("requests_repeated"))
 
-    def _ack(self, request: Request, flow: Flow, machine: ServerMachine | None) -> None:
+    def _ack(self, request: Request, flow: Flow, machine: ServerMachine | None, key: str) -> None:
         context = self._context
-        if machine is None:
+        if machine is None and self._refused and key in self._refused:
+            context.counters["refusals_acknowledged"] += 1
+            context.effects.append(Dropped("refusals_acknowledged"))
+        elif machine is None:
             stamp_received(request, *flow.remote)
             context.effects.append(AckArrived(request, flow))
         elif not modern(request.top_via) and machine.to_tag() not in (None, request.to.tag):

@@ -170,6 +170,32 @@ def test_an_overloaded_server_refuses_strangers_at_once_and_takes_emergencies(se
         town.alice.acknowledge(sent, challenge)
     assert town.alice.register().status == 200
     assert town.busy("030") == 486, "a registered phone has its share"
+    assert control.refused == 1, "a call for help is none of the refused"
+
+
+def test_a_call_that_an_overloaded_server_refuses_is_written_down(serve: Serve, phone: Connect) -> None:
+    town = Town(serve, phone)
+    server = town.pbx.server
+    assert town.alice.register().status == 200
+    for number in range(4):
+        server.shedding.control.sample(1.0, 1.0, 1e9 + number)
+    server.shedding.control.sample(1.0, 1.0, 1e9 + 3.01)
+    assert town.busy("0301") == 486
+    assert town.refused("0302") == 503
+    sent = town.carrier.compose("INVITE", f"sip:101@{LOOPBACK}", sdp(), [("From", "Eve <sip:0401@x>;tag=1")])
+    town.carrier.say(sent, town.pbx.address())
+    refusal = town.carrier.final(sent)
+    assert refusal.status == 503
+    town.carrier.acknowledge(sent, refusal)
+    server.observer.flush()
+    server.store.writer.flush()
+    written = server.store.records.search(CallFilter(), 10, "").records
+    found = {(one.source, one.caller, one.called, one.cause, one.sip_status) for one in written}
+    assert {one for one in found if one[3] == "overloaded"} == {
+        ("extension/101", "101", "0302", "overloaded", 503),
+        ("trunk/carrier", "0401", "101", "overloaded", 503),
+    }
+    assert server.shedding.control.refused == 2
 
 
 def test_what_operators_see(serve: Serve, phone: Connect, world: World) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import socket
 import struct
+import time
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -50,8 +51,8 @@ class Bench:
         self.transports: list[UdpTransport] = []
         self.phones: list[Phone] = []
 
-    def listen(self, host: str, port: int = 0) -> UdpTransport:
-        udp = UdpTransport(Listener("udp", host, port), self.book, self.counters)
+    def listen(self, host: str, port: int = 0, *, wall: Callable[[], float] = time.time) -> UdpTransport:
+        udp = UdpTransport(Listener("udp", host, port), self.book, self.counters, wall=wall)
         self.transports.append(udp)
         udp.start(self.world.reactor, self.heard)
         return udp
@@ -126,6 +127,27 @@ def test_reading_takes_no_more_memory_than_what_is_read(bench: Bench) -> None:
         tracemalloc.stop()
     assert [data for data, _ in bench.heard.messages] == [OPTIONS] * 11
     assert most - before < 16_384
+
+
+def test_what_waits_to_be_read_is_known_by_its_age(bench: Bench) -> None:
+    ahead = [0.0]
+    udp, phone = bench.listen("127.0.0.1", wall=lambda: time.time() + ahead[0]), bench.phone("127.0.0.1")
+    phone.socket.sendto(OPTIONS, udp.local)
+    bench.world.until(lambda: bench.heard.messages)
+    ahead[0] = 60.0
+    assert udp.waited() == 0.0, "all was read that was there"
+    assert udp.waited() == 0.0, "nothing came"
+    for _ in range(100):
+        phone.socket.sendto(OPTIONS, udp.local)
+    udp.doRead()
+    ahead[0] = 70.0
+    udp.doRead()
+    assert 60 <= udp.waited() < 70, "the least of what was read since"
+    assert 60 <= udp.waited() < 70, "nothing was read since"
+    udp.doRead()
+    udp.doRead()
+    assert len(bench.heard.messages) == 101
+    assert udp.waited() == 0.0, "it has caught up"
 
 
 def test_two_flows_from_one_phone_are_equal_objects(bench: Bench) -> None:

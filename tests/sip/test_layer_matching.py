@@ -369,6 +369,28 @@ def test_those_who_are_known_are_served_whatever_strangers_do():
     assert status(ear) == 503
 
 
+@pytest.mark.parametrize("branch", ["z9hG4bKrefused", None])
+def test_an_invite_that_was_refused_stays_refused_when_it_comes_again(branch: str | None):
+    """Else its repetition would ring for a caller who has hung up."""
+    taken = [False]
+    ear = Ear(LayerSettings(takes=lambda flow, request: taken[0]))
+    invite = request("INVITE", branch=branch)
+    hear(ear, invite)
+    refusal = ear.last()
+    assert status(ear) == 503
+    taken[0] = True
+    ear.now += 31.0
+    hear(ear, invite)
+    assert (ear.last(), len(ear.sent), ear.requests) == (refusal, 2, [])
+    assert ear.layer.counters["requests_overload"] == ear.layer.counters["refusals_repeated"] == 1
+    hear(ear, request("ACK", branch=branch, to_tag=sent(ear).to.tag))
+    assert ear.acks == []
+    assert (len(ear.sent), ear.dropped) == (2, ["refusals_acknowledged"])
+    hear(ear, request("INVITE", branch="z9hG4bKother", cseq=2))
+    assert len(ear.requests) == 1, "another attempt is another question"
+    assert len(ear.layer.leftovers()) == 3, "nothing of the refused one: the other's transaction, its timer, its name"
+
+
 def test_responses_that_rfc_4320_forbids_are_not_sent():
     ear = Ear()
     hear(ear, request("OPTIONS"))
