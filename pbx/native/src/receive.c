@@ -19,10 +19,10 @@
 /* What a packet will touch, fetched while the kernel copies the packet: with a thousand streams it is in no cache. */
 static void fetch(const struct stream *stream) {
     const char *at = (const char *)stream;
-    for (size_t line = 64; line < offsetof(struct stream, by_type); line += 64)
+    for (size_t line = 64; line < offsetof(struct stream, codecs); line += 64)
         __builtin_prefetch(at + line, 1);
     at = (const char *)stream->relay;
-    for (size_t line = 0; at != NULL && line < offsetof(struct stream, by_type); line += 64)
+    for (size_t line = 0; at != NULL && line < offsetof(struct stream, codecs); line += 64)
         __builtin_prefetch(at + line, 1);
 }
 
@@ -146,12 +146,10 @@ static void pass_on(struct worker *worker, struct stream *stream, const struct p
 
 /* False when the payload type was not negotiated. */
 static bool look_up(struct stream *stream, uint8_t type) {
-    int index = stream->by_type[type];
-    if (index < 0)
+    const struct negotiated *codec = stream_codec(stream, type);
+    if (codec == NULL)
         return false;
-    const struct negotiated *codec = &stream->codecs[index];
-    stream->current =
-        (struct current){.format = codec->codec.format, .way = codec->way, .type = type};
+    stream->current = (struct current){.format = codec->codec.format, .way = codec->way, .type = type};
     return true;
 }
 

@@ -212,7 +212,7 @@ bool source_judge(struct worker *worker, struct stream *stream, const struct pac
     bool heard = stream->source.length != 0;
     uint64_t silent = heard ? worker->now - rx->last : 0;
     if (heard && address_same(from, &stream->source)) {
-        if (stream->by_type[packet->type] < 0) {
+        if (stream_codec(stream, packet->type) == NULL) {
             stream->counts.dropped_payload++;
             return false;
         }
@@ -222,7 +222,7 @@ bool source_judge(struct worker *worker, struct stream *stream, const struct pac
     }
     if (address_same(from, &stream->said))
         return take(worker, stream, packet, from);
-    if (!stream->latch || stream->by_type[packet->type] < 0 || (stream->refreshed && heard && silent < LOST))
+    if (!stream->latch || stream_codec(stream, packet->type) == NULL || (stream->refreshed && heard && silent < LOST))
         return drop_stranger(stream, from);
     if (stream->locked) {
         uint16_t step = (uint16_t)(packet->sequence - rx->highest);

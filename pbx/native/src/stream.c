@@ -78,6 +78,7 @@ static void release(struct stream *stream) {
                               .local = stream->local,
                               .rtp = stream->rtp.fd,
                               .rtcp = stream->rtcp.fd});
+    free(stream->codecs);
     free(stream);
 }
 
@@ -102,7 +103,6 @@ void stream_open(struct worker *worker, uint64_t group, uint64_t id, const struc
     stream->packet_time = 20;
     stream->current.type = 255;
     stream->watch.fire = no_media;
-    memset(stream->by_type, -1, sizeof stream->by_type);
     stream->tx.ssrc = random_32();
     stream->tx.sequence = (uint16_t)(random_32() & 0x7fff);
     stream->tx.timestamp = random_32();
@@ -218,20 +218,28 @@ static void no_media(struct timer *timer, uint64_t now) {
     timer_set(&stream->worker->timers, timer, due);
 }
 
-void stream_set_remote(struct stream *stream, const struct remote *remote) {
+static bool take_codecs(struct stream *stream, const struct remote *remote) {
+    struct negotiated *codecs = NULL;
+    if (remote->codec_count > 0 && (codecs = calloc((size_t)remote->codec_count, sizeof *codecs)) == NULL)
+        return false;
+    for (int i = 0; i < remote->codec_count; i++)
+        codecs[i].codec = remote->codecs[i];
+    free(stream->codecs);
+    stream->codecs = codecs;
+    stream->codec_count = remote->codec_count;
+    return true;
+}
+
+bool stream_set_remote(struct stream *stream, const struct remote *remote) {
     struct worker *worker = stream->worker;
+    if (!take_codecs(stream, remote))
+        return false;
     source_set_remote(stream, remote);
     stream->remote_known = true;
     stream->opaque = remote->opaque;
     stream->negotiation++;
     stream->send = remote->send;
     stream->packet_time = remote->packet_time;
-    stream->codec_count = remote->codec_count;
-    memset(stream->by_type, -1, sizeof stream->by_type);
-    for (int i = remote->codec_count - 1; i >= 0; i--) {
-        stream->codecs[i].codec = remote->codecs[i];
-        stream->by_type[remote->codecs[i].payload_type] = (int8_t)i;
-    }
     path_choose(stream);
     if (stream->relay != NULL)
         path_choose(stream->relay);
@@ -251,4 +259,5 @@ void stream_set_remote(struct stream *stream, const struct remote *remote) {
             stream->watch_from = worker->now;
         timer_set(&worker->timers, &stream->watch, worker->now + (uint64_t)stream->no_media_timeout * MILLISECOND);
     }
+    return true;
 }

@@ -128,8 +128,7 @@ struct stream {
     struct receiver rx;
     struct sender tx;
     struct engine_counts counts;
-    int8_t by_type[128];         /* payload type to index of `codecs`, -1 not negotiated */
-    struct negotiated codecs[ENGINE_CODECS];
+    struct negotiated *codecs;   /* so many as were said: most streams have two */
 
     struct worker *worker;
     uint64_t id;
@@ -160,11 +159,20 @@ struct stream {
     unsigned negotiation;        /* counts what SetRemote said */
 };
 
+/* What was agreed on for a payload type; NULL: nothing was. */
+static inline const struct negotiated *stream_codec(const struct stream *stream, uint8_t type) {
+    for (int i = 0; i < stream->codec_count; i++)
+        if (stream->codecs[i].codec.payload_type == type)
+            return &stream->codecs[i];
+    return NULL;
+}
+
 /* Answered by an event, whatever comes. */
 void stream_open(struct worker *worker, uint64_t group, uint64_t id, const struct pair *pair);
 void stream_close(struct stream *stream, const char *reason);
 
-void stream_set_remote(struct stream *stream, const struct remote *remote);
+/* False when memory is exhausted: then the stream must be closed. */
+bool stream_set_remote(struct stream *stream, const struct remote *remote);
 void stream_connect(struct stream *left, struct stream *right);
 void stream_disconnect(struct stream *stream);
 void stream_mute(struct stream *stream, bool receive, bool send);

@@ -37,7 +37,8 @@ static void carry_out_for_stream(struct worker *worker, struct stream *stream, c
     struct stream *other;
     switch (command->kind) {
     case COMMAND_SET_REMOTE:
-        stream_set_remote(stream, command->remote);
+        if (!stream_set_remote(stream, command->remote))
+            stream_close(stream, "out of memory");
         break;
     case COMMAND_SET_KEYS:
         /* Closed rather than open to plain RTP. */

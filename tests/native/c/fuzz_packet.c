@@ -55,7 +55,8 @@ static void set_remote(struct stream *stream, const uint8_t *data, size_t length
     for (size_t i = 0; i < sizeof offers / sizeof *offers; i++)
         if (length < 3 || data[2] >> i & 1)
             remote.codecs[remote.codec_count++] = offers[i];
-    stream_set_remote(stream, &remote);
+    if (!stream_set_remote(stream, &remote))
+        abort();
 }
 
 #ifdef HAVE_LIBSRTP2

@@ -48,7 +48,8 @@ static inline struct stream *open_stream(const struct codec_offer *codec, int po
     assert(stream != NULL);
     struct remote remote = {.send = true, .receive = true, .packet_time = packet_time, .codec_count = 1, .codecs = {*codec}};
     address_parse(&remote.rtp, "127.0.0.1", port);
-    stream_set_remote(stream, &remote);
+    bool taken = stream_set_remote(stream, &remote);
+    assert(taken);
     return stream;
 }
 

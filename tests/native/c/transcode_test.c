@@ -357,7 +357,8 @@ static void tell(struct stream *stream, const struct codec *codec, int port, boo
     struct remote remote = {.send = true, .receive = true, .packet_time = 20, .codec_count = with_comfort ? 2 : 1,
                             .codecs = {codec->offer, {.payload_type = COMFORT_TYPE, .format = {CODEC_COMFORT, 1, 8000}, .name = "CN"}}};
     address_parse(&remote.rtp, "127.0.0.1", port);
-    stream_set_remote(stream, &remote);
+    bool taken = stream_set_remote(stream, &remote);
+    assert(taken);
 }
 
 /* A phone that speaks, says that it is silent, and speaks again; to one that understands comfort noise, and to one that
