@@ -9,7 +9,6 @@ in `pbx.call.ending`.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from typing import TypeGuard, cast
 
@@ -131,7 +130,7 @@ class Call:
         self.music = Music()
         self._keys = Keys()
         self._bridge: Bridge | None = None
-        self._inbox: deque[Item] = deque()
+        self._inbox: list[Item] = []
         self._draining = False
         self._timers = Timers(services.later, self._timer_due)
         self._maximum: float = services.settings.maximum_duration
@@ -166,7 +165,7 @@ class Call:
         self._draining = True
         try:
             while self._inbox:
-                item = self._inbox.popleft()
+                item = self._inbox.pop(0)
                 try:
                     self._handle(item)
                 except Exception as error:  # noqa: BLE001  # our own bug: it ends this call and no other

@@ -29,7 +29,7 @@ class Ending:
     def __init__(self, on_ended: Callable[[Call], None]) -> None:
         self._on_ended = on_ended
         self._listeners: list[Callable[[], None]] = []
-        self._waiting: set[str] = set()
+        self._waiting: list[str] = []
         """The streams and recordings whose end the engine has not told yet."""
 
     def listen(self, tell: Callable[[], None]) -> None:
@@ -49,8 +49,8 @@ class Ending:
         for recording in call.files.running:
             call.files.pause(recording, False, call.services.wall())
             call.session.stop_recording(recording)
-            self._waiting.add(recording)
-        self._waiting.update(call.session.close_all())
+            self._waiting.append(recording)
+        self._waiting.extend(call.session.close_all())
         refused = call.caller if call.answer_is_due else ""
         call.answer_is_due = False
         headers = _refusal_headers(call, cause)
@@ -74,11 +74,15 @@ class Ending:
             call.files.give_up("the media engine did not finish the file in time")
             self._waiting.clear()
         elif isinstance(item, media.Closed):
-            self._waiting.discard(item.stream)
+            self._strike(item.stream)
         elif isinstance(item, (media.RecordingEnded, media.RecordingFailed)):
             call.files.note(item)
-            self._waiting.discard(item.recording)
+            self._strike(item.recording)
         self.finish_if_done(call)
+
+    def _strike(self, name: str) -> None:
+        if name in self._waiting:
+            self._waiting.remove(name)
 
     def collapse(self, call: Call) -> None:
         """End the call after a fault of our own, whatever state it is in: once in good order, at the second fault by

@@ -39,7 +39,7 @@ class Legs:
         self._occupancy = occupancy
         self._now = now
         self._handles: dict[str, LegHandle] = {}
-        self._leaving: set[str] = set()
+        self._leaving: list[str] = []
 
     def __len__(self) -> int:
         return len(self._handles)
@@ -81,7 +81,7 @@ class Legs:
         """Give a leg its last command."""
         handle = self._handles.get(command.leg)
         if handle is not None and command.leg not in self._leaving:
-            self._leaving.add(command.leg)
+            self._leaving.append(command.leg)
             handle.handle(command)
 
     def dismiss_all(self, last: Callable[[str], commands.HangUp | commands.Reject]) -> None:
@@ -92,7 +92,8 @@ class Legs:
     def strike(self, event: HungUp | Rejected) -> None:
         """Strike off a leg that is gone."""
         handle = self._handles.pop(event.leg, None)
-        self._leaving.discard(event.leg)
+        if event.leg in self._leaving:
+            self._leaving.remove(event.leg)
         if handle is None:
             return
         summary = self._summaries[event.leg]

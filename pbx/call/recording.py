@@ -30,7 +30,7 @@ class CallRecording:
     def __init__(self, policy: Recording) -> None:
         self._callee = ""
         self.policy = policy
-        self._announcing: set[str] = set()
+        self._announcing: list[str] = []
         """The plays of an announcement that are not over."""
         self._recording = ""
         """The id of the one that runs."""
@@ -61,7 +61,7 @@ class CallRecording:
             self._record(call)
             return
         sounds = call.services.sounds(self.policy.announce)
-        self._announcing = {call.session.play(leg, *sounds) for leg in (call.caller, callee)}
+        self._announcing = [call.session.play(leg, *sounds) for leg in (call.caller, callee)]
 
     def refusal(self, call: Call, action: str) -> str:
         """Return why an operator's wish cannot be met now; empty if it can."""
@@ -138,7 +138,7 @@ class CallRecording:
     def _played(self, call: Call, item: media.PlayEnded) -> None:
         if item.play not in self._announcing:
             return
-        self._announcing.discard(item.play)
+        self._announcing.remove(item.play)
         if item.failure:
             # Recording people who were not told may be against the law: it counts as a recording that failed.
             self._announcing.clear()

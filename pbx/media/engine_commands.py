@@ -133,7 +133,7 @@ class Commander:
             self._names.groups[command.group] = Group(command.group, lib.engine_new_group(self._engine))
         group = self._names.groups[command.group]
         named = self._names.add(self._names.streams, command.stream, group, command.group)
-        group.members.add(command.stream)
+        group.members.append(command.stream)
         result = lib.engine_open(self._engine, group.number, named.number, command.address.encode())
         if result != 0:
             self._names.forget_stream(named.number)

@@ -65,7 +65,7 @@ class Names:
         named = self.forget(self.streams, number)
         if named is not None:
             self.mixes.leave(named.name)
-            named.group.members.discard(named.name)
+            named.group.members.remove(named.name)
             if not named.group.members:
                 del self.groups[named.owner]
         return named

@@ -20,7 +20,8 @@ class Group:
     name: str
     number: int
     """As the native engine has it; another one after a move."""
-    members: set[str] = field(default_factory=set)
+    members: list[str] = field(default_factory=list)
+    """Its streams: two, mostly."""
     held: list[c.Command] | None = None
     """The commands that wait while the group is being moved."""
 

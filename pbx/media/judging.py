@@ -34,26 +34,28 @@ class Judging:
     __slots__ = ("_awaited", "_came", "_found", "_known", "_readings")
 
     def __init__(self) -> None:
-        self._awaited: set[str] = set()
+        self._awaited: list[str] = []
         self._came: dict[str, StreamStatistics] = {}
         self._readings: dict[str, StreamStatistics] = {}
-        self._known: dict[str, Subject] = {}
+        self._known: dict[str, int] = {}
+        """What was known of each stream the round before, as a hash: whether it is another is all that is asked."""
         self._found: dict[str, tuple[Finding, Finding]] = {}
 
     def ask(self, streams: Iterable[str]) -> None:
         """Begin a round; one that the engine has not answered wholly is given up."""
-        self._awaited = set(streams)
+        self._awaited = list(streams)
         self._came = {}
 
     def take(self, stream: str, counts: StreamStatistics) -> None:
         """Take a reading."""
         if stream in self._awaited:
-            self._awaited.discard(stream)
+            self._awaited.remove(stream)
             self._came[stream] = counts
 
     def lose(self, stream: str) -> None:
         """Wait no longer for a stream that is closed."""
-        self._awaited.discard(stream)
+        if stream in self._awaited:
+            self._awaited.remove(stream)
         self._came.pop(stream, None)
 
     @property
@@ -72,8 +74,9 @@ class Judging:
         first = not self._readings
         subjects = {stream: subject for stream in came if (subject := describe(stream)) is not None}
         before, self._readings = self._readings, {**self._readings, **{stream: came[stream] for stream in subjects}}
-        steady = {stream: one for stream, one in subjects.items() if first or self._known.get(stream) == one}
-        self._known = subjects
+        known = {stream: hash(one) for stream, one in subjects.items()}
+        steady = {stream: one for stream, one in subjects.items() if first or self._known.get(stream) == known[stream]}
+        self._known = known
         return self._verdicts(steady, before, came, seconds)
 
     def judge_whole(

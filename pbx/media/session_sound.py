@@ -78,7 +78,8 @@ class SessionSound(SessionStreams):
         """
         stream = self.stream_of(leg)
         self._unlink(stream)
-        self._mixed.add(stream)
+        if stream not in self._mixed:
+            self._mixed.append(stream)
         streams = tuple([self.stream_of(hearer) for hearer in hearers])
         self._commands.append(Join(stream, mix, rate, mute, deaf, streams))
 
@@ -91,7 +92,7 @@ class SessionSound(SessionStreams):
         """Take a leg out of its mix; harmless if it is in none."""
         stream = self.stream_of(leg)
         if stream in self._mixed:
-            self._mixed.discard(stream)
+            self._mixed.remove(stream)
             self._commands.append(Leave(stream))
 
     def play(
@@ -144,7 +145,7 @@ class SessionSound(SessionStreams):
         RecordingFailed will name the id.
         """
         recording = self._name()
-        self._recordings.add(recording)
+        self._recordings.append(recording)
         other = self.stream_of(right) if right is not None else ""
         self._commands.append(Record(recording, self.stream_of(left), other, path, maximum, sound_format, mixed))
         return recording
@@ -155,7 +156,7 @@ class SessionSound(SessionStreams):
 
     def stop_recording(self, recording: str) -> None:
         """End a recording; its RecordingEnded follows."""
-        self._recordings.discard(recording)
+        self._forget_recording(recording)
         self._commands.append(StopRecording(recording))
 
     def send_digits(self, leg: str, digits: str, duration: int = 160) -> None:

@@ -76,8 +76,8 @@ class SessionStreams:
         """Those of each leg's sections that are relayed unread, by slot."""
         self._by_id: dict[str, Stream] = {}
         self._connected: dict[str, str] = {}
-        self._recordings: set[str] = set()
-        self._mixed: set[str] = set()
+        self._recordings: list[str] = []
+        self._mixed: list[str] = []
         self._judging = Judging()
         self._last_connected: dict[str, str] = {}
         """As it was when the call came to its end."""
@@ -92,7 +92,7 @@ class SessionStreams:
     def on_event(self, event: Event) -> None:
         """Take what the engine tells of this call."""
         if isinstance(event, (RecordingEnded, RecordingFailed)):
-            self._recordings.discard(event.recording)
+            self._forget_recording(event.recording)
         elif isinstance(event, (Opened, Closed, Statistics)):
             stream = self._by_id.get(event.stream)
             if stream is None:
@@ -109,6 +109,10 @@ class SessionStreams:
                 self._unlink(stream.id)
                 if stream.slot != AUDIO and stream.leg in self._legs:
                     self._legs[stream.leg].others[stream.slot].local = None
+
+    def _forget_recording(self, recording: str) -> None:
+        if recording in self._recordings:
+            self._recordings.remove(recording)
 
     def _opened(self, leg: MediaLeg, stream: Stream, event: Opened) -> None:
         settings = self._settings
@@ -202,6 +206,8 @@ class SessionStreams:
         return self.ready(leg) and self.ready(other)
 
     def _open_others(self, leg: str, views: Mapping[int, RelayedMedia]) -> None:
+        if not views:
+            return
         media, audio, others = self._leg(leg), self._streams[leg], self._others.setdefault(leg, {})
         for slot, view in views.items():
             media.other(slot, view.kind)
