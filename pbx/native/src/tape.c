@@ -11,8 +11,9 @@
 #include "engine_private.h"
 #include "wav.h"
 
-/* Sound is written once it is this old: until then a packet that comes late still finds its place in memory. */
-#define HOLD_MILLISECONDS 200
+/* Sound is written once it is this old: until then a packet that comes late still finds its place in memory. One that comes
+   later is put into the file, which takes two system calls; to wait longer takes 3 KiB of a recording for each 100 ms. */
+#define HOLD_MILLISECONDS 100
 
 /* A path with the suffix .wav in place of its own. */
 static char *wav_path(const char *path) {
@@ -323,9 +324,11 @@ static void end(struct tape *tape, uint64_t at) {
 
 static void lay_out(struct tape *tape, const struct tape_block *block, int64_t hold) {
     const struct tape_packet *sorted[TAPE_BLOCK / sizeof(struct tape_packet)];
-    /* A long silence before this block must not widen the window. */
+    /* A long silence before this block must not widen the window; without one, all is written at once behind the block. */
     const struct tape_packet *first = (const struct tape_packet *)(const void *)block->data;
-    advance(tape, tape_position(tape, first->arrival) - hold);
+    int64_t from = tape_position(tape, first->arrival) - hold;
+    if (from > tape->written + (int64_t)tape->window->length)
+        advance(tape, from);
     for (unsigned side = 0; side < tape->sides; side++) {
         size_t count = sort_side(block, side, sorted, sizeof sorted / sizeof *sorted);
         for (size_t i = 0; i < count && !tape->failed; i++)

@@ -8,8 +8,8 @@
 #include "engine_private.h"
 #include "thread.h"
 
-/* Blocks kept for use again, at most; what is in use at once is some of each thread's turn. */
-#define SPARE_BLOCKS 256
+/* Blocks kept for use again, at most: those of one turn of five hundred recordings. */
+#define SPARE_BLOCKS 64
 
 static struct tape_block *take_spare(struct writers *writers) {
     pthread_mutex_lock(&writers->spare.lock);
