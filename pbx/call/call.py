@@ -105,9 +105,7 @@ class Call:
         self.summary = summary
         self.state = State.SETTING_UP
         self.caller = caller
-        self.files = RecordingLog(
-            summary.recordings, lambda recording: services.observer.recording_changed(summary, recording)
-        )
+        self.files = RecordingLog(summary, services.observer.recording_changed)
         self.legs = Legs(summary.legs, services.occupancy, services.now, services.gone)
         self.late_offer = False
         """The caller's INVITE had no description: who answers makes the offer."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from pbx.call.summary import RecordingSummary
+from pbx.call.summary import RecordingSummary, Summary
 from pbx.media.events import RecordingBehind, RecordingEnded, RecordingFailed
 
 __all__ = ["RecordingLog"]
@@ -14,11 +14,18 @@ __all__ = ["RecordingLog"]
 class RecordingLog:
     """Keeps the list of a summary's recordings true; `changed` hears of each begin and end."""
 
-    __slots__ = ("_changed", "_recordings")
+    __slots__ = ("_summary", "_tell")
 
-    def __init__(self, recordings: list[RecordingSummary], changed: Callable[[RecordingSummary], None]) -> None:
-        self._recordings = recordings
-        self._changed = changed
+    def __init__(self, summary: Summary, changed: Callable[[Summary, RecordingSummary], None]) -> None:
+        self._summary = summary
+        self._tell = changed
+
+    @property
+    def _recordings(self) -> list[RecordingSummary]:
+        return self._summary.recordings
+
+    def _changed(self, recording: RecordingSummary) -> None:
+        self._tell(self._summary, recording)
 
     def began(self, recording: RecordingSummary) -> None:
         """Write down that a recording was asked for."""

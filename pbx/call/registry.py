@@ -78,6 +78,8 @@ class CallRegistry:
         self.refused = services.refused
         """Calls that were refused before they began, and transfers and redirections, by what was reached: ``draining``,
         ``calls``, ``rate``, ``source-calls``, ``source-rate``, ``route-calls``, ``route-rate``."""
+        self._ends = self._ended, self.moved
+        """Whom a call tells of its end and of legs that leave it: bound once, not for each call."""
         self.stray_media_events = 0
         """Events of the engine for calls that are over."""
 
@@ -243,7 +245,7 @@ class CallRegistry:
         return call.id
 
     def _make(self, summary: Summary, leg: str) -> Call:
-        call = Call(self._services, self._open_session(summary.call), summary, leg, self._ended, self.moved)
+        call = Call(self._services, self._open_session(summary.call), summary, leg, *self._ends)
         self._calls[summary.call] = call
         return call
 

@@ -36,10 +36,7 @@ class Room:
         self.on_speaker: Callable[[str, int], None] | None = None
         """Hears of each stream that has the floor (empty: nobody talks) and its level in dBov."""
         self.summary = Summary(identity, f"conference/{name}", Party(""), name, services.wall(), services.now())
-        self._files = RecordingLog(
-            self.summary.recordings,
-            lambda recording: services.observer.recording_changed(self.summary, recording),
-        )
+        self._files = RecordingLog(self.summary, services.observer.recording_changed)
 
     def play(self, sound: str) -> None:
         """Let everybody in the room hear a sound."""

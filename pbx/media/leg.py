@@ -81,6 +81,7 @@ class MediaLeg:
         "_layout",
         "_offer",
         "_sent",
+        "_sent_address",
         "_session_id",
         "_version",
         "audio",
@@ -104,14 +105,17 @@ class MediaLeg:
         self._kinds = kinds
         self._session_id = session_id
         self._version = 0
-        self._sent: SessionDescription | None = None
+        self._sent: tuple[MediaDescription, ...] = ()
+        """The sections that we said last, and the address that they are received at."""
+        self._sent_address = ""
         self._layout: tuple[MediaDescription, ...] = ()
         # What completed the last exchange; None before any and after a rollback.
         self._exchange: Input | None = None
         # Whether the peer has ever answered an offer of ours.
         self._answered = False
-        # The offer that is pending or was answered last, ours or the peer's.
-        self._offer: SessionDescription | None = None
+        # The sections of the offer that is pending or was answered last, ours or the peer's; of the peer's as an answer
+        # would refuse them.
+        self._offer: tuple[MediaDescription, ...] | None = None
 
     # -- what the other side of the call may know
 
@@ -179,7 +183,7 @@ class MediaLeg:
             self.other(slot, view.kind)
         for slot, section in self.others.items():
             section.take_offer(others.get(slot))
-        self._offer = offer
+        self._offer = tuple([refused_section(media) for media in offer.media])
         self.state = state
 
     def _read_offer(self, offer: SessionDescription) -> tuple[RemoteMedia | None, dict[int, RelayedMedia]]:
@@ -214,7 +218,7 @@ class MediaLeg:
             self.audio.take_answer(self.audio.read_answer(answer, offer), to_offer=True)
         for slot, section in self.others.items():
             section.take_answer(others[slot], to_offer=True)
-        self._layout = offer.media
+        self._layout = offer
         self._answered = True
         self._exchange, self.state = Input.RECEIVE_ANSWER, state
 
@@ -237,7 +241,7 @@ class MediaLeg:
         Raises NegotiationError if it is no answer.
         """
         sent, audio = self._sent, self.audio
-        if self.state is not State.STABLE or sent is None or (audio.remote is None and not self.others):
+        if self.state is not State.STABLE or not sent or (audio.remote is None and not self.others):
             raise UsageError(f"leg {self.name}: an answer to no offer")
         others = {slot: section.read_answer_again(answer, audio.local_address) for slot, section in self.others.items()}
         if not self._lacks_audio(answer, audio.remote is not None and not audio.absent, others):
@@ -291,7 +295,7 @@ class MediaLeg:
         for slot, section in self.others.items():
             index = places.get(slot, -1)
             section.take_offered(placed[index] if index >= 0 else None, index)
-        self._offer = offer
+        self._offer = offer.media
         self.state = state
         return offer
 
@@ -341,9 +345,7 @@ class MediaLeg:
         if not placed:
             raise NegotiationError("nothing of what was offered can be met")
         # RFC 3264 §6: for each "m=" line in the offer, there MUST be a corresponding "m=" line in the answer.
-        answer = self._publish(
-            tuple([placed.get(index) or refused_section(media) for index, media in enumerate(offer.media)])
-        )
+        answer = self._publish(tuple([placed.get(index) or refused for index, refused in enumerate(offer)]))
         if draft is not None:
             self.audio.answered(draft)
         else:
@@ -374,9 +376,8 @@ class MediaLeg:
 
     def _publish(self, sections: tuple[MediaDescription, ...]) -> SessionDescription:
         """Return the description to send; its version counts up when anything changes (RFC 3264 §8)."""
-        sent, address = self._sent, self.audio.local_address
-        if sent is not None and sent.media == sections and sent.origin.address == address:
-            return sent
-        self._version += 1
-        self._sent = describe(self._session_id, self._version, address, sections)
-        return self._sent
+        address = self.audio.local_address
+        if self._sent != sections or self._sent_address != address:
+            self._version += 1
+            self._sent, self._sent_address = sections, address
+        return describe(self._session_id, self._version, address, sections)

@@ -14,6 +14,7 @@ from pbx.errors import NegotiationError, UsageError
 from pbx.sdp.codecs import PayloadFormat, same_codec
 from pbx.sdp.model import Direction, MediaDescription, SessionDescription, direction_for
 from pbx.sdp.offer_answer import (
+    NO_KEYS,
     OFFERED_REPORTS,
     LocalMedia,
     RemoteMedia,
@@ -136,7 +137,8 @@ class AudioSection:
         """What we, on behalf of the other side, wanted in the last exchange."""
         self._terms: _Terms | None = None
         self._offered: Draft | None = None
-        self._history: dict[int, tuple[str, int, int]] = {}
+        self._history: tuple[PayloadFormat, ...] = ()
+        """What each number has meant so far."""
         self._packet_time: int | None = None
         # What we said last of extended reports; to say it again is no change of the session.
         self._reports: str | None = OFFERED_REPORTS
@@ -148,10 +150,8 @@ class AudioSection:
 
     def remember_number(self, codec: PayloadFormat) -> int:
         """Return the payload type number that `codec` has had on this leg, else the one it comes with."""
-        for number, key in self._history.items():
-            if key == codec.key:
-                return number
-        return codec.payload_type
+        known = same_codec(codec, self._history)
+        return codec.payload_type if known is None else known.payload_type
 
     # -- the peer speaks
 
@@ -182,17 +182,17 @@ class AudioSection:
         """True for the direction that is left of the peer's wish while the other side holds it."""
         return view.direction is self.wish.limited_to(self.given.reversed)
 
-    def read_answer(self, answer: SessionDescription, offer: SessionDescription) -> Answer:
+    def read_answer(self, answer: SessionDescription, offer: tuple[MediaDescription, ...]) -> Answer:
         """Return the peer's answer to `offer`, our last one. Raises NegotiationError if it is none."""
         if self._offered is None:
             raise UsageError(f"leg {self._leg}: an answer to no offer")
         return self._read(answer, offer, self._offered.terms)
 
-    def read_answer_again(self, answer: SessionDescription, sent: SessionDescription) -> Answer | None:
+    def read_answer_again(self, answer: SessionDescription, sent: tuple[MediaDescription, ...]) -> Answer | None:
         """Return the peer's answer to the session as it stands, which `sent` says; None if there is no session."""
         return None if self._terms is None else self._read(answer, sent, self._terms)
 
-    def _read(self, answer: SessionDescription, offer: SessionDescription, terms: _Terms) -> Answer:
+    def _read(self, answer: SessionDescription, offer: tuple[MediaDescription, ...], terms: _Terms) -> Answer:
         key = check_answer(answer, offer, self.index, terms.keys)
         view = read_media(answer, self.index, terms.codecs, key)
         check_reach(self.local_address, view.address, view.direction)
@@ -230,7 +230,7 @@ class AudioSection:
         maximum_packet_time: int | None,
     ) -> Draft:
         """Return our section of an offer. Raises NegotiationError without a voice codec."""
-        numbered = number_codecs(codecs, self._history)
+        numbered = number_codecs(codecs, {codec.payload_type: codec.key for codec in self._history})
         if all(codec.is_companion for codec in numbered):
             raise NegotiationError("no codec that may be offered")
         protocol, keys = self._offered_keys()
@@ -256,7 +256,7 @@ class AudioSection:
             keys = [first, *(earlier.get(suite) or fresh_key(suite, self._entropy) for suite in suites)]
             return self.remote.protocol, {str(tag): key for tag, key in enumerate(keys, 1)}
         if policy is not Srtp.REQUIRE and (policy is not Srtp.PREFER or self.remote is not None):
-            return "RTP/AVP", {}
+            return "RTP/AVP", NO_KEYS
         if offered is not None and offered.terms.keys and self.remote is None:
             return offered.media.protocol, offered.terms.keys
         suites = [suite for suite in OFFERED_SUITES if suite in self.protection.suites]
@@ -300,7 +300,7 @@ class AudioSection:
         A peer that takes another key counts both ways from the start.
         """
         if theirs is None:
-            return {}
+            return NO_KEYS
         same = self.keys is not None and self.keys.receive == theirs.key
         ours = self.keys.send if self.keys is not None and same else fresh_key(theirs.key.suite, self._entropy)
         return {theirs.tag: ours}
@@ -344,8 +344,10 @@ class AudioSection:
         self._remember(agreed)
 
     def _remember(self, codecs: tuple[PayloadFormat, ...]) -> None:
-        for codec in codecs:
-            self._history.setdefault(codec.payload_type, codec.key)
+        known = [codec.payload_type for codec in self._history]
+        fresh = tuple([codec for codec in codecs if codec.payload_type not in known])
+        # Mostly it is empty before, and everything known after: then nothing is kept beside what was agreed.
+        self._history = (*self._history, *fresh) if known else codecs
 
 
 def check_reach(ours: str, address: str, direction: Direction) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
+from functools import lru_cache
 
 from pbx.sdp.model import Attribute, MediaDescription
 from pbx.values import dataclass
@@ -82,6 +84,8 @@ _STATIC = {
 }
 
 
+_CACHED = 256
+"""Formats as peers write them, which all of a phone's calls share."""
 _TOKEN = re.compile(r"[!#-'*+\-.0-9A-Z^_`a-z{|}~]{1,64}")
 
 
@@ -115,11 +119,12 @@ def codecs_of(media: MediaDescription, known: Iterable[PayloadFormat] = ()) -> t
             default = fallback.get(payload_type) or _STATIC.get(payload_type)
             if default is None:
                 continue
-            mapped = PayloadFormat(payload_type, default.name, default.rate, default.channels, fmtp)
+            mapped = default if default.parameters == fmtp else replace(default, parameters=fmtp)
         found.append(mapped)
     return tuple(found)
 
 
+@lru_cache(maxsize=_CACHED)
 def _mapped(payload_type: int, mapping: str, parameters: str) -> PayloadFormat | None:
     """Read ``name/rate[/channels]``; None if it makes no sense.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 from pbx.errors import NegotiationError
 from pbx.sdp.codecs import (
@@ -31,6 +32,7 @@ from pbx.sdp.transport import Transport, place_of, transport_of
 from pbx.values import dataclass
 
 __all__ = [
+    "NO_KEYS",
     "OFFERED_REPORTS",
     "LocalMedia",
     "RemoteMedia",
@@ -45,7 +47,7 @@ __all__ = [
     "section",
 ]
 
-_NO_KEYS: Mapping[str, MasterKey] = {}
+NO_KEYS: Mapping[str, MasterKey] = MappingProxyType({})
 
 _REFUSALS = {
     Transport.SDES: "SRTP in answer to plain RTP",
@@ -166,16 +168,19 @@ def extended_reports_of(media: MediaDescription) -> tuple[str, ...]:
 
 
 def check_answer(
-    answer: SessionDescription, offer: SessionDescription, index: int, keys: Mapping[str, MasterKey] = _NO_KEYS
+    answer: SessionDescription,
+    offer: tuple[MediaDescription, ...],
+    index: int,
+    keys: Mapping[str, MasterKey] = NO_KEYS,
 ) -> PeerKey | None:
-    """Check that `answer` answers section `index` of `offer`, which had `keys` by tag; return the key that it chose.
+    """Check that `answer` answers section `index` of an offer, which had `keys` by tag; return the key that it chose.
 
     An answer with fewer sections than its offer (RFC 3264 §6 forbids it) is let pass while ours is there; so is one
     that says RTP/SAVP with a key where RTP/AVP was offered with keys. Raises NegotiationError if it is no answer.
     """
     if index >= len(answer.media):
         raise NegotiationError("the answer lacks the section that was offered")
-    answered, offered = answer.media[index], offer.media[index]
+    answered, offered = answer.media[index], offer[index]
     if answered.kind != offered.kind:
         raise NegotiationError(f"another kind of media in answer to {offered.kind}")
     if answered.port == 0:
@@ -202,7 +207,9 @@ def answer_codecs(offered: Iterable[PayloadFormat], wanted: Iterable[PayloadForm
         match = same_codec(codec, offered)
         if match is not None and match.payload_type not in numbers:
             numbers.add(match.payload_type)
-            chosen.append(PayloadFormat(match.payload_type, match.name, match.rate, match.channels, codec.parameters))
+            if match.parameters != codec.parameters:
+                match = replace(match, parameters=codec.parameters)
+            chosen.append(match)
     if all(codec.is_companion for codec in chosen):
         raise NegotiationError("no codec in common")
     return tuple(chosen)

@@ -170,7 +170,9 @@ class TestAnswer:
         peer = bench.outbound().answered()
         peer.respond(200, body())
         (first, _), (second, _) = bench.stack.acks
-        assert first is second
+        assert first.uri == second.uri
+        for name in ("From", "To", "Call-ID", "CSeq"):
+            assert first.headers.all(name) == second.headers.all(name)
         bench.silent()
 
     def test_repeated_answer_gets_its_ack_after_the_end_too(self, bench):
@@ -282,7 +284,7 @@ class TestLateOffer:
         ((ack, _),) = bench.stack.acks
         assert parser.parse(ack.body) == sdp(5000)
         peer.respond(200, body(4000))
-        assert [ack for ack, _ in bench.stack.acks] == [ack, ack]
+        assert [parser.parse(again.body) for again, _ in bench.stack.acks] == [sdp(5000), sdp(5000)]
         assert peer.leg.state is State.CONFIRMED
         assert not bench.clock.getDelayedCalls()
         bench.silent()

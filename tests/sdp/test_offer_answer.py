@@ -65,7 +65,7 @@ class TestRfc4317:
             49170,
             Direction.SENDRECV,
         )
-        check_answer(answer, OFFER_2_1, index)
+        check_answer(answer, OFFER_2_1.media, index)
         answered = read_media(answer, index, offered.codecs)
         assert answer_codecs(offered.codecs, answered.codecs) == (PCMU,)
 
@@ -77,7 +77,7 @@ class TestRfc4317:
             "m=video 0 RTP/AVP 31",
             "a=rtpmap:31 H261/90000",
         )
-        check_answer(answer, OFFER_2_1, 0)
+        check_answer(answer, OFFER_2_1.media, 0)
         assert answer_codecs(read_media(OFFER_2_1, 0).codecs, read_media(answer, 0).codecs) == (PCMU, PCMA)
 
     def test_2_4_telephone_events_on_a_stream_of_their_own(self) -> None:
@@ -189,7 +189,7 @@ def test_hold_in_the_manner_of_rfc_2543(address: str, written: str, means: Direc
 )
 def test_what_answers_nothing(lines: tuple[str, ...]) -> None:
     with pytest.raises(NegotiationError):
-        check_answer(sdp(*lines), OFFER_2_1, 0)
+        check_answer(sdp(*lines), OFFER_2_1.media, 0)
 
 
 def test_an_answer_keeps_the_numbers_of_its_offer() -> None:

@@ -54,6 +54,11 @@ class AwaitedAck:
         self._gives_up = stack.now() + 64 * settings.t1
         self._timer: Timer | None = stack.later(self._interval, self._due)
 
+    @property
+    def number(self) -> int:
+        """The INVITE's sequence number."""
+        return self.transaction.request.cseq.number
+
     def stop(self) -> None:
         """Retransmit no more: the ACK is there, or the dialog over."""
         if self._timer is not None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pbx.call.leg.context import LegContext, LegSettings
     from pbx.sdp.model import SessionDescription
     from pbx.sip.message import Response
-    from pbx.sip.stack import ClientTransaction, Destination, PassedOver
+    from pbx.sip.stack import ClientTransaction, PassedOver
 
 __all__ = ["CallingLeg"]
 
@@ -42,7 +42,7 @@ class CallingLeg(Leg):
     """An outbound leg as far as its answer: takes Dial, tells Ringing and Progressing."""
 
     __slots__ = (
-        "_acks",
+        "_acknowledged",
         "_attempts",
         "_dial",
         "_given_up",
@@ -59,7 +59,8 @@ class CallingLeg(Leg):
     ) -> None:
         super().__init__(leg_id, context, emit, settings)
         self._usages: dict[str, InviteUsage] = {}
-        self._acks: dict[str, tuple[Request, Destination]] = {}
+        self._acknowledged: list[tuple[Dialog, bytes]] = []
+        """The dialogs whose 2xx was acknowledged, with the body of the ACK."""
         self._attempts = 0
         self._offer = b""
         self._invite_open = False

@@ -169,10 +169,10 @@ class InboundLeg(RingingLeg):
         self._stop_ringing()
         self._answer = None
         usage = self.usage
-        awaited = usage.unacknowledged.pop(self._invite_cseq, None) if usage is not None else None
+        awaited = usage.take_awaited(self._invite_cseq) if usage is not None else None
         super().close()
         if usage is not None and awaited is not None:
-            usage.unacknowledged[self._invite_cseq] = awaited
+            usage.unacknowledged.append(awaited)
 
     def terminate(self, cause: EndCause, bye: bool = True) -> None:
         """End the dialog. If the peer ended it nothing more is to be acknowledged."""
@@ -210,7 +210,7 @@ class InboundLeg(RingingLeg):
 
     def _stop_awaiting(self) -> None:
         if self.usage is not None:
-            for awaited in self.usage.unacknowledged.values():
+            for awaited in self.usage.unacknowledged:
                 awaited.stop()
             self.usage.unacknowledged.clear()
 

@@ -123,10 +123,11 @@ class OutboundLeg(CallingLeg):
         self._invite_done()
 
     def _acknowledge(self, usage: InviteUsage, body: bytes) -> None:
-        destination = usage.dialog.destination()
-        ack = ack_of(usage.dialog, self._invite, body)
-        self._acks[usage.dialog.remote_tag] = ack, destination
-        self.context.stack.send_ack(ack, destination)
+        self._acknowledged.append((usage.dialog, body))
+        self._send_ack(usage.dialog, body)
+
+    def _send_ack(self, dialog: Dialog, body: bytes) -> None:
+        self.context.stack.send_ack(ack_of(dialog, self._invite, body), dialog.destination())
 
     def take_extra_success(self, response: Response) -> None:
         """Take a 2xx that is a repetition, or comes from another phone of a fork, or crossed our CANCEL.
@@ -134,9 +135,10 @@ class OutboundLeg(CallingLeg):
         RFC 3261 §13.2.2.4: an ACK each time; a dialog that is not wanted is ended by BYE.
         """
         tag = response.to.tag or ""
-        if tag in self._acks:
-            self.context.stack.send_ack(*self._acks[tag])
-            return
+        for dialog, body in self._acknowledged:
+            if dialog.remote_tag == tag:
+                self._send_ack(dialog, body)
+                return
         if self.usage is not None and self.usage.dialog.confirmed and self.usage.dialog.remote_tag == tag:
             return  # its ACK waits for AcceptOffer
         try:

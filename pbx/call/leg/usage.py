@@ -69,8 +69,8 @@ class InviteUsage:
         """The peer's open offer."""
         self.own_offer: OwnOffer | None = None
         """Our offer or refresh under way."""
-        self.unacknowledged: dict[int, AwaitedAck] = {}
-        """Our 2xx to INVITE that await their ACK, by sequence number."""
+        self.unacknowledged: list[AwaitedAck] = []
+        """Our 2xx to INVITE that await their ACK."""
         self.heard: tuple[int, bytes] | None = None
         """The provisional response last told (status and body), so that a repeated one is not told again."""
         self.preview = b""
@@ -93,21 +93,25 @@ class InviteUsage:
         number = transaction.request.cseq.number
 
         def lost() -> None:
-            self.unacknowledged.pop(number, None)
+            self.take_awaited(number)
             leg.perform(Input.NO_ACK)
 
-        self.unacknowledged[number] = AwaitedAck(
-            leg.context.stack,
-            leg.settings,
-            transaction,
-            response,
-            lost,
-            brings_answer=self.negotiation.phase is Phase.OFFERED,
+        brings_answer = self.negotiation.phase is Phase.OFFERED
+        self.unacknowledged.append(
+            AwaitedAck(leg.context.stack, leg.settings, transaction, response, lost, brings_answer=brings_answer)
         )
+
+    def take_awaited(self, number: int) -> AwaitedAck | None:
+        """Return the 2xx to the INVITE with that number, which awaits its ACK here no more; None if none does."""
+        for awaited in self.unacknowledged:
+            if awaited.number == number:
+                self.unacknowledged.remove(awaited)
+                return awaited
+        return None
 
     def acknowledged(self, request: Request) -> bool:
         """Take an ACK; False if it was not awaited, which is usual for the ACK of a repeated 2xx."""
-        awaited = self.unacknowledged.pop(request.cseq.number, None)
+        awaited = self.take_awaited(request.cseq.number)
         if awaited is None:
             self.leg.context.count("ack-repeated")
             return False
@@ -218,6 +222,6 @@ class InviteUsage:
         if self.own_offer is not None:
             self.own_offer.close()
             self.own_offer = None
-        for awaited in self.unacknowledged.values():
+        for awaited in self.unacknowledged:
             awaited.stop()
         self.unacknowledged.clear()
