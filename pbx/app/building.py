@@ -310,6 +310,7 @@ class Building:
         self.location.subscribe(self._binding_changed)
         self.hep = self._export_messages()
         self.registry = CallRegistry(services, self._open_session, translate.call_limits(settings))
+        self._undo.append(self.registry.write_refusals)
         self.conferences = Conferences(self.registry.rooms, self.driver.now)
         services.features["conference"] = lambda call, step: ConferenceRunner(call, step, self.conferences)
         self.admission = Admission(self.directory, self._authenticate, self._trunk_party, self._trunk_redirections)

@@ -13,11 +13,11 @@ from pbx.call.items import HangUpWanted, RecordingWanted, Wish
 from pbx.call.legs import call_of as call_of_leg
 from pbx.call.originated import CallerRunner
 from pbx.call.ports import CallSettings, LegHandle, Services
+from pbx.call.refusals import Refusals
 from pbx.call.rooms import Rooms
 from pbx.call.route_limits import route_refusal
 from pbx.call.summary import Summary
 from pbx.call.supervision import Mode
-from pbx.call.table import State
 from pbx.call.takeover import Replaced, TakeOver
 from pbx.cause import EndCause, cause_named
 from pbx.dialplan.decision import Query
@@ -44,9 +44,6 @@ class Limits:
 
 
 _SYSTEM = "*"
-_RECORDS = "* records"
-_RECORDS_A_SECOND = 50.0
-"""Of calls that were refused before they began."""
 
 
 def _no_emergency() -> bool:
@@ -70,6 +67,7 @@ class CallRegistry:
         self._open_session = open_session
         self.limits = limits
         self.rooms = Rooms(services)
+        self._refusals = Refusals(services)
         self._calls: dict[str, Call] = {}
         self._moved: dict[str, Call] = {}
         """Where the legs are that an attended transfer has moved out of the call whose id they have."""
@@ -127,15 +125,12 @@ class CallRegistry:
     def refuse(
         self, source: str, caller: Party, called: str, cause: EndCause, verification: Verification = UNVERIFIED
     ) -> None:
-        """Write down a call that was refused before it began; of a flood only some, since all are counted."""
-        services = self._services
-        if not services.rates.within(_RECORDS, _RECORDS_A_SECOND):
-            return
-        now, wall = services.now(), services.wall()
-        summary = Summary(self.new_id(), source, caller, called, wall, now, cause=cause, ended=now, ended_at=wall)
-        summary.state = State.ENDED.value
-        summary.verification = verification
-        services.observer.call_ended(summary)
+        """Write down a call that was refused before it began."""
+        self._refusals.write(source, caller, called, cause, verification)
+
+    def write_refusals(self) -> None:
+        """Write down at once what was refused of a flood."""
+        self._refusals.flush()
 
     def new_id(self) -> str:
         """Return an id for a call; the id of its caller's leg is that with ``-0``."""

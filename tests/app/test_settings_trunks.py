@@ -141,7 +141,8 @@ def test_a_trunk_that_comes_back_with_a_thousand_calls_is_slowed(serve: Serve, p
     seconds = time.monotonic() - began + 1
     assert 5 <= len(taken) <= 5 * seconds + 5
     assert town.pbx.server.registry.refused == {"source-rate": len(refused)}
-    assert 50 <= written.count("too-many-calls") <= 50 * seconds + 50
+    # Those beyond fifty a second have one record a second together.
+    assert 50 <= written.count("too-many-calls") <= 51 * seconds + 50
     town.pbx.server.observer.flush()
 
 
