@@ -356,9 +356,11 @@ class Call:
         """Let the caller talk to this leg from now on."""
         self._bridge = Bridge(self, callee)
         self.state = State.TALKING
+        self._keys.connect(self)
 
     def lead(self, leg: str, payer: str) -> None:
         """Make a leg, left alone by whom it talked to, the caller of what comes now, for which `payer` answers."""
+        self.session.clamp_keys(leg, "never")  # whoever is reached now is told of none before it has answered
         self._shown = self.summary.legs[leg].target, self.party_of(leg)
         self.caller = leg
         self.payer = payer

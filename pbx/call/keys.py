@@ -13,6 +13,7 @@ from pbx.call.events import Informed
 from pbx.call.items import Item, TimerDue
 from pbx.call.key_filter import KeyFilter, Way
 from pbx.media import events as media
+from pbx.media.commands import Clamp
 from pbx.media.keys import KEY_MILLISECONDS, DtmfMode
 from pbx.sip.ext.key_info import INFO_TYPE, info_body, key_in
 from pbx.values import dataclass
@@ -56,6 +57,14 @@ class Keys:
             self._due(call)
             return None
         return item
+
+    def connect(self, call: Call) -> None:
+        """Take that caller and callee talk from now on. A key that the one presses as a tone, and the other is told
+        another way, is not heard there as well."""
+        session = call.session
+        for leg in (call.caller, call.bridge.callee):
+            if session.carries_tones(leg):
+                session.clamp_keys(leg, _clamp(call, call.bridge.other_than(leg)))
 
     def _digit(self, call: Call, item: media.Digit) -> Item | None:
         leg, now = call.session.leg_of(item.stream), call.services.now()
@@ -115,11 +124,23 @@ class Keys:
         if item.relayed or not call.connected or leg not in (call.caller, call.bridge.callee):
             return
         other, session = call.bridge.other_than(leg), call.session
-        mode = session.dtmf_of(other)
         shortest, longest = KEY_MILLISECONDS
         duration = min(max(item.duration, shortest), longest)
         events = session.has_events(other)
-        if mode is DtmfMode.INFO or (mode is not DtmfMode.INBAND and not events and call.legs.takes_info(other)):
+        if session.dtmf_of(other) is DtmfMode.INFO or (not events and _takes_info(call, other)):
             call.command(Inform(other, "INFO", INFO_TYPE, info_body(item.digit, duration)))
         elif events or not spoken:
             session.send_digits(other, item.digit, duration)
+
+
+def _takes_info(call: Call, leg: str) -> bool:
+    """Return whether a leg is told keys by INFO, unless it has telephone-events."""
+    mode = call.session.dtmf_of(leg)
+    return mode is DtmfMode.INFO or (mode is not DtmfMode.INBAND and call.legs.takes_info(leg))
+
+
+def _clamp(call: Call, told: str) -> Clamp:
+    """Return when the tones of keys are kept from a leg that is told these keys."""
+    if call.session.dtmf_of(told) is DtmfMode.INBAND:
+        return "never"
+    return "always" if _takes_info(call, told) else "events"

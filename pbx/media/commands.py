@@ -8,11 +8,14 @@ raises for what happens in the engine. Addresses are numeric text, times are mil
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pbx.media.processing import Processing
 from pbx.sdp.sdes import MasterKey
 from pbx.values import dataclass
 
 __all__ = [
+    "Clamp",
     "Close",
     "Codec",
     "Command",
@@ -280,12 +283,19 @@ class SendDigits:
     duration: int = 160
 
 
+Clamp = Literal["never", "events", "always"]
+"""Whether keys that are heard as tones are kept out of what goes to the stream that theirs is connected to, since its
+peer is told them another way; ``events``: where that one takes telephone-events."""
+
+
 @dataclass(frozen=True, slots=True)
 class HearDigits:
-    """Hear keys as tones in what a stream's peer says (`on`), or no more; a Digit tells of each."""
+    """Hear keys as tones in what a stream's peer says (`on`), or no more; a Digit tells of each. Sound that is clamped
+    comes 40 ms later."""
 
     stream: str
     on: bool
+    clamp: Clamp = "never"
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 __all__ = ["Commander"]
 
 _NO_STREAM = "no such stream"
+_CLAMPS: dict[c.Clamp, int] = {
+    "never": lib.ENGINE_CLAMP_NEVER,
+    "events": lib.ENGINE_CLAMP_EVENTS,
+    "always": lib.ENGINE_CLAMP_ALWAYS,
+}
 _FORMATS = {"wav": lib.ENGINE_WAV, "flac": lib.ENGINE_FLAC, "opus": lib.ENGINE_OGG_OPUS}
 _LONGEST_SEEK = 86_400_000
 """Milliseconds."""
@@ -235,7 +240,7 @@ class Commander:
         return self._on(command.stream, lib.engine_send_digits, command.digits.encode(), command.duration)
 
     def _hear_digits(self, command: c.HearDigits) -> int:
-        return self._on(command.stream, lib.engine_hear_digits, command.on)
+        return self._on(command.stream, lib.engine_hear_digits, command.on, _CLAMPS[command.clamp])
 
     def _take_digit(self, command: c.TakeDigit) -> int:
         return self._on(command.stream, lib.engine_take_digit, command.digit.encode())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pbx.media.commands import (
+    Clamp,
     Connect,
     Disconnect,
     HearDigits,
@@ -178,6 +179,17 @@ class SessionSound(SessionStreams):
     def carries_tones(self, leg: str) -> bool:
         """Return whether the keys of a leg are tones in its voice, which whoever it is connected to hears anyhow."""
         return self._streams[leg].dtmf is DtmfMode.INBAND
+
+    def clamp_keys(self, leg: str, clamp: Clamp) -> None:
+        """Keep the keys that a leg presses as tones out of what goes to whom it is connected to, or no more. Nothing is
+        done for a leg whose keys come otherwise."""
+        stream = self._streams[leg]
+        if stream.dtmf is not DtmfMode.INBAND or stream.clamp == clamp or not self.has_stream(leg):
+            return
+        stream.clamp = clamp
+        other = self._connected.get(stream.id)
+        if other is None or not self._both_tones(stream.id, other):
+            self._commands.append(HearDigits(stream.id, True, clamp))
 
     def mute(self, leg: str, *, receive: bool, send: bool) -> None:
         """Drop what a leg's peer sends, or what would be sent to it, until said otherwise."""

@@ -306,7 +306,9 @@ class SessionStreams:
             self._connected.pop(other, None)
             if self._both_tones(stream, other):
                 ends = (self._by_id[stream], self._by_id[other])
-                self._commands += [HearDigits(one.id, True) for one in ends if not (one.closed or one.closing)]
+                self._commands += [
+                    HearDigits(one.id, True, one.clamp) for one in ends if not (one.closed or one.closing)
+                ]
 
     def _both_tones(self, one: str, other: str) -> bool:
         streams = [self._by_id[one], self._by_id[other]]

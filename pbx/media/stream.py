@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pbx.errors import UsageError
-from pbx.media.commands import Codec, SetKeys, SetRemote
+from pbx.media.commands import Clamp, Codec, SetKeys, SetRemote
 from pbx.media.events import StreamStatistics
 from pbx.media.keys import DtmfMode
 from pbx.media.policy import MAXIMUM_FORMATS, MediaSettings, is_numeric
@@ -27,6 +27,7 @@ class Stream:
 
     __slots__ = (
         "_keys",
+        "clamp",
         "closed",
         "closing",
         "codecs",
@@ -60,6 +61,8 @@ class Stream:
         self.codecs: tuple[str, ...] = ()
         """The voice codecs that may pass; empty for those of the settings."""
         self.dtmf = DtmfMode.AUTO
+        self.clamp: Clamp = "never"
+        """Whether keys that are heard are kept out of what it is connected to."""
         self.processing: Processing | None = None
         """What is done to what the leg says; None for that of the settings."""
         self.peer = ""

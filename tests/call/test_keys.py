@@ -13,15 +13,22 @@ from pbx.dialplan.steps import DialStep, Recording, RecordStep
 from pbx.media import commands as engine
 from pbx.media import events as media
 from pbx.media.keys import DtmfMode
+from tests.call.test_transfer import Office
 from tests.support.call_rig import FakeLeg, Rig, phone_sdp, targets
 
-_WAYS = {"rfc4733": DtmfMode.RFC4733, "info": DtmfMode.INFO, "inband": DtmfMode.INBAND}
+_WAYS = {"auto": DtmfMode.AUTO, "rfc4733": DtmfMode.RFC4733, "info": DtmfMode.INFO, "inband": DtmfMode.INBAND}
+_THREE = ("rfc4733", "info", "inband")
 _RELAY = "0123456789*#ABCD"
 
 
-def talking(caller_way: str, callee_way: str) -> tuple[Rig, FakeLeg, FakeLeg]:
+def rig_of(caller_way: str, callee_way: str) -> Rig:
     rig = Rig(plan=(DialStep(targets("extension/102"), "102"),), phones={"extension/102": 1})
     rig.dtmf_modes = {"extension/101": _WAYS[caller_way], "extension/102": _WAYS[callee_way]}
+    return rig
+
+
+def talking(caller_way: str, callee_way: str) -> tuple[Rig, FakeLeg, FakeLeg]:
+    rig = rig_of(caller_way, callee_way)
     formats = {"rfc4733": "0 101", "info": "0", "inband": "0"}
     caller = rig.incoming(offer=phone_sdp(4000, formats[caller_way]))
     callee = rig.leg(1)
@@ -58,7 +65,7 @@ def sent(rig: Rig, leg: FakeLeg) -> list[tuple[str, str, int]]:
     return found + [("media", one.digits, one.duration) for one in by_media]
 
 
-@pytest.mark.parametrize(("one", "other"), list(itertools.product(_WAYS, _WAYS)))
+@pytest.mark.parametrize(("one", "other"), list(itertools.product(_THREE, _THREE)))
 def test_matrix(one: str, other: str) -> None:
     """Every key once, dialled fast, at its duration; what the engine carries by itself is not sent again."""
     rig, caller, callee = talking(one, other)
@@ -157,9 +164,61 @@ def test_tones_are_listened_for_only_where_somebody_needs_them() -> None:
     assert state == {stream_of(rig, leg): False for leg in (caller, callee)}
     rig.registry.end_all()
     rig, caller, _ = talking("inband", "rfc4733")
-    assert [(one.stream, one.on) for one in rig.asked(engine.HearDigits)] == [(stream_of(rig, caller), True)]
+    assert {(one.stream, one.on) for one in rig.asked(engine.HearDigits)} == {(stream_of(rig, caller), True)}
     rig.registry.end_all()
     rig.assert_nothing_left()
+
+
+@pytest.mark.parametrize(
+    ("other", "takes_info", "clamp"),
+    [
+        ("rfc4733", False, "events"),
+        ("auto", False, "events"),
+        ("auto", True, "always"),
+        ("rfc4733", True, "always"),
+        ("info", False, "always"),
+    ],
+)
+@pytest.mark.parametrize("presses", ["caller", "callee"])
+def test_tones_are_kept_from_whom_the_key_is_told_another_way(
+    other: str, takes_info: bool, clamp: str, presses: str
+) -> None:
+    rig = rig_of("inband", other) if presses == "caller" else rig_of(other, "inband")
+    caller = rig.incoming()
+    callee = rig.leg(1)
+    presser, told = (caller, callee) if presses == "caller" else (callee, caller)
+    told.takes_info = takes_info
+    assert [one.clamp for one in rig.asked(engine.HearDigits)] == ["never"], "nobody is told before the answer"
+    rig.answer(callee)
+    last = rig.asked(engine.HearDigits)[-1]
+    assert (last.stream, last.on, last.clamp) == (stream_of(rig, presser), True, clamp)
+    rig.registry.end_all()
+    rig.assert_nothing_left()
+
+
+def test_they_go_on_to_a_side_that_has_tones_as_well() -> None:
+    rig, _, _ = talking("inband", "inband")
+    assert {one.clamp for one in rig.asked(engine.HearDigits)} == {"never"}
+    rig.registry.end_all()
+    rig.assert_nothing_left()
+
+
+def test_who_is_transferred_is_heard_until_somebody_answers() -> None:
+    """Whom it is led to is told of no keys before that, and may want them: a calling card's number, for instance."""
+    office = Office()
+    office.dtmf_modes = {"extension/102": DtmfMode.INBAND}
+    caller, callee = office.talk()
+    stream = office.registry.find(callee.id).session.stream_of(callee.id)
+
+    def clamps() -> list[str]:
+        return [one.clamp for one in office.asked(engine.HearDigits) if one.stream == stream]
+
+    assert clamps() == ["never", "events"]
+    office.refer(caller, "103")
+    assert clamps() == ["never", "events", "never"]
+    office.answer(office.leg(2), phone_sdp(7000, "0 101"))
+    assert clamps()[-1] == "events"
+    office.end()
 
 
 def test_what_is_configured_is_what_is_negotiated() -> None:

@@ -58,6 +58,7 @@ link address recorder_test -fsanitize=address $undefined
 link address listener_test -fsanitize=address $undefined
 link address codec_test -fsanitize=address $undefined
 link address transcode_test -fsanitize=address $undefined -Wl,--wrap=sendto
+link address clamp_test -fsanitize=address $undefined -Wl,--wrap=sendto
 link address fuzz_listener -fsanitize=address,fuzzer $undefined
 link address processing_test -fsanitize=address $undefined
 link address mixer_test -fsanitize=address $undefined
@@ -93,6 +94,8 @@ fi
 "$build/transcode_test-address" $voice >"$build/transcode_test.log" || { cat "$build/transcode_test.log"; exit 1; }
 "$build/mixer_test-address"
 "$build/room_test-address"
+# shellcheck disable=SC2086
+"$build/clamp_test-address" $speech
 # shellcheck disable=SC2086
 "$build/processing_test-address" $speech
 "$build/stress-address" "$scratch" "$seconds" $sounds

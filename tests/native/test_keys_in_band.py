@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from pbx.media.commands import Codec, Connect, HearDigits, SendDigits
+from pbx.media.commands import Clamp, Codec, Connect, HearDigits, SendDigits
 from pbx.media.events import Digit
 from tests.support.desk import ALAW, EVENT, G722, OPUS, ULAW, Desk, Heard
 
@@ -68,6 +68,24 @@ def test_no_key_is_lost_or_doubled_with_one_packet_in_twenty_lost(desk: Desk) ->
     lost = {number for number in range(len(packets)) if chance.random() < 0.05}
     assert lost
     assert "".join(one.digit for one in press(desk, packets, ALAW, lost)) == digits
+
+
+@pytest.mark.parametrize(("clamp", "loud"), [("events", False), ("never", True)])
+def test_nothing_of_a_tone_goes_to_a_side_that_has_events(desk: Desk, clamp: Clamp, loud: bool) -> None:
+    """It is told of the key by an event, and may hear tones, too."""
+    packets = tones(desk, ULAW, "1*", 80)
+    other = desk.phone("other", (ULAW, EVENT))
+    phone = desk.phone("hearer", (ULAW,))
+    desk.submit(Connect("hearer", "other"), HearDigits("hearer", True, clamp))
+    desk.counts("hearer")  # that it is connected
+    begin = time.monotonic()
+    for number, packet in enumerate(packets):
+        time.sleep(max(0.0, begin + number * 0.02 - time.monotonic()))
+        phone.send(packet.payload)
+    assert [desk.wait(Digit).digit for _ in "1*"] == ["1", "*"]
+    heard = [packet.payload for packet in other.hear_all()]
+    assert len(heard) >= len(packets) - 3
+    assert any(max(~octet & 0x7F for octet in payload) > 0x30 for payload in heard) is loud
 
 
 def test_speech_without_keys_tells_none(desk: Desk) -> None:

@@ -53,6 +53,11 @@ enum engine_refusal { /* of what is sent, as ICMP says */
     ENGINE_REFUSED_POLICY       /* a firewall */
 };
 
+enum engine_clamp { /* whether keys that are heard as tones are kept from the stream that theirs is connected to */
+    ENGINE_CLAMP_NEVER,
+    ENGINE_CLAMP_EVENTS,        /* where its peer takes telephone-events */
+    ENGINE_CLAMP_ALWAYS
+};
 enum engine_format { ENGINE_WAV, ENGINE_FLAC, ENGINE_OGG_OPUS };
 
 struct engine;
@@ -274,8 +279,10 @@ int engine_disconnect(struct engine *engine, uint64_t group, uint64_t stream);
 int engine_mute(struct engine *engine, uint64_t group, uint64_t stream, int receive, int send);
 /* Keys to the peer, `duration` milliseconds each: telephone-events (RFC 4733) where it takes these, else tones in the voice. */
 int engine_send_digits(struct engine *engine, uint64_t group, uint64_t stream, const char *digits, int duration);
-/* Hear keys as tones in the peer's voice too, or no more; -ENOTSUP in a build that can't. */
-int engine_hear_digits(struct engine *engine, uint64_t group, uint64_t stream, int on);
+/* Hear keys as tones in the peer's voice too, or no more; -ENOTSUP in a build that can't. Keys that the stream which this one is
+   connected to is told another way can be kept out of what goes to it (enum engine_clamp): that sound is decoded then, and comes
+   40 ms later. */
+int engine_hear_digits(struct engine *engine, uint64_t group, uint64_t stream, int on, int clamp);
 /* The peer has pressed a key that came some other way (INFO): it ends what a key ends. No event tells of it. */
 int engine_take_digit(struct engine *engine, uint64_t group, uint64_t stream, char digit);
 /* What is done to what the peer says, wherever it is decoded, from here on; and its sound is decoded for it where it can be, so

@@ -210,12 +210,16 @@ int engine_send_digits(struct engine *engine, uint64_t group, uint64_t stream, c
     return submit_text(engine, group, with_text(COMMAND_SEND_DIGITS, stream, digits), 0, 0, duration);
 }
 
-int engine_hear_digits(struct engine *engine, uint64_t group, uint64_t stream, int on) {
+int engine_hear_digits(struct engine *engine, uint64_t group, uint64_t stream, int on, int clamp) {
+    if (clamp < ENGINE_CLAMP_NEVER || clamp > ENGINE_CLAMP_ALWAYS)
+        return -EINVAL;
     struct command *command = ear_available() ? command_new(COMMAND_HEAR_DIGITS, stream) : NULL;
     if (!ear_available())
         return on ? -ENOTSUP : 0;
-    if (command != NULL)
+    if (command != NULL) {
         command->first = on;
+        command->second = clamp;
+    }
     return submit(engine, group, command);
 }
 

@@ -124,6 +124,10 @@ static const struct codec_offer *event_codec(const struct stream *stream) {
     return NULL;
 }
 
+bool digits_as_events(const struct stream *stream) {
+    return event_codec(stream) != NULL;
+}
+
 static void end_sending(struct stream *stream) {
     struct dialer *dialer = stream->dialer;
     timer_cancel(&stream->worker->timers, &dialer->timer);

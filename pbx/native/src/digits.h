@@ -16,6 +16,8 @@ static inline int digit_event(char digit) {
 
 /* Reads a packet of the stream's event payload type. */
 void digits_read(struct worker *worker, struct stream *stream, const struct packet *packet, uint32_t rate);
+/* Whether keys go to a stream's peer as telephone-events. */
+bool digits_as_events(const struct stream *stream);
 /* Sends keys after those that are still being sent; they take the place of what is relayed or played: as
    telephone-events, or as tones to a peer that takes none. False if it takes neither, or there is no memory. */
 bool digits_send(struct stream *stream, const char *digits, int duration);

@@ -2,17 +2,23 @@
 
 #include <stdlib.h>
 
+#include "clamp.h"
 #include "clock.h"
 #include "digits.h"
 #include "engine_private.h"
 #include "listener.h"
+#include "path.h"
 #include "player.h"
+#include "resample.h"
 
 #ifdef HAVE_SPANDSP
 
 #include <spandsp.h>
 
-enum { RATE = 8000, TURN_MILLISECONDS = 20, TURN = RATE * TURN_MILLISECONDS / 1000 };
+enum { RATE = CLAMP_RATE, TURN_MILLISECONDS = 20, TURN = RATE * TURN_MILLISECONDS / 1000 };
+/* The detector looks at blocks. Two that agree are a key, which began within the block before them at the earliest; two that
+   don't end it, within the first of them at the latest. */
+enum { BLOCK = 102, BEGAN = 3 * BLOCK, ENDED = BLOCK };
 #define FIRST_TURN (10 * MILLISECOND)
 #define TOO_LATE (200 * MILLISECOND) /* as after the machine slept: turns are not hurried after */
 #define GIVE_UP_MILLISECONDS 5000    /* nothing came for so long: it goes on when something does */
@@ -28,6 +34,11 @@ struct ear {
     int silent;                  /* milliseconds */
     bool running;
     char digit;                  /* '\0': none is pressed */
+    enum engine_clamp wanted;
+    struct clamp *clamp;         /* of the sound that goes on; NULL: none does, or it is not clamped */
+    struct resampler *narrow;    /* of that sound; NULL: it has the detector's rate */
+    uint32_t rate;               /* of that sound */
+    int64_t origin;              /* `heard` when the clamp began, and by how much what is heard is later */
 };
 
 /* The detector says that a key is pressed, or with a code of 0 that it has been let go. */
@@ -38,10 +49,14 @@ static void report(void *data, int code, int level, int delay) {
         uint64_t milliseconds = (ear->heard - ear->began) * 1000 / RATE;
         digits_tell(ear->stream, ear->digit, milliseconds, false);
         ear->digit = '\0';
+        if (ear->clamp != NULL)
+            clamp_end(ear->clamp, (int64_t)ear->heard - ear->origin - ENDED);
     }
     if (code != 0 && ear->digit == '\0') {
         ear->digit = (char)code;
         ear->began = ear->heard;
+        if (ear->clamp != NULL)
+            clamp_begin(ear->clamp, (int64_t)ear->heard - ear->origin - BEGAN);
         player_key(ear->stream, (unsigned)digit_event(ear->digit));
     }
 }
@@ -67,7 +82,7 @@ static void close_ear(struct stream *stream) {
     struct ear *ear = stream->ear;
     if (ear == NULL)
         return;
-    report(ear, 0, 0, 0);
+    ear_rest(stream);
     timer_cancel(&stream->worker->timers, &ear->timer);
     listener_free(ear->listener);
     if (ear->detector != NULL)
@@ -103,9 +118,77 @@ bool ear_listen(struct stream *stream, bool on) {
     return true;
 }
 
+void ear_clamp(struct stream *stream, int clamp) {
+    if (stream->ear == NULL || stream->ear->wanted == (enum engine_clamp)clamp)
+        return;
+    stream->ear->wanted = (enum engine_clamp)clamp;
+    path_choose(stream);
+}
+
+bool ear_clamps(const struct stream *stream) {
+    const struct ear *ear = stream->ear;
+    const struct stream *to = stream->relay;
+    if (ear == NULL || to == NULL || to == stream)
+        return false;
+    return ear->wanted == ENGINE_CLAMP_ALWAYS || (ear->wanted == ENGINE_CLAMP_EVENTS && digits_as_events(to));
+}
+
+static bool clamp_at(struct ear *ear, uint32_t rate) {
+    if (ear->clamp != NULL && ear->rate == rate)
+        return true;
+    ear_rest(ear->stream);
+    ear->narrow = rate == RATE ? NULL : resampler_new(rate, RATE);
+    size_t later = ear->narrow == NULL ? 0 : resampler_delay(ear->narrow);
+    ear->clamp = clamp_new(rate, BEGAN + (uint32_t)later);
+    ear->rate = rate;
+    ear->origin = (int64_t)(ear->heard + later);
+    if (ear->clamp != NULL && (rate == RATE || ear->narrow != NULL))
+        return true;
+    ear_rest(ear->stream);
+    return false;
+}
+
+enum heard ear_run(struct stream *stream, int16_t *samples, size_t count, uint32_t rate, enum heard heard) {
+    struct ear *ear = stream->ear;
+    if (!ear_clamps(stream) || !clamp_at(ear, rate))
+        return heard;
+    if (ear->running)
+        timer_cancel(&stream->worker->timers, &ear->timer);
+    ear->running = false;
+    int16_t fewer[RATE * LISTENER_MOST_MILLISECONDS / 1000 + 1];
+    const int16_t *narrow = samples;
+    size_t left = count;
+    if (ear->narrow != NULL) {
+        left = resampler_run(ear->narrow, samples, count, fewer, sizeof fewer / sizeof *fewer);
+        narrow = fewer;
+    }
+    while (left > 0) { /* to where a block ends, so that it is known which one has told something */
+        size_t piece = BLOCK - ear->heard % BLOCK;
+        piece = piece < left ? piece : left;
+        ear->heard += piece;
+        dtmf_rx(ear->detector, narrow, (int)piece);
+        narrow += piece;
+        left -= piece;
+    }
+    return clamp_run(ear->clamp, samples, count, heard);
+}
+
+void ear_rest(struct stream *stream) {
+    struct ear *ear = stream->ear;
+    if (ear == NULL)
+        return;
+    report(ear, 0, 0, 0);
+    clamp_free(ear->clamp);
+    resampler_free(ear->narrow);
+    ear->clamp = NULL;
+    ear->narrow = NULL;
+}
+
 void ear_take(struct stream *stream, const struct packet *packet) {
     struct ear *ear = stream->ear;
     struct worker *worker = stream->worker;
+    if (ear_clamps(stream) && path_decodes(&stream->current.way))
+        return; /* it hears what goes on */
     listener_put(ear->listener, packet, &stream->current.format, worker->now);
     if (ear->running)
         return;
@@ -127,6 +210,24 @@ bool ear_available(void) {
 bool ear_listen(struct stream *stream, bool on) {
     (void)stream;
     return !on;
+}
+
+void ear_clamp(struct stream *stream, int clamp) {
+    (void)stream, (void)clamp;
+}
+
+bool ear_clamps(const struct stream *stream) {
+    (void)stream;
+    return false;
+}
+
+enum heard ear_run(struct stream *stream, int16_t *samples, size_t count, uint32_t rate, enum heard heard) {
+    (void)stream, (void)samples, (void)count, (void)rate;
+    return heard;
+}
+
+void ear_rest(struct stream *stream) {
+    (void)stream;
 }
 
 void ear_take(struct stream *stream, const struct packet *packet) {

@@ -2,6 +2,7 @@
 
 #include <strings.h>
 
+#include "ear.h"
 #include "g711.h"
 #include "packet.h"
 #include "processing.h"
@@ -127,9 +128,14 @@ static const struct media_path paths[] = {
 static const struct media_path path_transcode = {"transcode", can_transcode, transcode};
 static const struct media_path path_aside = {"aside", NULL, aside}, path_nowhere = {"nowhere", NULL, drop};
 
-/* Sound that is to be processed on its way, or the echo of which is to be found, is no use as it comes. */
+/* Sound that is to be processed on its way, or the echo of which is to be found, or that is to lose its keys, is no use as it
+   comes. */
 static bool must_be_decoded(const struct stream *from) {
-    return from->processing != NULL || processing_wants_reference(from->relay->processing);
+    return from->processing != NULL || processing_wants_reference(from->relay->processing) || ear_clamps(from);
+}
+
+bool path_decodes(const struct way *way) {
+    return way->path != NULL && way->path->carry == transcode;
 }
 
 static void choose_for(struct stream *from, struct negotiated *codec) {

@@ -1,7 +1,7 @@
 /*
  * How packets get from a stream to the one that it is connected to. For each payload type that a peer may send the first of
- * these that fits is taken, so nothing is decoded that could be relayed; but what is to be processed (processing.h) is
- * transcoded wherever it can be:
+ * these that fits is taken, so nothing is decoded that could be relayed; but what is to be processed (processing.h), or to be
+ * heard without its keys (ear.h), is transcoded wherever it can be:
  *
  *   relay      the peer on the other side takes the same codec: only the payload number may change
  *   translate  PCMU and PCMA in packets of equal length: one octet for another
@@ -22,6 +22,8 @@ struct media_path {
     void (*carry)(struct worker *worker, struct stream *from, const struct packet *packet);
 };
 
+/* Whether packets that go this way become sound in between. */
+bool path_decodes(const struct way *way);
 /* To be called when what a stream is connected to, or what is negotiated on either side, has changed. */
 void path_choose(struct stream *from);
 

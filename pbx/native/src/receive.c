@@ -137,7 +137,9 @@ static void pass_on(struct worker *worker, struct stream *stream, const struct p
     }
     struct stream *to = stream->relay;
     const struct current *current = &stream->current;
-    if (to == NULL || !to->sendable || stream->mute_receive) {
+    /* An ear that hears what goes on hears it also while nothing may go on: while the key before is told, for instance. */
+    bool heard = stream->ear != NULL && ear_clamps(stream) && path_decodes(&current->way);
+    if (to == NULL || ((!to->sendable || stream->mute_receive) && !heard)) {
         stream->counts.dropped_unconnected++;
         return;
     }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "clock.h"
+#include "ear.h"
 #include "listener.h"
 #include "packet.h"
 #include "processing.h"
@@ -51,10 +52,12 @@ static void take_turn(struct timer *timer, uint64_t now) {
     int16_t samples[48 * LISTENER_MOST_MILLISECONDS];
     size_t count = (size_t)transcoder->rate * (size_t)transcoder->turn / 1000;
     enum heard heard = listener_take(transcoder->listener, samples, count, now);
+    heard = ear_run(from, samples, count, transcoder->rate, heard);
     if (from->processing != NULL)
         processing_run(from->processing, samples, count, transcoder->rate);
-    stream_refer(to, samples, count, transcoder->rate);
-    if (now >= to->keyed_until)
+    if (!from->mute_receive)
+        stream_refer(to, samples, count, transcoder->rate);
+    if (now >= to->keyed_until && !from->mute_receive)
         speaker_put(transcoder->speaker, samples, count, heard);
     transcoder->silent = heard == HEARD_NOTHING ? transcoder->silent + transcoder->turn : 0;
     if (transcoder->silent > GIVE_UP_MILLISECONDS) {
@@ -95,6 +98,7 @@ void transcoder_stop(struct stream *from) {
         transcoder_count(from, &from->counts);
     from->counts.buffer_delay = 0;
     from->transcoder = NULL;
+    ear_rest(from);
     timer_cancel(&from->worker->timers, &transcoder->timer);
     listener_free(transcoder->listener);
     speaker_free(transcoder->speaker);

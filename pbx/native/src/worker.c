@@ -69,6 +69,7 @@ static void carry_out_for_stream(struct worker *worker, struct stream *stream, c
     case COMMAND_HEAR_DIGITS:
         if (!ear_listen(stream, command->first))
             atomic_fetch_add_explicit(&worker->refused, 1, memory_order_relaxed);
+        ear_clamp(stream, command->second);
         break;
     case COMMAND_TAKE_DIGIT:
         player_key(stream, (unsigned)command->first);

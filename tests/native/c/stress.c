@@ -185,7 +185,7 @@ static void *call(void *argument) {
             atomic_fetch_add(&played, 1);
             play_sounds(group, b, play, seed);
         }
-        engine_hear_digits(engine, group, a, (int)(seed >> 12 & 1));
+        engine_hear_digits(engine, group, a, (int)(seed >> 12 & 1), (int)(seed >> 13) % 3);
         engine_send_digits(engine, group, a, "1#", 60);
         engine_take_digit(engine, group, b, '5');
         process(group, a, seed >> 3);
