@@ -62,7 +62,7 @@ from pbx.registrar.service import RegistrarService
 from pbx.security.bans import BanList
 from pbx.security.edge import EdgeGuard
 from pbx.security.overload import OverloadControl
-from pbx.security.sources import show_source
+from pbx.security.sources import show_source, source_of
 from pbx.sip.digest import DigestServer
 from pbx.sip.layer import TransactionLayer
 from pbx.sip.message import Request
@@ -186,6 +186,7 @@ class Building:
             self.driver.now,
             time,
             (lambda flow: self.driver.keep_alive(flow, interval)) if interval else None,
+            source_of,
         )
         self.driver.on_flow_closed(self.location.flow_closed)
         digest = DigestServer(

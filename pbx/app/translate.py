@@ -30,6 +30,7 @@ from pbx.security.bans import BanLimits
 from pbx.security.edge import EdgeLimits, NetworkRule
 from pbx.security.failures import FailureLimits
 from pbx.security.scanners import Scanners
+from pbx.security.sources import contains
 from pbx.sip.machine import LayerSettings
 from pbx.sip.stack import Destination
 from pbx.sip.timers import TimerSettings
@@ -373,7 +374,7 @@ def registrar_settings(settings: Settings) -> RegistrarSettings:
             shortest=round(one.min_expires),
             longest=round(one.max_expires),
         ),
-        edge_proxies=one.edge_proxies,
+        is_edge_proxy=lambda host: contains(one.edge_proxies, host),
     )
 
 

@@ -7,17 +7,17 @@ answered alike (RFC 3261 §26.3.2.4 leaves both a 401).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import structlog
 
 from pbx.ids import Ids
 from pbx.registrar.offers import AlgorithmOffers, Client
-from pbx.security.edge import EdgeGuard
 from pbx.sip.digest import Credential, DigestServer, Outcome, Verdict
 from pbx.sip.message import Request, Response, make_response
 from pbx.sip.stack import Flow, ServerTransaction, Stack
 
-__all__ = ["Authenticator"]
+__all__ = ["Authenticator", "Guard", "Penalty"]
 
 _log = structlog.get_logger("pbx.registrar.authentication")
 
@@ -25,6 +25,37 @@ _MOST_DELAYED = 500
 """Answers held back at once; a flood of failures is answered at once rather than remembered."""
 _LONGEST_NAME = 64
 """Characters of a stranger's name that are remembered and logged."""
+
+
+class Penalty(Protocol):
+    """What a failure costs."""
+
+    @property
+    def delay(self) -> float:
+        """Seconds to wait with the answer."""
+
+    @property
+    def banned(self) -> bool:
+        """Whether nothing more is to be answered."""
+
+
+class Guard(Protocol):
+    """Who keeps count of failures and is told of them (`pbx.security.edge.EdgeGuard`)."""
+
+    def user_banned(self, way: Flow, host: str, user: str, now: float) -> bool:
+        """Return whether this user name at this address has failed too often."""
+
+    def failed(self, host: str, user: str, now: float) -> Penalty:
+        """Count a failure to prove to be `user`, and return what it costs."""
+
+    def persisted(self, host: str, now: float) -> None:
+        """Count an attempt of a user who is banned at this address."""
+
+    def tried(self, way: Flow, host: str, name: str, now: float, number: str = "") -> None:
+        """Take that a stranger asked in the `name` of somebody, or for a `number`, and has proven nothing yet."""
+
+    def succeeded(self, host: str, user: str, name: str = "", number: str = "") -> None:
+        """Forget a user's failures, now that it has proven itself."""
 
 
 class Authenticator:
@@ -39,7 +70,7 @@ class Authenticator:
         stack: Stack,
         digest: DigestServer,
         lookup: Callable[[str], Credential | None],
-        guard: EdgeGuard[Flow],
+        guard: Guard,
         ids: Ids,
         permits: Callable[[str, str], bool] = lambda user, host: True,
     ) -> None:

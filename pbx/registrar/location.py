@@ -16,7 +16,6 @@ import structlog
 
 from pbx.errors import ParseError
 from pbx.registrar.binding import Binding, StoredBinding
-from pbx.security.sources import source_of
 from pbx.sip.stack import Flow
 from pbx.store.schema import Row
 
@@ -64,11 +63,16 @@ Listener = Callable[[BindingChange], None]
 KeepAlive = Callable[[Flow], Callable[[], None]]
 
 
+def _itself(host: str) -> str:
+    return host
+
+
 class Location:
     """All bindings there are. Belongs to the reactor's thread; nothing here waits.
 
     `wall` gives seconds since the epoch, `now` those of the clock that never goes back. `keep_alive(flow)` starts to
-    keep a pin-hole open and returns what stops it.
+    keep a pin-hole open and returns what stops it. `source_of` says what a numeric address counts as: several may be
+    one source.
     """
 
     def __init__(
@@ -77,11 +81,13 @@ class Location:
         now: Callable[[], float],
         wall: Callable[[], float],
         keep_alive: KeepAlive | None = None,
+        source_of: Callable[[str], str] = _itself,
     ) -> None:
         self._keeper = keeper
         self._now = now
         self._wall = wall
         self._keep_alive = keep_alive
+        self._source_of = source_of
         self._by_aor: dict[str, dict[str, Binding]] = {}
         self._by_flow: dict[Flow, set[tuple[str, str]]] = {}
         self._kept_alive: dict[Flow, int] = {}
@@ -91,7 +97,7 @@ class Location:
         self._gone: dict[str, dict[str, Binding]] = {}
         self._count = 0
         self._sources: Counter[str] = Counter()
-        """How many bindings came from a source of `pbx.security.sources`."""
+        """How many bindings came from a source."""
 
     # Reading
 
@@ -145,7 +151,7 @@ class Location:
         return {aor for aor, _ in self._by_flow.get(flow, ())}
 
     def is_source(self, source: str) -> bool:
-        """Return whether somebody registered from a source (`pbx.security.sources`)."""
+        """Return whether somebody registered from a source."""
         return source in self._sources
 
     def subscribe(self, listener: Listener) -> None:
@@ -275,10 +281,10 @@ class Location:
         return None
 
     def _come(self, binding: Binding) -> None:
-        self._sources[source_of(binding.flow.remote[0])] += 1
+        self._sources[self._source_of(binding.flow.remote[0])] += 1
 
     def _go(self, binding: Binding) -> None:
-        source = source_of(binding.flow.remote[0])
+        source = self._source_of(binding.flow.remote[0])
         self._sources[source] -= 1
         if not self._sources[source]:
             del self._sources[source]

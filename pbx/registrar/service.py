@@ -24,7 +24,6 @@ from pbx.registrar.rules import (
     read_outbound,
     read_path,
 )
-from pbx.security.sources import Network, contains
 from pbx.sip.message import Request, Response, make_response
 from pbx.sip.stack import ServerTransaction, Stack, Timer
 from pbx.sip.uri import Uri
@@ -41,6 +40,10 @@ _LONGEST_PATH = 200
 """Characters of a Path that are logged."""
 
 
+def _is_none(host: str) -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class RegistrarSettings:
     """What the registrar is responsible for. Times are seconds."""
@@ -52,8 +55,8 @@ class RegistrarSettings:
     any_domain: bool = False
     """Take every name for this server, because no domain was configured."""
     limits: Limits = _DEFAULT_LIMITS
-    edge_proxies: tuple[Network, ...] = ()
-    """Networks of proxies whose Path is believed, whatever hosts it names."""
+    is_edge_proxy: Callable[[str], bool] = _is_none
+    """Whether a proxy is at a numeric address whose Path is believed, whatever hosts it names."""
     flow_timer: int = 120
     """RFC 5626 §4.4.1: how long a phone that keeps a flow may leave it silent."""
     sweep: float = 5.0
@@ -220,7 +223,7 @@ class RegistrarService:
 
     def _path(self, request: Request, source: str) -> tuple[str, ...]:
         try:
-            return read_path(request, source, believed=contains(self.settings.edge_proxies, source))
+            return read_path(request, source, believed=self.settings.is_edge_proxy(source))
         except PathError:
             _log.warning(
                 "path-refused",

@@ -15,6 +15,7 @@ from pbx.registrar.location import BindingChange, Location
 from pbx.registrar.rules import Limits
 from pbx.registrar.service import RegistrarService, RegistrarSettings
 from pbx.security.edge import EdgeGuard, EdgeLimits
+from pbx.security.sources import Network, contains, source_of
 from pbx.sip.digest import Credential, DigestClient, DigestServer
 from pbx.sip.message import Request, Response, make_response
 from pbx.sip.parser import MessageError, parse_message, validate
@@ -100,13 +101,14 @@ class Rig:
         keeper: FakeKeeper | None = None,
         contacts: int = 10,
         stack: FakeStack | None = None,
+        edge_proxies: tuple[Network, ...] = (),
         **settings: Any,
     ) -> None:
         self.stack = stack or FakeStack()
         self.keeper = keeper or FakeKeeper()
         self.open_pinholes: list[Flow] = []
         self.wall_shift = 0.0
-        self.location = Location(self.keeper, self.stack.now, self.wall, self.keep_alive)
+        self.location = Location(self.keeper, self.stack.now, self.wall, self.keep_alive, source_of)
         self.changes: list[BindingChange] = []
         self.location.subscribe(self.changes.append)
         self.guard: EdgeGuard[Flow] = EdgeGuard(self.location.has_flow, EdgeLimits())
@@ -124,6 +126,7 @@ class Rig:
                 "biloxi.com",
                 frozenset({"ss2.biloxi.example.com", "example.com"}),
                 limits=limits or Limits(),
+                is_edge_proxy=lambda host: contains(edge_proxies, host),
                 **settings,
             ),
             ids,
