@@ -31,7 +31,7 @@ class Server(Building):
     def start(self) -> None:
         """Begin to serve."""
         self.store.start()
-        restored = self.location.restore(self.store.bindings.load())
+        restored = self.location.restore(self.store.bindings.load(), self.registrar.believes)
         if self.settings.security.firewall == "nftables":
             ports = [bound[1] for _, bound in self.network.listening]
             self.firewall = Firewall(self.settings.security.firewall_table, ports, self._shared)

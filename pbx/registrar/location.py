@@ -67,6 +67,10 @@ def _itself(host: str) -> str:
     return host
 
 
+def _all(binding: Binding) -> bool:
+    return True
+
+
 class Location:
     """All bindings there are. Belongs to the reactor's thread; nothing here waits.
 
@@ -223,8 +227,11 @@ class Location:
                 self._remember(lost)
                 self._tell(Change.FLOW_LOST, lost)
 
-    def restore(self, rows: Iterable[Row]) -> int:
-        """Take over what an earlier run kept, before anything else is put; return how many bindings live on."""
+    def restore(self, rows: Iterable[Row], believes: Callable[[Binding], bool] = _all) -> int:
+        """Take over what an earlier run kept, before anything else is put; return how many bindings live on.
+
+        What is not believed is dropped: its phone may register again, and no way is taken that is refused now.
+        """
         now, epoch = self._now(), self._epoch()
         for row in rows:
             try:
@@ -234,6 +241,12 @@ class Location:
                 self._keeper.delete(row["aor"], row["slot"])
                 continue
             if binding.expires <= now:
+                self._keeper.delete(binding.aor, binding.slot)
+                continue
+            if not believes(binding):
+                _log.warning(
+                    "binding-refused", aor=binding.aor, contact=str(binding.contact), path=", ".join(binding.path)
+                )
                 self._keeper.delete(binding.aor, binding.slot)
                 continue
             self._by_aor.setdefault(binding.aor, {})[binding.slot] = binding

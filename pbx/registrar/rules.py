@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from pbx.errors import ProtocolError
+from pbx.errors import ParseError, ProtocolError
 from pbx.registrar.binding import DEFAULT_Q, Binding, leads_to
 from pbx.sip.ext.path import path_of, path_values
 from pbx.sip.grammar import NO_PARAMS, Params, unquote
@@ -30,6 +30,7 @@ __all__ = [
     "plan_removal_of_all",
     "read_contacts",
     "read_outbound",
+    "leads_back",
     "read_path",
 ]
 
@@ -139,6 +140,14 @@ def read_path(request: Request, source: str, *, believed: bool) -> tuple[str, ..
     if values and not believed and not leads_to(path_of(request)[0].uri, source):
         raise PathError
     return values
+
+
+def leads_back(path: tuple[str, ...], source: str) -> bool:
+    """Return whether the first hop of a stored Path is where the REGISTER came from."""
+    try:
+        return leads_to(NameAddress.parse(path[0]).uri, source)
+    except ParseError:
+        return False
 
 
 def read_outbound(request: Request, wanted: Iterable[WantedContact]) -> bool:

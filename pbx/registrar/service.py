@@ -11,6 +11,7 @@ import structlog
 
 from pbx.errors import ProtocolError
 from pbx.ids import Ids
+from pbx.registrar.binding import Binding
 from pbx.registrar.location import BindingChange, Change, Location
 from pbx.registrar.rules import (
     IntervalTooBriefError,
@@ -18,6 +19,7 @@ from pbx.registrar.rules import (
     PathError,
     Plan,
     Registration,
+    leads_back,
     plan_changes,
     plan_removal_of_all,
     read_contacts,
@@ -220,6 +222,11 @@ class RegistrarService:
             # Step 7: either everything is done, or, by an exception above, nothing.
             self._carry_out(plan)
         return self._done(request, aor, flows)
+
+    def believes(self, binding: Binding) -> bool:
+        """Return whether a binding that was made earlier, perhaps under other rules, would be taken with its Path."""
+        source = binding.flow.remote[0]
+        return not binding.path or self.settings.is_edge_proxy(source) or leads_back(binding.path, source)
 
     def _path(self, request: Request, source: str) -> tuple[str, ...]:
         try:

@@ -326,6 +326,25 @@ def test_what_expired_meanwhile_or_cannot_be_read_is_dropped(rig: Any, make_rig:
     assert {aor for aor, _ in rig.keeper.kept} == {"sip:102@biloxi.com"}
 
 
+def test_a_path_that_would_be_refused_now_is_not_taken_over_by_a_restart(make_rig: Any) -> None:
+    """An earlier version believed every Path, and a proxy may have been taken from the configuration since."""
+    rig = make_rig(edge_proxies=EDGE)
+    rig.phone("bob", flow=NATTED).register("<sip:bob@10.0.0.7>", headers="Path: <sip:p.example.com;lr>")
+    rig.phone("101", flow=NATTED).register(
+        "<sip:101@10.0.0.7>", headers="Path: <sip:203.0.113.9;lr>, <sip:10.0.0.1;lr>"
+    )
+    rig.phone("102", flow=NATTED).register("<sip:102@10.0.0.7>")
+    rig.phone("103", flow=NATTED).register("<sip:103@10.0.0.7>", headers="Path: <sip:10.0.0.1;lr>")
+    rows = rig.keeper.rows()
+    rows[-1]["path"] = ["no path"]
+    again = make_rig(keeper=rig.keeper, stack=rig.stack)
+    assert again.location.restore(rows, again.service.believes) == 2
+    assert {aor for aor, _ in rig.keeper.kept} == {"sip:101@biloxi.com", "sip:102@biloxi.com"}
+    assert again.location.reachable(BOB) == ()
+    same = make_rig(stack=rig.stack, edge_proxies=EDGE)
+    assert same.location.restore(rows, same.service.believes) == 4
+
+
 def test_where_registrations_came_from_is_known_while_they_hold(rig: Any, make_rig: Any) -> None:
     """Asked for each address that is banned: going through all bindings would stop a large server in a flood."""
     at = rig.location.is_source
