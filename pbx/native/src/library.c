@@ -1,19 +1,16 @@
 #include "library.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "engine_private.h"
+#include "preparation.h"
 #include "queue.h"
-#include "resample.h"
 #include "soundfile.h"
 #include "thread.h"
 #include "tone.h"
-
-#define LONGEST_SECONDS 14400u
 
 struct waiter {
     struct worker *worker;
@@ -26,20 +23,6 @@ struct sound_request {
     struct waiter *waiter;
     char *name;
     struct sound_wish wish;      /* its name is the one above */
-};
-
-struct preparation { /* a sound that is not ready yet */
-    struct soundfile file;
-    struct resampler *resampler;
-    struct encoder *encoder;
-    uint32_t rate;               /* of the encoder */
-    int32_t gain;                /* of 65536 */
-    size_t delay;                /* samples of the resampler's that are still to be thrown away */
-    size_t frame_samples;
-    int16_t *pending;            /* resampled, not yet encoded */
-    size_t pending_count, pending_room;
-    bool ended;                  /* of the file */
-    struct waiter *waiters;
 };
 
 void sound_release(struct sound *sound) {
@@ -66,160 +49,22 @@ static void deliver(struct sound *sound, struct waiter *waiter) {
 }
 
 static void deliver_all(struct sound *sound) {
-    struct preparation *preparation = sound->preparation;
-    for (struct waiter *waiter = preparation->waiters, *next; waiter != NULL; waiter = next) {
+    for (struct waiter *waiter = sound->waiters, *next; waiter != NULL; waiter = next) {
         next = waiter->next;
         deliver(sound, waiter);
     }
-    preparation->waiters = NULL;
+    sound->waiters = NULL;
 }
 
 /* The sound is as complete as it will ever be. */
 static void finish(struct library *library, struct sound *sound, const char *fault) {
-    struct preparation *preparation = sound->preparation;
     if (fault[0] != '\0')
         atomic_fetch_add_explicit(&library->faults, 1, memory_order_relaxed);
     snprintf(sound->fault, sizeof sound->fault, "%s", fault);
     atomic_store_explicit(&sound->complete, true, memory_order_release);
     deliver_all(sound);
-    soundfile_close(&preparation->file);
-    resampler_free(preparation->resampler);
-    encoder_free(preparation->encoder);
-    free(preparation->pending);
-    free(preparation);
+    preparation_free(sound->preparation);
     sound->preparation = NULL;
-}
-
-/* What a sound will take, as octets a second. */
-static uint64_t rate_of(const struct codec_format *format) {
-    switch (format->kind) {
-    case CODEC_OPUS:
-        return 6000;
-    case CODEC_L16:
-        return 2u * format->channels * format->clock;
-    default:
-        return 8000;
-    }
-}
-
-/* Sounds that are played stay in memory whatever the limit: each has to fit into it, and all together four times. */
-static const char *check_size(const struct library *library, const struct sound *sound, char *fault, size_t room) {
-    const struct soundfile *file = &sound->preparation->file;
-    uint64_t seconds = file->samples / file->rate, limit = (uint64_t)library->engine->options.cache_mebibytes << 20;
-    if (seconds > LONGEST_SECONDS)
-        return "longer than four hours";
-    if (seconds * rate_of(&sound->format) > limit) {
-        snprintf(fault, room, "too long: its %llu s would take %llu MiB of the %d that sounds may have",
-                 (unsigned long long)seconds, (unsigned long long)(seconds * rate_of(&sound->format) >> 20),
-                 library->engine->options.cache_mebibytes);
-        return fault;
-    }
-    return library->octets > 4 * limit ? "too many sounds are played at once for the memory that they may have" : NULL;
-}
-
-static const char *prepare(struct library *library, struct sound *sound, char *fault, size_t room) {
-    struct preparation *preparation = sound->preparation;
-    struct soundfile *file = &preparation->file;
-    preparation->rate = codec_rate(&sound->format);
-    preparation->gain = (int32_t)lrint(65536 * pow(10, sound->volume / 20.0));
-    if (!soundfile_open(file, sound->path, preparation->rate, fault, room))
-        return fault;
-    const char *too_large = check_size(library, sound, fault, room);
-    if (too_large != NULL)
-        return too_large;
-    preparation->frame_samples = (size_t)preparation->rate * (unsigned)sound->packet_time / 1000;
-    preparation->encoder = encoder_new(&sound->format, &(struct encoder_options){.rate = preparation->rate, .band = file->rate});
-    if (file->rate != preparation->rate) {
-        preparation->resampler = resampler_new(file->rate, preparation->rate);
-        if (preparation->resampler == NULL)
-            return "out of memory";
-        preparation->delay = resampler_delay(preparation->resampler);
-    }
-    uint64_t samples = file->samples * preparation->rate / file->rate;
-    sound->frames = (uint32_t)((samples + preparation->frame_samples - 1) / preparation->frame_samples);
-    sound->timestamp_step = (uint32_t)((uint64_t)sound->format.clock * (unsigned)sound->packet_time / 1000);
-    sound->chunks = calloc(sound->frames / SOUND_FRAMES + 1, sizeof *sound->chunks);
-    preparation->pending_room = preparation->frame_samples + (size_t)SOUNDFILE_BLOCK * preparation->rate / file->rate + 64 +
-                                preparation->delay;
-    preparation->pending = malloc(preparation->pending_room * sizeof *preparation->pending);
-    if (sound->chunks == NULL || preparation->pending == NULL || preparation->encoder == NULL || sound->frames == 0)
-        return "out of memory";
-    return NULL;
-}
-
-/* Adds samples of the file, or after its end silence, to what waits to be encoded. */
-static void fill_pending(struct preparation *p) {
-    int16_t samples[SOUNDFILE_BLOCK];
-    int16_t *end = p->pending + p->pending_count;
-    size_t count = p->ended ? 0 : soundfile_read(&p->file, samples), room = p->pending_room - p->pending_count;
-    if (count == 0) {
-        p->ended = true;
-        memset(samples, 0, sizeof samples);
-        count = SOUNDFILE_BLOCK;
-    } else if (p->gain != 65536) {
-        for (size_t i = 0; i < count; i++) {
-            int64_t value = (int64_t)samples[i] * p->gain / 65536;
-            samples[i] = value > 32767 ? 32767 : value < -32768 ? -32768 : (int16_t)value;
-        }
-    }
-    if (p->resampler == NULL) {
-        memcpy(end, samples, count * sizeof *samples);
-        p->pending_count += count;
-        return;
-    }
-    size_t made = resampler_run(p->resampler, samples, count, end, room);
-    size_t wasted = made < p->delay ? made : p->delay;
-    memmove(end, end + wasted, (made - wasted) * sizeof *end);
-    p->delay -= wasted;
-    p->pending_count += made - wasted;
-}
-
-/* One more chunk of frames; NULL, or what went wrong. */
-static const char *prepare_chunk(struct library *library, struct sound *sound) {
-    struct preparation *p = sound->preparation;
-    uint32_t ready = atomic_load_explicit(&sound->ready, memory_order_relaxed);
-    uint32_t count = sound->frames - ready < SOUND_FRAMES ? sound->frames - ready : SOUND_FRAMES;
-    uint8_t payload[CODEC_OCTETS];
-    struct sound_chunk *chunk = NULL;
-    size_t used = 0, room = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        if (p->ended && p->file.approximate) { /* sooner than it said */
-            uint32_t left = (uint32_t)((p->pending_count + p->frame_samples - 1) / p->frame_samples);
-            count = i + left < count ? i + left : count;
-            sound->frames = ready + i + left < sound->frames ? ready + i + left : sound->frames;
-            if (i >= count)
-                break;
-        }
-        while (p->pending_count < p->frame_samples)
-            fill_pending(p);
-        size_t length = encoder_run(p->encoder, p->pending, p->frame_samples, payload);
-        if (p->file.broken != NULL) {
-            free(chunk);
-            return p->file.broken;
-        }
-        p->pending_count -= p->frame_samples;
-        memmove(p->pending, p->pending + p->frame_samples, p->pending_count * sizeof *p->pending);
-        if (used + length > room || chunk == NULL) {
-            room = (used + length) * (i == 0 ? count : 2);
-            struct sound_chunk *larger = realloc(chunk, sizeof *chunk + room);
-            if (larger == NULL) {
-                free(chunk);
-                return "out of memory";
-            }
-            chunk = larger;
-        }
-        chunk->offsets[i] = (uint32_t)used;
-        memcpy(chunk->data + used, payload, length);
-        used += length;
-        chunk->offsets[i + 1] = (uint32_t)used;
-    }
-    if (chunk == NULL)
-        return NULL;
-    sound->chunks[ready / SOUND_FRAMES] = chunk;
-    sound->octets += sizeof *chunk + room;
-    library->octets += sizeof *chunk + room;
-    atomic_store_explicit(&sound->ready, ready + count, memory_order_release);
-    return NULL;
 }
 
 static bool is_current(const struct sound *sound) {
@@ -275,13 +120,13 @@ static struct sound *find(struct library *library, const struct sound_request *r
 
 static struct sound *add(struct library *library, struct sound_request *request) {
     struct sound *sound = calloc(1, sizeof *sound);
-    struct preparation *preparation = calloc(1, sizeof *preparation);
+    struct preparation *preparation = preparation_new();
     struct stat status = {0};
     const struct sound_wish *wish = &request->wish;
     char *path = soundfile_choose(request->name, (enum codec_kind)wish->format.kind, codec_rate(&wish->format));
     if (sound == NULL || preparation == NULL || path == NULL) {
         free(sound);
-        free(preparation);
+        preparation_free(preparation);
         free(path);
         return NULL;
     }
@@ -311,10 +156,11 @@ static void answer(struct library *library, struct sound_request *request) {
     } else if (atomic_load(&sound->ready) > 0 || sound->preparation == NULL) {
         deliver(sound, request->waiter);
     } else {
-        request->waiter->next = sound->preparation->waiters;
-        sound->preparation->waiters = request->waiter;
+        request->waiter->next = sound->waiters;
+        sound->waiters = request->waiter;
         char text[ENGINE_TEXT_SIZE];
-        const char *fault = new ? prepare(library, sound, text, sizeof text) : NULL;
+        struct sound_memory memory = {library->engine->options.cache_mebibytes, library->octets};
+        const char *fault = new ? preparation_begin(sound, &memory, text, sizeof text) : NULL;
         if (fault != NULL)
             finish(library, sound, fault);
     }
@@ -328,7 +174,9 @@ static bool work(struct library *library) {
     for (struct sound *sound = library->sounds; sound != NULL; sound = sound->next) {
         if (sound->preparation == NULL)
             continue;
-        const char *fault = prepare_chunk(library, sound);
+        size_t before = sound->octets;
+        const char *fault = preparation_chunk(sound);
+        library->octets += sound->octets - before;
         if (fault != NULL) {
             finish(library, sound, fault);
         } else if (atomic_load(&sound->ready) == sound->frames) {
@@ -395,11 +243,11 @@ void library_stop(struct library *library) {
     }
     while (library->sounds != NULL) {
         if (library->sounds->preparation != NULL) {
-            for (struct waiter *waiter = library->sounds->preparation->waiters, *next; waiter != NULL; waiter = next) {
+            for (struct waiter *waiter = library->sounds->waiters, *next; waiter != NULL; waiter = next) {
                 next = waiter->next;
                 free(waiter);
             }
-            library->sounds->preparation->waiters = NULL;
+            library->sounds->waiters = NULL;
             finish(library, library->sounds, "the engine was stopped");
         }
         unlink_sound(library, &library->sounds);

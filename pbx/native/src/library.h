@@ -45,7 +45,8 @@ struct sound {
     char fault[ENGINE_TEXT_SIZE]; /* valid once complete; empty if all is well */
     struct sound_chunk **chunks;
     size_t octets;
-    struct preparation *preparation;
+    struct preparation *preparation; /* NULL: it is as complete as it will ever be */
+    struct waiter *waiters;      /* for its beginning */
 };
 
 struct library {
