@@ -4,11 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "arrival.h"
-#include "backlog.h"
 #include "clock.h"
-#include "noise.h"
-#include "waveform.h"
+#include "gap.h"
+#include "listener_parts.h"
 
 #define STEP_MILLISECONDS 10      /* made at a time while packets are missing */
 #define READY_MILLISECONDS 320    /* room for sound that is decoded and not taken */
@@ -21,45 +19,6 @@
 #define HURRY_MILLISECONDS 100    /* the same, before it is shortened at every occasion */
 #define CALM 3                    /* occasions between two shortenings when there is no hurry */
 #define QUIET 300                 /* greatest sample of sound that may be left out unnoticed, some -41 dBFS */
-
-struct line { /* which sample a timestamp stands for */
-    bool known;
-    uint32_t ssrc, clock, timestamp;
-    int64_t position;            /* of `timestamp` */
-    int64_t end;                 /* behind the latest packet */
-};
-
-struct listener {
-    uint32_t rate;
-    uint64_t start;              /* ns: time 0 of this listener */
-    struct line line;
-    struct arrival arrival;
-    struct backlog backlog;
-    struct decoder *decoder;
-    struct codec_format format;  /* of the decoder */
-    struct noise noise;
-    struct concealment concealment;
-    bool playing;                /* sound was heard lately: the line of time runs */
-    bool paused;                 /* the peer said that it is silent, or presses a key */
-    bool started, sequence_known;
-    uint16_t newest;             /* sequence number put in */
-    uint16_t played;             /* sequence number that became sound last */
-    int64_t position;            /* of the next sample to be made */
-    int64_t made_up;             /* samples made since the last packet, in place of what is missing or silent */
-    int64_t duration;            /* of the packets that come */
-    int64_t step;                /* see align */
-    uint16_t signs;              /* packets since the newest one of sound that were none */
-    bool joined;                 /* `played` is of this line */
-    unsigned calm;
-    struct listener_counts counts;
-    size_t ready;                /* samples made and not taken, behind the past */
-    size_t past, room;           /* samples of the past that are kept, and room for what is ready */
-    int16_t sound[];
-};
-
-static int64_t samples_of(const struct listener *l, int64_t milliseconds) {
-    return milliseconds * l->rate / 1000;
-}
 
 static int64_t time_of(const struct listener *l, uint64_t now) {
     return now <= l->start ? 0 : (int64_t)clock_units(now - l->start, l->rate);
@@ -207,10 +166,6 @@ void listener_put(struct listener *l, const struct packet *packet, const struct 
 
 /* -- what is made of it */
 
-static int16_t *end_of_sound(struct listener *l) {
-    return l->sound + l->past + l->ready;
-}
-
 /* How much later than the quickest packet's the sound at `position` is, if it is the next to be made. */
 static int64_t delay_of(const struct listener *l, int64_t position, int64_t now) {
     return now + (int64_t)l->ready - position - l->arrival.base;
@@ -238,41 +193,6 @@ static int64_t needed_delay(const struct listener *l) {
     return l->arrival.target + l->step;
 }
 
-static void make_noise(struct listener *l, size_t count) {
-    noise_run(&l->noise, end_of_sound(l), count);
-    if (l->concealment.made > 0)
-        conceal_end(&l->concealment, l->rate, end_of_sound(l), count);
-    l->ready += count;
-    l->made_up += (int64_t)count;
-}
-
-/* By the codec, if it can, else from the past. */
-static void make_up(struct listener *l, size_t count) {
-    size_t made = l->decoder == NULL ? 0 : decoder_conceal(l->decoder, end_of_sound(l), count);
-    if (made == 0) {
-        conceal(&l->concealment, end_of_sound(l), l->rate, end_of_sound(l), count);
-        made = count;
-    }
-    l->ready += made;
-    l->made_up += (int64_t)made;
-}
-
-static enum heard make_up_loss(struct listener *l, size_t count) {
-    size_t before = l->ready;
-    make_up(l, count);
-    l->counts.concealed += l->ready - before;
-    return HEARD_CONCEALED;
-}
-
-/* Opus makes comfort noise itself. */
-static enum heard make_pause(struct listener *l, size_t count) {
-    if (l->format.kind == CODEC_OPUS)
-        make_up(l, count);
-    else
-        make_noise(l, count);
-    return HEARD_NOISE;
-}
-
 static bool use_decoder(struct listener *l, const struct codec_format *format) {
     if (l->decoder != NULL && codec_same(&l->format, format))
         return true;
@@ -280,18 +200,6 @@ static bool use_decoder(struct listener *l, const struct codec_format *format) {
     l->decoder = decoder_new(format, l->rate);
     l->format = *format;
     return l->decoder != NULL;
-}
-
-/* What a later packet carries of the one before it, when exactly that is missing. */
-static bool recover(struct listener *l, const struct waiting *next, int64_t missing) {
-    if (next->format.kind != CODEC_OPUS || missing > next->duration || l->decoder == NULL ||
-        !codec_same(&l->format, &next->format))
-        return false;
-    size_t made = decoder_recover(l->decoder, next->payload, next->length, end_of_sound(l), (size_t)missing);
-    l->ready += made;
-    l->made_up += (int64_t)made;
-    l->counts.recovered += made;
-    return made > 0;
 }
 
 static bool is_quiet(const int16_t *samples, size_t count) {
@@ -353,12 +261,12 @@ static enum heard bridge(struct listener *l, const struct waiting *next, int64_t
         return play(l, now);
     }
     if (missing == 0)
-        return make_pause(l, (size_t)step);
-    if (recover(l, next, left))
+        return gap_pause(l, (size_t)step);
+    if (gap_recover(l, next, left))
         return HEARD_CONCEALED;
     if (next->format.kind == CODEC_OPUS && left > next->duration)
         left -= next->duration; /* the rest can be recovered */
-    return make_up_loss(l, (size_t)(left < step ? left : step));
+    return gap_loss(l, (size_t)(left < step ? left : step));
 }
 
 /* Nothing is there to be played. */
@@ -366,7 +274,7 @@ static enum heard wait(struct listener *l) {
     if (l->made_up > samples_of(l, l->paused ? SILENT_MILLISECONDS : GIVE_UP_MILLISECONDS))
         l->playing = false;
     size_t step = (size_t)samples_of(l, STEP_MILLISECONDS);
-    return l->paused ? make_pause(l, step) : make_up_loss(l, step);
+    return l->paused ? gap_pause(l, step) : gap_loss(l, step);
 }
 
 /* Makes some more sound. */
@@ -379,7 +287,7 @@ static enum heard make(struct listener *l, size_t count, int64_t now) {
         }
         /* It begins where a piece begins, so that pieces and packets fit. */
         if (next == NULL || l->ready > 0 || delay_of(l, next->position, now) < needed_delay(l)) {
-            make_noise(l, count);
+            gap_noise(l, count);
             return l->paused || l->noise.level != NOISE_SILENT ? HEARD_NOISE : HEARD_NOTHING;
         }
         l->playing = true;
