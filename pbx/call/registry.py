@@ -97,8 +97,7 @@ class CallRegistry:
         """Return why no new call is taken now, or none from `source`; None if one is. It counts as begun then.
 
         `emergency` is asked where a limit is reached: a call for help is stopped by none, nor by a server that takes no
-        calls any more. A call that has `waited`
-        since it was asked for before is not counted again.
+        calls any more. A call that has `waited` since it was asked for before is not counted again.
         """
         services, limits = self._services, self.limits
         reached, detail = "", ""

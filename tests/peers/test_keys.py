@@ -15,6 +15,7 @@ from tests.peers.support.phones import Fleet, Line
 from tests.peers.support.server import Server, Site, serving
 from tests.peers.support.sipp import Sipp
 from tests.peers.support.waiting import until
+from tests.support.sound import tone, write_wav
 
 pytestmark = pytest.mark.peers
 
@@ -104,3 +105,36 @@ def test_info_becomes_events(server: Server, fleet: Fleet, tmp_path_factory: pyt
             caller.end()
         phone.wait_ended()
         assert keys(phone) == "5"
+
+
+DTMF = {"1": (697, 1209), "5": (770, 1336), "#": (941, 1477)}
+
+
+def test_tones_become_events_and_are_not_heard_as_well(fleet: Fleet) -> None:
+    """What the caller says is a tone of 1 kHz, with keys in it; the callee has telephone-events, and ears."""
+    with fleet.phones(IN_BAND, EVENTS) as (one, other):
+        spoken = one.folder / "speaks.wav"
+        before = spoken.read_bytes()
+        rate, (said, *_) = channels(spoken)
+        text = list(said[: 2 * rate])
+        for low, high in DTMF.values():
+            text += [0] * (rate // 5)
+            text += [a + b for a, b in zip(tone(low, 0.1, rate, 6_000), tone(high, 0.1, rate, 6_000), strict=True)]
+        try:
+            write_wav(spoken, [text + [0] * (rate // 5) + list(said)], rate)
+            talk(one, other, EVENTS.number)
+            until(lambda: len(keys(other)) >= 3, lambda: f"keys: {other.events}", 15)
+            other.hear_more(0.6)
+            one.hang_up()
+            one.wait_ended()
+            other.wait_ended()
+        finally:
+            spoken.write_bytes(before)
+        assert keys(other) == "15#"
+        rate, (samples, *_) = channels(other.heard_file)
+        windows = [samples[at : at + rate // 100] for at in range(0, len(samples) - rate // 100, rate // 100)]
+        for digit, pair in DTMF.items():
+            assert max(min(level(part, rate, hertz) for hertz in pair) for part in windows) < 0.05, f"{digit} is heard"
+        voice = [level(part, rate, 1000) > 0.2 for part in windows]
+        first, last = voice.index(True), len(voice) - voice[::-1].index(True)
+        assert voice[first:last].count(False) / 100 > 0.2, "the voice before the keys, and that behind them"
