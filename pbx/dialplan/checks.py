@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pbx.dialplan.actions import RESTRICTIONS, Refused
 from pbx.dialplan.conditions import Source
 from pbx.dialplan.decision import Query
+from pbx.dialplan.emergency import gets_out
 from pbx.dialplan.model import Dialplan, Reference, Route
 from pbx.dialplan.pattern import Pattern, covers
 from pbx.positions import Fault
@@ -40,7 +41,7 @@ class Findings:
 def check_plan(plan: Dialplan, known: Known) -> Findings:
     """Check a loaded plan against what is configured."""
     faults = [*unknown_names(plan.references, known), *_open_doors(plan)]
-    warnings = [*_missing_features(plan, known), *_shadowed(plan), *_always_refused(plan)]
+    warnings = [*_missing_features(plan, known), *_shadowed(plan), *_always_refused(plan), *_without_help(plan)]
     return Findings(tuple(sorted(faults)), tuple(sorted(warnings)))
 
 
@@ -115,6 +116,27 @@ def _always_refused(plan: Dialplan) -> Iterator[Fault]:
         if refused and len(refused) == len(refusals):
             why = RESTRICTIONS[refused[0].restriction].format(number=refused[0].number)
             yield Fault(route.position, f"the route `{route.name}` takes no call from an extension: {why}")
+
+
+def _without_help(plan: Dialplan) -> Iterator[Fault]:
+    """Yield a warning for each emergency number of the plan's own that who may dial out does not get."""
+    callers = [
+        (route, source)
+        for route in plan.routes
+        if route.dials_out is not None
+        for source in route.source.sources
+        if source.kind == "extension"
+    ]
+    for number in plan.numbering.own_emergency_numbers if callers else ():
+        route, source = callers[0]
+        decision = plan.decide(Query(f"extension/{source.name or 'anyone'}", number, _SOME_DAY))
+        if not gets_out(decision.steps):
+            taken = f"the route `{decision.route}` takes it" if decision.route is not None else "no route takes it"
+            yield Fault(
+                route.position,
+                f"a call for help to {number} reaches nobody outside: {taken}; put a route for {number} that dials a "
+                "trunk before the others",
+            )
 
 
 def _refusal(plan: Dialplan, route: Route, pattern: Pattern, source: Source) -> Refused | None:

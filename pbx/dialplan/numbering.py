@@ -61,6 +61,13 @@ class Numbering:
         """Whole numbers that call for help."""
         return self._emergency
 
+    @property
+    def own_emergency_numbers(self) -> tuple[str, ...]:
+        """Those that the plan names, or of the country that it names."""
+        if self.emergency is not None:
+            return self.emergency
+        return home_of(self.country).emergency if self.country else ()
+
     def is_emergency(self, number: str) -> bool:
         """Return whether a number calls for help in the end: no limit and no budget stops such a call."""
         return bool(self.emergency_number(number))

@@ -140,3 +140,41 @@ def test_a_route_that_may_not_dial_what_it_is_for() -> None:
         refused.format("abroad", "005555555", "international", "international"),
         refused.format("chat", "090055555555", "a premium number", "premium"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("numbering", "routes", "expected"),
+    [
+        ('country: "49"', ["{number: ['110', '112']}, do: [{dial: trunk/a}]"], ""),
+        ('country: "49"', [], "the route `phones` takes it"),
+        ('country: "49"', ["{number: '112'}, do: [{dial: trunk/a}]"], "the route `phones` takes it"),
+        ('emergency: ["999"]', [], "no route takes it"),
+        ('emergency: ["0999"]', [], ""),
+        ("emergency: []", [], ""),
+        ('premium: ["0180"]', [], ""),
+    ],
+)
+def test_a_plan_by_which_one_dials_out_and_gets_no_help_is_warned_of(
+    numbering: str, routes: list[str], expected: str
+) -> None:
+    text = "\n".join(
+        (
+            f"numbering: {{{numbering}}}\nroutes:",
+            *(f"  - {{name: help, when: {one}}}" for one in routes),
+            "  - {name: phones, when: {from: extension, number: 1XX}, do: [{dial: 'extension/{number}'}]}",
+            "  - {name: out, when: {from: extension, number: '0.'}, do: [{dial: trunk/a}]}",
+        )
+    ).replace("when: {number", "when: {from: extension, number")
+    warnings = [one for one in findings(text)[1] if "for help" in one]
+    assert bool(warnings) is bool(expected), warnings
+    assert all(expected in one for one in warnings)
+
+
+def test_where_nobody_dials_out_there_is_nothing_to_warn_of() -> None:
+    text = """
+    numbering: {country: "49"}
+    routes:
+      - {name: phones, when: {from: extension, number: 1XX}, do: [{dial: "extension/{number}"}]}
+      - {name: bridge, when: {from: trunk/a}, do: [{dial: trunk/b}]}
+    """
+    assert findings(text)[1] == []
