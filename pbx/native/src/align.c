@@ -120,11 +120,12 @@ static void note_number(struct line *line, uint16_t sequence, bool continues) {
     }
 }
 
-/* Counts silence that stands where packets were lost; a late packet takes back what was counted for it. */
+/* Counts silence that stands where packets were lost; a late packet takes back what was counted for it, however late: behind
+   a stall of the network one may have overtaken more than are remembered. */
 static void count_gap(struct tape *tape, const struct line *line, const struct tape_packet *packet, int64_t position,
                       int64_t count) {
     int back = places_back(line, packet->sequence);
-    if (back >= 0 && back < REMEMBERED)
+    if (back >= 0)
         tape->gaps -= tape->gaps < count ? tape->gaps : count;
     else if (back < -1 && -back <= MAX_LOST && position > line->end)
         tape->gaps += position - line->end;
