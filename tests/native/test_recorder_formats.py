@@ -242,7 +242,7 @@ def test_a_slow_disk_is_told(tmp_path: Path) -> None:
         desk.events += desk.engine.close()
         desk.engine = Engine(30000, 30999, drain=50, workers=1, backlog=1)
         left, right = couple(desk)
-        count = 230
+        count = 330
         for number in range(count):
             desk.submit(Record(f"r{number}", "a", "b", str(tmp_path / f"{number}.wav")))
         desk.counts("a")

@@ -8,7 +8,7 @@
 #include "engine_private.h"
 
 /* Every recording is handed over this often; the recordings of a thread take turns, so that the writer's work is spread. */
-#define HAND_OVER (256 * MILLISECOND)
+#define HAND_OVER (192 * MILLISECOND)
 /* Nobody is silent for so long without a packet: what is missing then was lost, unless nothing was to come. */
 #define SILENT (2 * SECOND)
 

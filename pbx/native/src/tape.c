@@ -14,6 +14,8 @@
 /* Sound is written once it is this old: until then a packet that comes late still finds its place in memory. One that comes
    later is put into the file, which takes two system calls; to wait longer takes 3 KiB of a recording for each 100 ms. */
 #define HOLD_MILLISECONDS 100
+/* Of packets of 20 ms with some jitter. What is kept gets its room at once: one that grew would leave a hole in the heap. */
+#define USUAL_MILLISECONDS 50
 
 /* A path with the suffix .wav in place of its own. */
 static char *wav_path(const char *path) {
@@ -220,8 +222,9 @@ static void borrow(struct tape *tape, struct tape_window *window) {
 static void give_back(struct tape *tape) {
     size_t length = tape->failed ? 0 : tape->window->length;
     if (length > tape->kept_room) {
+        size_t usual = (HOLD_MILLISECONDS + USUAL_MILLISECONDS) * (size_t)tape->rate / 1000;
         free(tape->kept);
-        tape->kept_room = length + tape->rate / 50;
+        tape->kept_room = length < usual ? usual : length;
         tape->kept = malloc(tape->kept_room * window_size(tape));
         if (tape->kept == NULL) {
             tape->kept_room = 0;

@@ -19,7 +19,7 @@
 struct engine;
 struct worker;
 
-enum { TAPE_BLOCK = 6144 - 64 }; /* octets of packets in a block: a quarter second of G.711, both sides, and some */
+enum { TAPE_BLOCK = 4352 - 64 }; /* octets of packets in a block: 192 ms of G.711, both sides, and the largest packet */
 
 struct tape_packet { /* followed by the payload, and padded to eight octets */
     uint64_t arrival;            /* ns */

@@ -8,8 +8,8 @@
 #include "engine_private.h"
 #include "thread.h"
 
-/* Blocks kept for use again, at most: those of one turn of five hundred recordings. */
-#define SPARE_BLOCKS 64
+/* Blocks kept for use again, at most: those of one turn of 256 recordings. */
+#define SPARE_BLOCKS 32
 
 static struct tape_block *take_spare(struct writers *writers) {
     pthread_mutex_lock(&writers->spare.lock);
