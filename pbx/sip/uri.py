@@ -17,7 +17,7 @@ from pbx.values import dataclass
 
 __all__ = ["Uri", "escape_user", "parse_host_port"]
 
-_CACHED_URIS: Final = 4096
+_CACHED_URIS: Final = 1024
 _CACHED_LENGTH: Final = 160
 """Longer texts are parsed each time, so that the cache holds at most about a megabyte whatever peers send."""
 

@@ -27,9 +27,9 @@ __all__ = ["CSeq", "NameAddress", "Via"]
 _LARGEST_32_BIT: Final = 2**32 - 1
 _SPACES = re.compile(r"[ \t]++")
 
-_CACHED_VALUES: Final = 2048
+_CACHED_VALUES: Final = 512
 """Addresses, and as many CSeqs: From, To and Contact stand in each of a call's dozen messages as they did in the first,
-and most calls count from 1."""
+and most calls count from 1. Each call has four of its own, half a KiB each: enough for those that are being set up."""
 _CACHED_LENGTH: Final = 160
 """Longer texts are parsed each time, so that a cache holds at most about a megabyte whatever peers send."""
 
