@@ -51,13 +51,14 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Most tests wait more than they work: three at a time. Where one that has to keep time with real phones, sockets and
-# threads fails because of its neighbours, it runs once more with nothing beside it, and has to pass then; after any
-# other failure there is no second look (tests/conftest.py). Those that load the machine come last, one by one.
+# Most tests wait more than they work: three at a time. Those that load the machine come last, one by one. Where one that
+# has to keep time with real phones, sockets and threads fails because of its neighbours, here or on the same host, it
+# runs once more and has to pass then; after any other failure there is no second look (tests/conftest.py).
+AGAIN = { test $$? -eq 1 && $(BIN)/python -m pytest -x --last-failed --last-failed-no-failures none
+
 test: setup test-packages lint
-	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadscope -m "not alone" || { test $$? -eq 1 && \
-	$(BIN)/python -m pytest -x --last-failed --last-failed-no-failures none -m "not alone"; }
-	$(BIN)/python -m pytest -m alone
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadscope -m "not alone" || $(AGAIN) -m "not alone"; }
+	$(BIN)/python -m pytest -m alone || $(AGAIN) -m alone; }
 
 # `make bench ARGS=--help` says what can be chosen; `ARGS=--write` puts the table into docs/performance.md.
 # What is measured is what `make setup` installs; `bench-compiled` measures the compiled copy.

@@ -115,9 +115,12 @@ def test_calls_do_not_notice(
     assert server.metrics()[counter] - before > RATE / 4, server.log_tail(3)
     server.record(calls + CALLS + 2)
     record = next(one for one in server.records() if one["duration"] > 2 and one["source"] == "extension/101")
-    for leg in record["legs"]:
+    # All that a phone sent went on to the other, all the time. How much that is of 50 a second is the phone's affair:
+    # on a busy machine it leaves turns out.
+    for leg, other_leg in zip(record["legs"], reversed(record["legs"]), strict=True):
         assert leg["lost"] == 0
-        assert leg["received_packets"] > 45 * record["duration"]
+        assert leg["received_packets"] > 30 * record["duration"]
+        assert other_leg["sent_packets"] >= leg["received_packets"] - 5
     path, sidecar = server.recording(record)
     assert sidecar["gaps"] <= 40, "silence was recorded where packets were missing"
     for hertz, file in zip((440, 1000), heard, strict=True):
