@@ -321,7 +321,7 @@ class Building:
             self.location,
             self._is_emergency,
             self._trunk_party,
-            lambda source, party, called, cause: self.registry.refuse(source, party, called, cause),
+            self.registry.refuse,
             lambda *call: self.registry.is_emergency(self.registry.query(*call)),
         )
         self.reception = Reception(

@@ -61,7 +61,7 @@ class NewCalls:
         number, trunk = number_in(request.uri), self._directory.trunk_of(flow, request)
         if self._is_emergency(number):
             return True
-        source = f"trunk/{trunk}" if trunk is not None else f"extension/{request.from_.uri.user}"
+        source = f"trunk/{trunk}" if trunk is not None else f"extension/{request.from_.uri.user or ''}"
         called = number if trunk is None else self._directory.called_by_trunk(trunk, request)
         return self._for_help(source, Party(number_in(request.from_.uri)), called, tuple(request.headers))
 
