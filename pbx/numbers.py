@@ -40,7 +40,9 @@ class Country:
     abroad: tuple[str, ...] = ()
     """Beginnings that share the country code and are billed as international all the same."""
     emergency: tuple[str, ...] = ("112",)
-    """Whole numbers."""
+    """Whole numbers, first the one for help of any kind."""
+    services: tuple[tuple[str, str], ...] = ()
+    """Emergency services with a number of their own (RFC 5031 §4.2, ``police`` for ``sos.police``), and the number."""
 
 
 # fmt: off
@@ -53,21 +55,49 @@ _CARIBBEAN = (
 _ALPINE = ("112", "122", "133", "144")
 _BRITISH = ("999", "112")
 
+
+def _services(police: str = "", fire: str = "", ambulance: str = "") -> tuple[tuple[str, str], ...]:
+    known = (("police", police), ("fire", fire), ("ambulance", ambulance))
+    return tuple([(name, number) for name, number in known if number])
+
+
 COUNTRIES = {
     "1": Country("1", ("011",), ("900",), ("976",), _CARIBBEAN, emergency=("911",)),
-    "7": Country("8", ("810",), ("803", "809"), emergency=("112", "101", "102", "103")),
+    "7": Country(
+        "8", ("810",), ("803", "809"), emergency=("112", "101", "102", "103"), services=_services("102", "101", "103")
+    ),
     "31": Country(premium=("900", "906", "909"), premium_short=("18",)),
-    "32": Country(premium=("90",), emergency=("112", "101")),
-    "33": Country(premium=("89",), premium_short=("118",), emergency=("112", "15", "17", "18", "114")),
+    "32": Country(premium=("90",), emergency=("112", "101"), services=_services("101")),
+    "33": Country(
+        premium=("89",),
+        premium_short=("118",),
+        emergency=("112", "15", "17", "18", "114"),
+        services=_services("17", "18", "15"),
+    ),
     "34": Country("", premium=("803", "806", "807", "905", "907", "118")),
-    "39": Country("", premium=("89", "166", "144", "12"), emergency=("112", "113", "115", "118")),
-    "41": Country(premium=("900", "901", "906"), premium_short=("18",), emergency=("112", "117", "118", "144")),
-    "43": Country(premium=("900", "901", "930", "931", "939"), premium_short=("118",), emergency=_ALPINE),
+    "39": Country(
+        "",
+        premium=("89", "166", "144", "12"),
+        emergency=("112", "113", "115", "118"),
+        services=_services("113", "115", "118"),
+    ),
+    "41": Country(
+        premium=("900", "901", "906"),
+        premium_short=("18",),
+        emergency=("112", "117", "118", "144"),
+        services=_services("117", "118", "144"),
+    ),
+    "43": Country(
+        premium=("900", "901", "930", "931", "939"),
+        premium_short=("118",),
+        emergency=_ALPINE,
+        services=_services("133", "122", "144"),
+    ),
     "44": Country(premium=("9", "70", "843", "844", "871", "872", "873"), premium_short=("118",), emergency=_BRITISH),
-    "48": Country("", premium=("70",), emergency=("112", "997", "998", "999")),
-    "49": Country(premium=("900", "137"), premium_short=("118",), emergency=("112", "110")),
+    "48": Country("", premium=("70",), emergency=("112", "997", "998", "999"), services=_services("997", "998", "999")),
+    "49": Country(premium=("900", "137"), premium_short=("118",), emergency=("112", "110"), services=_services("110")),
     "61": Country(international=("0011",), premium_short=("190",), emergency=("000", "112", "106")),
-    "81": Country(international=("010",), emergency=("110", "118", "119")),
+    "81": Country(international=("010",), emergency=("110", "118", "119"), services=_services("110", "119", "119")),
 }
 """By country code. A country that is not listed has the prefix 00 and no premium numbers but the world's."""
 

@@ -20,7 +20,8 @@ WHOLE = ("pbx/call", "pbx/features", "pbx/sdp", "pbx/security", "pbx/sip")
 PARTS = {
     "pbx": "cause errors failover ids numbers",
     "pbx/app": "budgeting directory new_calls observer wall_clock",
-    "pbx/dialplan": "actions conditions decision emergency model numbering pattern rates regex steps template windows",
+    "pbx/dialplan": "actions conditions decision emergency model numbering pattern rates regex services steps template"
+    " windows",
     "pbx/media": "commands events judging keys language leg policy processing proof quality relayed section session"
     " session_sound session_streams stream transcoding",
     "pbx/net": "addresses contact driver hosts network outgoing replies resolver routing trace transactions transport",

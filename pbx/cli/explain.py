@@ -29,7 +29,10 @@ def register(application: typer.Typer) -> None:
 
 def explain(
     source: Annotated[str, typer.Option("--from", help="extension/NUMBER or trunk/NAME.", show_default=False)],
-    number: Annotated[str, typer.Option("--number", "-n", help="The number dialled.", show_default=False)],
+    number: Annotated[
+        str,
+        typer.Option("--number", "-n", help="The number dialled, or a service: urn:service:sos.", show_default=False),
+    ],
     config: ConfigurationFile = None,
     at: Annotated[str, typer.Option(help="When, such as 2026-11-20T22:00; now if left out.")] = "",
     caller: Annotated[str, typer.Option(help="The caller's number; that of the extension if left out.")] = "",
@@ -126,6 +129,7 @@ def _print(decision: Decision, numbers: TrunkNumbers, written: str) -> None:
     from rich.text import Text
 
     from pbx.dialplan.explain import decision_lines
+    from pbx.dialplan.services import service_in
 
     console = Console(highlight=False, soft_wrap=True)
     query = decision.query
@@ -136,6 +140,8 @@ def _print(decision: Decision, numbers: TrunkNumbers, written: str) -> None:
         console.print("It is an emergency call: no limit stops it.")
     if decision.dialled != query.number:
         console.print(Text(f"It calls {query.number} in the end, and is decided as if that had been dialled."))
+    elif service_in(decision.dialled):
+        console.print(Text("Nothing says what the service is called by: give it a number in `numbering: services`."))
     considered = decision.considered
     if considered:
         console.print(Text(f"routes of {considered[0].position.file}:", "dim"))

@@ -69,12 +69,19 @@ class Billing:
 
     def _emergency(self) -> int:
         """Return every number that calls for help in the end (`Numbering.emergency_number`)."""
-        languages, known = self._languages, sorted(self._numbering.emergency_numbers)
+        languages, numbering = self._languages, self._numbering
+        known = sorted(numbering.emergency_forms)
         plain = languages.union(*[self._spaced(word) for word in known if word[0] not in "*#"])
         behind = languages.union(*[self._spaced(word) for word in known if not set(word) & set("*#")])
         stars = languages.sequence(self._star, languages.many(self._star))
         code = languages.sequence(stars, languages.times(self._digit, 1, _LONGEST_CODE))
         found = [plain, languages.sequence(code, languages.many(code), stars, behind)]
+        if numbering.country == "1":
+            pulses, digit = self._spaced("11"), self._digit
+            longer = languages.sequence(self._separators, languages.chars("23"), digit, digit)
+            code = languages.union(languages.sequence(digit, digit), longer)
+            local = languages.union(*[self._spaced(word) for word in known if word[0].isdigit()])
+            found.append(languages.sequence(pulses, code, local))
         if self._numbering.has_star_codes:
             begins = languages.both(self._service(), languages.sequence(languages.everything, languages.word("*")))
             found += [

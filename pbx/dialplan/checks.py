@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 
 from pbx.dialplan.actions import RESTRICTIONS, Refused
 from pbx.dialplan.conditions import Source
-from pbx.dialplan.decision import Query
-from pbx.dialplan.emergency import gets_out
+from pbx.dialplan.decision import Decision, Query
+from pbx.dialplan.emergency import gets_out, reaches_nobody
 from pbx.dialplan.model import Dialplan, Reference, Route
 from pbx.dialplan.pattern import Pattern, covers
+from pbx.dialplan.services import SERVICE_URN
 from pbx.positions import Fault
 from pbx.units import suggestion
 
@@ -41,7 +42,8 @@ class Findings:
 def check_plan(plan: Dialplan, known: Known) -> Findings:
     """Check a loaded plan against what is configured."""
     faults = [*unknown_names(plan.references, known), *_open_doors(plan)]
-    warnings = [*_missing_features(plan, known), *_shadowed(plan), *_always_refused(plan), *_without_help(plan)]
+    warnings = [*_missing_features(plan, known), *_shadowed(plan), *_always_refused(plan)]
+    warnings += [*_without_help(plan), *_dead_services(plan)]
     return Findings(tuple(sorted(faults)), tuple(sorted(warnings)))
 
 
@@ -127,15 +129,48 @@ def _without_help(plan: Dialplan) -> Iterator[Fault]:
         for source in route.source.sources
         if source.kind == "extension"
     ]
-    for number in plan.numbering.own_emergency_numbers if callers else ():
-        route, source = callers[0]
-        decision = plan.decide(Query(f"extension/{source.name or 'anyone'}", number, _SOME_DAY))
+    if not callers:
+        return
+    route, source = callers[0]
+    caller, numbering = f"extension/{source.name or 'anyone'}", plan.numbering
+    for number in numbering.own_emergency_numbers:
+        decision = plan.decide(Query(caller, number, _SOME_DAY))
         if not gets_out(decision.steps):
-            taken = f"the route `{decision.route}` takes it" if decision.route is not None else "no route takes it"
             yield Fault(
                 route.position,
-                f"a call for help to {number} reaches nobody outside: {taken}; put a route for {number} that dials a "
-                "trunk before the others",
+                f"a call for help to {number} reaches nobody outside: {_taken(decision)}; put a route for {number} "
+                "that dials a trunk before the others",
+            )
+    # A plan that does not say what calls for help is asked for what a phone's button calls.
+    said = any(service.name == "sos" for service in numbering.services)
+    if numbering.own_emergency_numbers or said or not numbering.numbers_of_service("sos"):
+        return
+    decision = plan.decide(Query(caller, SERVICE_URN + "sos", _SOME_DAY))
+    if not gets_out(decision.steps):
+        yield Fault(
+            route.position,
+            f"a call for help to {decision.query.number} reaches nobody outside: {_taken(decision)}; say in which "
+            'country the plan is (`numbering: {country: "49"}`, or which numbers call for help: `emergency`), and put '
+            "a route for those that dials a trunk before the others",
+        )
+
+
+def _taken(decision: Decision) -> str:
+    return f"the route `{decision.route}` takes it" if decision.route is not None else "no route takes it"
+
+
+def _dead_services(plan: Dialplan) -> Iterator[Fault]:
+    """Yield a warning for each service that the plan has become a number which gets nobody anywhere."""
+    sources = [source for route in plan.routes for source in route.source.sources]
+    for service in plan.numbering.services:
+        callers = {f"{one.kind}/{one.name or 'anyone'}" for one in sources if one.kind != "any"} or {"extension/anyone"}
+        query = [Query(caller, service.number, _SOME_DAY) for caller in sorted(callers)]
+        decisions = [plan.decide(one) for one in query]
+        if all(one.route is None or reaches_nobody(one.steps) for one in decisions):
+            yield Fault(
+                service.position,
+                f"`{SERVICE_URN}{service.name}` becomes {service.number}, which reaches nobody: "
+                f"{_taken(decisions[0])}; put a route for {service.number} before the others, or write another number",
             )
 
 

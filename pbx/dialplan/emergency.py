@@ -1,9 +1,9 @@
 """Calls for help: which of them a decision makes, and where they go whatever stands before the number.
 
-Whoever dials ``*31#112``, or 0112 where 0 is an outside line, calls 112: the call is decided as that number is, by the
-route that the plan has for it, with the caller that this route shows. A route that keeps the call in the house
-(``*8*112`` picks up the phone 112) is left alone, and so is one that gets it out where the number alone would not get
-out.
+Whoever dials ``*31#112``, ``+49112``, or 0112 where 0 is an outside line, calls 112: the call is decided as that number
+is, by the route that the plan has for it, with the caller that this route shows. A route that keeps the call in the
+house (``*8*112`` picks up the phone 112) is left alone, and so is one that gets it out where the number alone would not
+get out.
 """
 
 from __future__ import annotations
@@ -20,16 +20,19 @@ __all__ = ["gets_out", "number_dialled_out", "reaches_nobody"]
 _REACH_NOBODY = (AnswerStep, EnterStep, HangUpStep, PlayStep, RejectStep, WaitStep)
 
 
-def number_dialled_out(steps: tuple[Step, ...], numbering: Numbering) -> str:
-    """Return the emergency number that steps dial over a trunk or at a URI, empty if they dial none."""
+def number_dialled_out(steps: tuple[Step, ...], numbering: Numbering, *, as_it_is: bool = False) -> str:
+    """Return the emergency number that steps dial over a trunk or at a URI, empty if they dial none; `as_it_is`: or
+    write a country before it."""
     for step in steps:
         if isinstance(step, DialStep):
             for target in step.targets:
-                found = "" if target.kind == "extension" else numbering.emergency_number(target.number)
+                if target.kind == "extension":
+                    continue
+                found = numbering.emergency_number(target.number, as_it_is=as_it_is)
                 if found:
                     return found
             for handler in step.on.values():
-                found = number_dialled_out(handler, numbering)
+                found = number_dialled_out(handler, numbering, as_it_is=as_it_is)
                 if found:
                     return found
     return ""

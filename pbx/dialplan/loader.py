@@ -9,11 +9,12 @@ from zoneinfo import ZoneInfo
 from pbx.dialplan.actions import Action, Dial, GoTo
 from pbx.dialplan.conditions import NumberCondition, SourceCondition
 from pbx.dialplan.model import Dialplan, Reference, Route
-from pbx.dialplan.numbering import Numbering
+from pbx.dialplan.numbering import Numbering, Service
 from pbx.dialplan.paid_loader import load_paid
 from pbx.dialplan.reader import Reader
 from pbx.dialplan.scope import VALUES, ReadFile, Scope, no_files
 from pbx.dialplan.selftest import read_tests
+from pbx.dialplan.services import SERVICE_URN, service_in
 from pbx.dialplan.step_loader import StepLoader
 from pbx.dialplan.steps import RouteLimits
 from pbx.dialplan.when_loader import load_when
@@ -28,6 +29,7 @@ _ROUTE_KEYS = (
     *("name", "when", "do", "international", "premium", "paid", "description"),
     *("max_calls", "max_calls_per_second"),
 )
+_NUMBERING_KEYS = ("country", "premium", "international", "emergency", "services")
 _MAXIMUM_STEPS = 256
 """Of one route with all that it reaches by ``goto``."""
 _RESTRICTIONS = ("international", "premium")
@@ -108,7 +110,7 @@ class _Loader:
 
     def _read_numbering(self, node: Node) -> Numbering:
         reader = self.reader
-        entries = reader.mapping(node, "`numbering`", ("country", "premium", "international", "emergency"))
+        entries = reader.mapping(node, "`numbering`", _NUMBERING_KEYS)
         if entries is None:
             return Numbering()
         country = ""
@@ -124,7 +126,29 @@ class _Loader:
                 if not re.fullmatch(r"[0-9+*#]+", text):
                     reader.fault(position, f"`{key}`: `{text}` must be the beginning of a number: digits, + * #")
             lists.append(tuple(text for text, _ in texts))
-        return Numbering(country, lists[0], lists[1], lists[2] if entries.get("emergency") else None)
+        services = entries.get("services")
+        return Numbering(
+            country,
+            lists[0],
+            lists[1],
+            lists[2] if entries.get("emergency") else None,
+            self._read_services(services.value) if services else (),
+        )
+
+    def _read_services(self, node: Node) -> tuple[Service, ...]:
+        reader, found = self.reader, []
+        for entry in reader.mapping(node, "`services`") or ():
+            service = service_in(SERVICE_URN + entry.key)
+            if service != entry.key:
+                reader.fault(
+                    entry.position,
+                    f"`services`: `{entry.key}` is no service; write what follows `{SERVICE_URN}`, such as sos.police",
+                )
+            number = reader.text(entry.value, f"`{entry.key}`")
+            if number is not None and not re.fullmatch(r"[A-Za-z0-9*#+_.-]{1,64}", number, re.ASCII):
+                reader.fault(entry.value.position, f"`services`: `{number}` is no number that could be dialled")
+            found.append(Service(service, number or "", entry.position))
+        return tuple(found)
 
     def _drafts(self, nodes: tuple[Node, ...]) -> dict[str, _Draft]:
         drafts: dict[str, _Draft] = {}

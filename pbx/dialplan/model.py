@@ -12,6 +12,7 @@ from pbx.dialplan.emergency import gets_out, number_dialled_out, reaches_nobody
 from pbx.dialplan.numbering import Numbering
 from pbx.dialplan.pattern import Pattern
 from pbx.dialplan.regex import LONGEST
+from pbx.dialplan.services import is_for_help, service_in
 from pbx.dialplan.steps import DialStep, RouteLimits, Step
 from pbx.positions import Position
 from pbx.values import dataclass
@@ -19,6 +20,7 @@ from pbx.values import dataclass
 __all__ = ["Dialplan", "Paid", "PlanTest", "Reference", "Route"]
 
 _DIGITS = "0123456789"
+_BEGIN_URNS = ("u", "U")
 _ANYONE = ""
 """The key of the index for callers who have not proven who they are."""
 
@@ -115,8 +117,12 @@ class Dialplan:
         """Return where `query` goes: the first route that matches, with its steps filled in.
 
         A call for help goes where the emergency number alone goes, whatever was dialled before it
-        (`pbx.dialplan.emergency`).
+        (`pbx.dialplan.emergency`), and one for a service where the number of that goes.
         """
+        if query.number[:1] in _BEGIN_URNS:
+            service = service_in(query.number)
+            if service:
+                return self._serve(query, service)
         decision, _ = self._first(query)
         number = self._emergency_number(query, decision)
         if not number:
@@ -125,20 +131,53 @@ class Dialplan:
         if route is None:
             better = decision.route is None
         elif gets_out(decision.steps):
-            better = gets_out(helping.steps) and (route.names(number) or bool(self._helps(helping)))
+            better = gets_out(helping.steps) and (
+                route.names(number) or bool(number_dialled_out(helping.steps, self.numbering, as_it_is=True))
+            )
         else:
             better = True
         return replace(helping, dialled=query.number) if better else decision
+
+    def _serve(self, query: Query, service: str) -> Decision:
+        """Return where a call for a service goes (RFC 5031): by the first of the numbers that it may become which gets
+        it there."""
+        best, reach = None, -1
+        for number, said in self.numbering.numbers_of_service(service):
+            decision = self.decide(replace(query, number=number))
+            reaches = self._reach(decision, said)
+            if reaches > reach:
+                best, reach = decision, reaches
+        if best is None:
+            return Decision(query, None, query.number, (), query.number, "no-route")
+        return replace(best, dialled=query.number, emergency=best.emergency or is_for_help(service))
+
+    def _reach(self, decision: Decision, said: bool) -> int:
+        """Return how much there is to say for a number of a service: most for what the plan says it is, unless that
+        reaches nobody, and then for one that gets out. Where nobody has said which numbers call for help, one that a
+        route names comes before one that any route takes."""
+        if decision.route is None or reaches_nobody(decision.steps):
+            return 0
+        if said:
+            return 4
+        if not gets_out(decision.steps):
+            return 1
+        if self.numbering.own_emergency_numbers:
+            return 2
+        number = decision.query.number
+        return 3 if any(route.name == decision.route and route.names(number) for route in self.routes) else 2
 
     def _emergency_number(self, query: Query, decision: Decision) -> str:
         """Return the number for which a call is to be decided that was decided for what was dialled; empty for none."""
         if decision.emergency:
             number = self._helps(decision)
             return number if number != query.number else ""
-        numbers = self.numbering.behind_codes(query.number)
-        if not numbers or not (gets_out(decision.steps) or reaches_nobody(decision.steps)):
+        numbering = self.numbering
+        numbers = numbering.behind_codes(query.number)
+        if not numbers and query.number not in numbering.emergency_forms:
             return ""
-        found = [number for number in numbers if number in self.numbering.emergency_numbers]
+        if not (gets_out(decision.steps) or reaches_nobody(decision.steps)):
+            return ""
+        found = [numbering.emergency_number(query.number)]
         found += [self._helps(self._first(replace(query, number=number))[0]) for number in numbers]
         return next(filter(None, found), "")
 

@@ -14,10 +14,12 @@ from __future__ import annotations
 import re
 from dataclasses import field
 
+from pbx.dialplan.services import is_for_help, more_general
 from pbx.numbers import COUNTRIES, Country, without_separators
+from pbx.positions import Position
 from pbx.values import dataclass
 
-__all__ = ["STAR_CODES", "WORLD_PREMIUM", "Numbering", "home_of", "plain_number", "service_prefix"]
+__all__ = ["STAR_CODES", "WORLD_PREMIUM", "Numbering", "Service", "home_of", "plain_number", "service_prefix"]
 
 
 WORLD_PREMIUM = ("979", "881", "882", "883", "870", "878")
@@ -34,6 +36,18 @@ _ENDED_CODES = re.compile(r"(?:[*#]+\d{1,4})+[*#]+", re.ASCII)
 """A service prefix with a code in it; a star alone begins the codes of the server itself, such as ``*112``."""
 STAR_CODES = (2, 3)
 """Digits of a code of the North American kind."""
+_PULSES = re.compile(r"11(?:([23])\d\d|\d\d)(?=\d)", re.ASCII)
+"""The same dialled without a star."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What the plan says that a service becomes, and where it says so."""
+
+    name: str
+    """``sos.police``, of ``urn:service:sos.police``."""
+    number: str
+    position: Position
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +61,10 @@ class Numbering:
     """Further international prefixes."""
     emergency: tuple[str, ...] | None = None
     """Whole emergency numbers; None for those of the country, 112 and 911."""
+    services: tuple[Service, ...] = ()
+    """What services become that are called by name (RFC 5031)."""
     _emergency: frozenset[str] = field(init=False, repr=False, compare=False)
+    _forms: dict[str, str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         known = self.emergency
@@ -55,6 +72,19 @@ class Numbering:
             # 3GPP TS 22.101 §10.1.1: 112 and 911 are emergency numbers everywhere.
             known = (*home_of(self.country).emergency, "112", "911")
         object.__setattr__(self, "_emergency", frozenset(known))
+        object.__setattr__(self, "_forms", self._written())
+
+    def _written(self) -> dict[str, str]:
+        """Return emergency numbers as they are, and as they become where every number is written as one of the world's,
+        and which each is."""
+        found = {f"+{number}": number for number in self._emergency if number.isdigit()}
+        found.update({number: number for number in self._emergency})
+        if self.country:
+            # Only those of the country itself: in Germany 49911 begins the numbers of a town.
+            own = [number for number in home_of(self.country).emergency if number in self._emergency]
+            for prefix in ("+", *self.extra_international, *home_of(self.country).international):
+                found.update({f"{prefix}{self.country}{number}": number for number in own})
+        return found
 
     @property
     def emergency_numbers(self) -> frozenset[str]:
@@ -72,27 +102,63 @@ class Numbering:
         """Return whether a number calls for help in the end: no limit and no budget stops such a call."""
         return bool(self.emergency_number(number))
 
-    def emergency_number(self, number: str) -> str:
+    @property
+    def emergency_forms(self) -> dict[str, str]:
+        """Emergency numbers, and what they are when written as numbers of the world, such as ``+49112``."""
+        return self._forms
+
+    def emergency_number(self, number: str, *, as_it_is: bool = False) -> str:
         """Return the emergency number that a number calls in the end, empty if it is none: behind service codes such as
-        ``*31#``, as many as there are, without separators and parameters."""
-        known = self._emergency
-        if number in known:
-            return number
-        return next((plain for plain in self.behind_codes(number) if plain in known), "")
+        ``*31#``, as many as there are, without separators and parameters, and unless it must be written `as_it_is` also
+        as a number of the world."""
+        forms = self._forms
+        found = forms.get(number)
+        if found is None:
+            for plain in self.behind_codes(number):
+                found = forms.get(plain)
+                if found is not None:
+                    number = plain
+                    break
+            else:
+                return ""
+        return found if not as_it_is or found == number else ""
+
+    def numbers_of_service(self, service: str) -> tuple[tuple[str, bool], ...]:
+        """Return what a service may become, best first, and whether the plan says so: what it says of the service or of
+        one that this is part of, then for help the country's number for it, then those for any help."""
+        said, general = {one.name: one.number for one in self.services}, more_general(service)
+        found = [(said[name], True) for name in general if name in said]
+        if is_for_help(service):
+            theirs = dict(home_of(self.country).services)
+            found += [(theirs[name[4:]], False) for name in general if name[4:] in theirs]
+            usual = [*home_of(self.country).emergency, "112", "911", *(self.emergency or ())]
+            own = self.own_emergency_numbers or self._emergency
+            found += [(number, False) for number in usual if number in own]
+        return tuple(dict.fromkeys(one for one in found if one[1] or one[0] in self._emergency))
 
     def behind_codes(self, number: str) -> tuple[str, ...]:
         """Return what a number may call in the end: without separators, parameters and service codes that hide it. A
         star alone is no such code. Empty if there is nothing to take off; more than one where codes have no end."""
         if number.lstrip("+").isalnum():
-            return ()
+            return self._behind_pulses(number) if number[:2] == "11" else ()
         bare = without_separators(number.partition(";")[0])
         prefix = service_prefix(bare)
         plain = bare[len(prefix) :]
         found = [plain] if not prefix or _ENDED_CODES.fullmatch(prefix) else []
+        if not prefix:
+            found += self._behind_pulses(bare)
         if self.has_star_codes and prefix.endswith("*"):
             codes = [plain[:width] for width in STAR_CODES]
             found += [plain[len(code) :] for code in codes if code.isascii() and code.isdigit()]
         return tuple(found)
+
+    def _behind_pulses(self, bare: str) -> tuple[str, ...]:
+        """Return what follows a code of which the star was dialled as 11, as phones without a star do in North America:
+        1167 is ``*67``. No number of its plan begins so; elsewhere numbers do."""
+        found = _PULSES.match(bare) if self.country == "1" else None
+        if found is None:
+            return ()
+        return (bare[4:], bare[5:]) if found[1] else (bare[4:],)
 
     def restriction(self, number: str, fixed: int) -> str:
         """Return ``international``, ``premium`` or nothing for a number that a trunk is about to get.

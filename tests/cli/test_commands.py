@@ -82,6 +82,29 @@ def test_explain_for_programs(run: CliRunner) -> None:
 
 
 @pytest.mark.parametrize(
+    ("service", "said", "done"),
+    [
+        (
+            "URN:service:sos",
+            "It calls 112 in the end, and is decided as if that had been dialled.",
+            "trunk/carrier as 112",
+        ),
+        ("urn:service:counseling", "Nothing says what the service is called by", "reject the caller: no-route"),
+    ],
+)
+def test_explain_says_what_a_service_becomes(run: CliRunner, service: str, said: str, done: str) -> None:
+    result = run.invoke(application(), ["explain", "-c", BRIDGE, "--from", "trunk/customer", "--number", service])
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith(f"{service} dialled by trunk/customer")
+    assert said in result.stdout
+    assert done in result.stdout
+    assert ("It is an emergency call" in result.stdout) is ("sos" in service)
+    as_data = run.invoke(application(), ["explain", "-c", BRIDGE, "--from", "trunk/customer", "-n", service, "--json"])
+    found = json.loads(as_data.stdout)
+    assert (found["call"]["number"], found["emergency"]) == (service, "sos" in service)
+
+
+@pytest.mark.parametrize(
     "arguments",
     [
         ["--from", "trunk", "--number", "1"],

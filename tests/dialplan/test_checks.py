@@ -151,7 +151,9 @@ def test_a_route_that_may_not_dial_what_it_is_for() -> None:
         ('emergency: ["999"]', [], "no route takes it"),
         ('emergency: ["0999"]', [], ""),
         ("emergency: []", [], ""),
-        ('premium: ["0180"]', [], ""),
+        ('premium: ["0180"]', [], "say in which country the plan is"),
+        ('premium: ["0180"]', ["{number: '112'}, do: [{dial: trunk/a}]"], ""),
+        ("services: {sos: '0112'}", [], ""),
     ],
 )
 def test_a_plan_by_which_one_dials_out_and_gets_no_help_is_warned_of(
@@ -168,6 +170,31 @@ def test_a_plan_by_which_one_dials_out_and_gets_no_help_is_warned_of(
     warnings = [one for one in findings(text)[1] if "for help" in one]
     assert bool(warnings) is bool(expected), warnings
     assert all(expected in one for one in warnings)
+
+
+@pytest.mark.parametrize(
+    ("services", "expected"),
+    [
+        ("sos: '0112', counseling: '105'", []),
+        ("sos: '999'", ["4:14: `urn:service:sos` becomes 999, which reaches nobody: no route takes it"]),
+        (
+            "test.sos: '600'",
+            ["4:14: `urn:service:test.sos` becomes 600, which reaches nobody: the route `no` takes it"],
+        ),
+    ],
+)
+def test_a_service_that_becomes_what_reaches_nobody_is_warned_of(services: str, expected: list[str]) -> None:
+    text = f"""
+        numbering:
+          country: "49"
+          services: {{{services}}}
+        routes:
+          - {{name: no, when: {{number: 600}}, do: [{{reject: forbidden}}]}}
+          - {{name: phones, when: {{from: extension, number: 1XX}}, do: [{{dial: 'extension/{{number}}'}}]}}
+          - {{name: out, when: {{from: extension, number: '0.'}}, do: [{{dial: trunk/a}}]}}
+    """
+    warnings = [one for one in findings(text)[1] if "urn:service" in one]
+    assert [one.partition(";")[0] for one in warnings] == expected
 
 
 def test_where_nobody_dials_out_there_is_nothing_to_warn_of() -> None:

@@ -65,6 +65,41 @@ PLAN = """
         ("61", "000", "000"),
         ("49", "", ""),
         ("49", "*31#", ""),
+        # Written as a number of the world, whole and by the country's own.
+        ("49", "+49112", "112"),
+        ("49", "+49 1-12", "112"),
+        ("49", "0049110", "110"),
+        ("49", "*31#+49112", "112"),
+        ("49", "+112", "112"),
+        ("49", "+911", "911"),
+        ("44", "+44999", "999"),
+        ("1", "+1911", "911"),
+        ("1", "0111911", "911"),
+        ("352", "+352112", "112"),
+        ("49", "+49911", ""),
+        ("49", "+490112", ""),
+        ("49", "+4930112", ""),
+        ("49", "+491120", ""),
+        ("49", "+43112", ""),
+        ("49", "49112", ""),
+        ("49", "00112", ""),
+        ("49", "+49115", ""),
+        ("33", "+3318", "18"),
+        ("33", "+33145678901", ""),
+        ("", "+49112", ""),
+        ("", "+112", "112"),
+        # A star that is dialled as 11.
+        ("1", "1167911", "911"),
+        ("1", "1-167-911", "911"),
+        ("1", "11272911", "911"),
+        ("1", "1182112", "112"),
+        ("1", "11472911", ""),
+        ("1", "117911", ""),
+        ("1", "11679110", ""),
+        ("1", "2167911", ""),
+        ("1", "*671167911", ""),
+        ("49", "1167112", ""),
+        ("", "1167911", ""),
     ],
 )
 def test_the_emergency_number_that_is_called_in_the_end(country: str, number: str, helps: str) -> None:
@@ -97,6 +132,8 @@ def test_an_emergency_number_costs_nothing_that_a_route_would_have_to_allow(numb
         Numbering("49", extra_premium=("11", "*31#11")),
         Numbering("1", extra_premium=("911", "9")),
         Numbering("49", extra_international=("1",), emergency=("112", "1*1")),
+        Numbering("49"),
+        Numbering("1"),
     ],
 )
 def test_the_proof_knows_the_same(numbering: Numbering) -> None:
@@ -104,6 +141,8 @@ def test_the_proof_knows_the_same(numbering: Numbering) -> None:
     billing = Billing(languages, numbering)
     numbers = ["112", "000", "911", "1*1", "1-12", "*31#112", "*31#1*1", "*112", "*67911", "*67 911", "*267911"]
     numbers += ["112;phone-context=+49", "1120", "110", "0112", "*31#110", "*31#112#", "**31*112", "*31 #0-00", "911;x"]
+    numbers += ["+49112", "+49-110", "0049112", "+49911", "+112", "+911", "*31#+49112", "+1911", "1167911", "11-67 911"]
+    numbers += ["11267911", "11467911", "1167112", "*31#1167911", "0111911", "+491120", "1112", "011+1911"]
     for fixed in ("", "1", "*31#"):
         for restriction in ("", "international", "premium"):
             found = billing.restricted(restriction, fixed)
@@ -125,6 +164,57 @@ def test_whatever_is_dialled_the_emergency_route_takes_it(number: str) -> None:
     assert (step.caller.number, step.caller.anonymous) == ("+4930110", False)
     assert decision.limits is None
     assert decision.dialled == number
+
+
+@pytest.mark.parametrize("number", ["+49112", "0049112", "+112", "*31#+49112"])
+def test_so_it_does_where_the_number_is_written_for_the_world(number: str) -> None:
+    abroad = "      - {name: abroad, international: true, when: {number: ['+.', '00.']}, do: [{dial: trunk/cheap}]}\n"
+    for text in (
+        PLAN,
+        PLAN.replace(
+            "      - name: help", abroad.replace("{number", "{from: extension, number") + "      - name: help"
+        ),
+    ):
+        decision = decide(text, number)
+        assert (decision.route, decision.number, decision.emergency) == ("help", "112", True)
+        assert decision.dialled == number
+
+
+def test_where_no_route_is_for_help_it_goes_out_as_it_was_written() -> None:
+    text = """
+    numbering: {country: "49"}
+    routes:
+      - {name: phones, when: {from: extension, number: "1XX"}, do: [{dial: "extension/{number}"}]}
+      - {name: world, when: {from: extension, number: "+49."}, do: [{dial: trunk/a}]}
+    """
+    decision = decide(text, "+49112")
+    assert (decision.route, decision.number, decision.emergency) == ("world", "+49112", True)
+    assert not decide(text, "+4930112").emergency
+
+
+def test_a_number_that_gets_out_as_it_is_keeps_its_country_off() -> None:
+    """0112 goes out as 112; a route that would send 112 as +49112 is no better."""
+    text = """
+    numbering: {country: "49"}
+    routes:
+      - {name: local, when: {from: extension, number: "Z."}, do: [{set: {number: {prefix: "+49"}}}, {dial: trunk/a}]}
+      - {name: outside, when: {from: extension, number: "0."}, do: [{set: {number: {strip: 1}}}, {dial: trunk/a}]}
+    """
+    assert (decide(text, "0112").route, decide(text, "0112").number) == ("outside", "112")
+
+
+def test_a_phone_whose_number_looks_like_one_is_called() -> None:
+    """In the house 1167911 may be an extension, and so may +49112 be: the plan says so."""
+    text = """
+    numbering: {country: "1"}
+    routes:
+      - {name: help, when: {from: extension, number: "911"}, do: [{dial: trunk/rescue}]}
+      - {name: phones, when: {from: extension, number: ["11XXXXX", "+1911"]}, do: [{dial: "extension/{number}"}]}
+      - {name: out, when: {from: extension, number: "X."}, do: [{dial: trunk/a}]}
+    """
+    for number in ("1167911", "+1911"):
+        assert (decide(text, number).route, decide(text, number).emergency) == ("phones", False)
+    assert decide(text.replace("11XXXXX", "8XX"), "1167911").route == "help"
 
 
 def test_what_explains_a_decision_is_the_call_that_was_decided() -> None:
