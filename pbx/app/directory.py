@@ -9,6 +9,7 @@ from dataclasses import replace
 from pbx.app.lines import Lines
 from pbx.app.shown import allowed, is_listed, shown_to, verstat, voucher
 from pbx.app.translate import leg_settings, probes, processing_of, trunk_lines
+from pbx.call.called import called_in
 from pbx.call.commands import Party, Voucher
 from pbx.call.header_rules import HeaderRules
 from pbx.call.leg import LegSettings
@@ -187,7 +188,7 @@ class Directory:
         """Return whom a trunk calls: what the Request-URI says, or if that is our own Contact, whom it was for before
         it was sent there."""
         heard = self.numbers.of(f"trunk/{trunk}").heard
-        called = number_in(request.uri)
+        called = called_in(request.uri)
         if not called or called != self.contact_user(trunk):
             return heard(called)
         # RFC 7315 §4.2: the P-Called-Party-ID holds the URI that the registrar replaced by the Contact.
@@ -268,7 +269,7 @@ class Directory:
                 uri = Uri.parse(text)
             except ParseError:
                 continue
-            number = number_in(uri)
+            number = called_in(uri)
             if not number:
                 continue
             if extension is not None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from pbx.app.directory import Directory
 from pbx.app.shedding import LoadShedding
+from pbx.call.called import called_in
 from pbx.call.commands import Party
 from pbx.cause import EndCause, cause_named
 from pbx.errors import ParseError
@@ -58,7 +59,7 @@ class NewCalls:
 
     def _calls_for_help(self, flow: Flow, request: Request) -> bool:
         """Return whether a call is for help if it comes from whom it says; whether it does is found out later."""
-        number, trunk = number_in(request.uri), self._directory.trunk_of(flow, request)
+        number, trunk = called_in(request.uri), self._directory.trunk_of(flow, request)
         if self._is_emergency(number):
             return True
         source = f"trunk/{trunk}" if trunk is not None else f"extension/{request.from_.uri.user or ''}"
@@ -79,7 +80,7 @@ class NewCalls:
             return
         extension = self._extension_at(flow)
         if extension is not None:
-            self._refuse(f"extension/{extension.number}", extension, number_in(request.uri), cause_named("overloaded"))
+            self._refuse(f"extension/{extension.number}", extension, called_in(request.uri), cause_named("overloaded"))
 
     def _extension_at(self, flow: Flow) -> Party | None:
         """Return the one extension whose phone has registered over this way."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from pbx.call.called import called_in
 from pbx.call.commands import Party, Redirection
 from pbx.call.leg import LegSettings
-from pbx.sip.ext.identity import number_in
 from pbx.sip.message import Request
 from pbx.sip.stack import Flow, ServerTransaction
 from pbx.values import dataclass
@@ -83,7 +83,7 @@ class Admission:
         extension = self._authenticate(transaction, request)
         if extension is None:
             return None
-        called = number_in(request.uri)
+        called = called_in(request.uri)
         party = self._sources.extension_party(extension)
         if party is None:
             raise LookupError(f"extension {extension} has a password and no entry")

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Final
 
 from pbx.call.admission import Admission, Caller
+from pbx.call.called import reason_against
 from pbx.call.events import Incoming
 from pbx.call.leg import InboundLeg, Leg, LegContext
 from pbx.call.leg.headers import ACCEPT, ALLOW, capabilities, option_tags
@@ -138,9 +139,9 @@ class Reception:
             in_dialog_only = method in ("BYE", "PRACK", "UPDATE", "INFO")
             self._refuse(transaction, (481 if in_dialog_only else 405) if known else 501)
             return
-        # RFC 3261 §8.2.2.1: a scheme that the UAS does not support SHOULD be rejected with a 416.
-        if request.uri.scheme not in ("sip", "sips", "tel"):
-            self._refuse(transaction, 416)
+        status = reason_against(method, request.uri)
+        if status:
+            self._refuse(transaction, status)
             return
         if method == "REGISTER":
             self._register(transaction, request)

@@ -24,6 +24,12 @@ def referred(bench: Bench, to: str = "<sip:103@pbx.example>", **extra: str) -> I
     return peer
 
 
+def test_one_may_be_referred_to_help(bench: Bench) -> None:
+    referred(bench, "<URN:service:SOS.police>")
+    told = bench.told(events.ReferRequested)
+    assert (told.number, told.uri, told.replaces) == ("urn:service:sos.police", "URN:service:SOS.police", None)
+
+
 def test_a_transfer_from_request_to_last_notify(bench: Bench) -> None:
     peer = referred(bench, "<sip:+49%2030@pbx.example;transport=tcp>")
     told = bench.told(events.ReferRequested)
@@ -97,6 +103,7 @@ def test_refused(bench: Bench) -> None:
     [
         ("<sip:103@pbx.example;method=BYE>", 603),
         ("<mailto:alice@example.com>", 603),
+        ("<urn:service:sos.>", 603),
         ("nonsense:<", 400),
         ("<sip:103@pbx.example?Replaces=abc>", 400),
     ],

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pbx.call.called import called_in, reason_against
 from pbx.call.events import ReferProgress, ReferRequested
 from pbx.call.leg.client import ClientRequest
 from pbx.errors import ParseError, ProtocolError
-from pbx.sip.ext.identity import number_in, without_verstat
+from pbx.sip.ext.identity import without_verstat
 from pbx.sip.ext.refer import SIPFRAG, refer_to_of, replaces_in, sipfrag, sipfrag_status, wants_subscription
 from pbx.sip.stack import TransactionFailure
 
@@ -122,7 +123,7 @@ def take(usage: InviteUsage, transaction: ServerTransaction) -> None:
     target = without_verstat(refer_to_of(request).uri)
     replaces = replaces_in(target)
     method = (target.params.get("method") or "INVITE").upper()
-    if target.scheme not in ("sip", "sips", "tel") or method != "INVITE":
+    if reason_against("INVITE", target) or method != "INVITE":
         # Only calls can be transferred: nobody may send other requests to third parties through us.
         raise ProtocolError("Only a call can be referred to", 603)
     plain = target.with_(headers="", params={}) if target.is_sip else target
@@ -131,7 +132,7 @@ def take(usage: InviteUsage, transaction: ServerTransaction) -> None:
         ReferRequested(
             leg.id,
             str(plain),
-            number_in(plain),
+            called_in(plain),
             (replaces.call_id, replaces.to_tag, replaces.from_tag) if replaces is not None else None,
         )
     )
