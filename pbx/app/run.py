@@ -150,6 +150,8 @@ class _Process:
         server, operation = self._server, self._operation
         if server is None or operation is None or self._stopping:
             # Told twice: now.
+            if server is not None and len(server.registry):
+                _log.warning("stopping-at-once", calls=len(server.registry))
             self._finish(self._status)
             return
         self._stopping = True

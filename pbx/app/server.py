@@ -13,6 +13,7 @@ from pbx.app.building import Building
 from pbx.app.firewall import Firewall
 from pbx.app.public_address import PublicAddress
 from pbx.app.reload import Loaded
+from pbx.call.summary import Summary
 from pbx.config.restart import hold_back
 from pbx.loading import load_configured
 from pbx.net.tls import Tls, TlsState
@@ -129,22 +130,34 @@ class Server(Building):
         self.sounds = loaded.sounds
 
     def drain(self, done: Callable[[], None]) -> None:
-        """Take no new calls, let the running ones finish up to `limits.drain_timeout`, then end them; call `done` when
-        none is left."""
-        seconds = self.settings.limits.drain_timeout
+        """Take no new calls but for help, let the running ones finish up to `limits.drain_timeout`, and those for help
+        up to `limits.drain_timeout_emergency`, then end them; call `done` when none is left."""
+        limits = self.settings.limits
+        seconds = limits.drain_timeout
         _log.info("draining", calls=len(self.registry), seconds=seconds)
         # At once: no registrar is to send us calls that would be refused.
         self._left = False
         self.lines.leave(self._have_left)
-        self.registry.drain(seconds, lambda: self._say_farewell(done, self.driver.now() + _FAREWELL))
+        self.registry.drain(
+            seconds,
+            lambda: self._begin_farewell(done),
+            for_help=limits.drain_timeout_emergency,
+            waits=_tell_of_help,
+        )
 
     def _have_left(self) -> None:
         self._left = True
 
+    def _begin_farewell(self, done: Callable[[], None]) -> None:
+        self._say_farewell(done, self.driver.now() + _FAREWELL)
+
     def _say_farewell(self, done: Callable[[], None], latest: float) -> None:
         """Call `done` when the last BYE was answered and the last registration removed, or at `latest`: who is gone
         answers nothing."""
-        if (self._left and not len(self.context.dialogs)) or self.driver.now() >= latest:
+        if len(self.registry):
+            # Somebody has called for help meanwhile.
+            self.registry.when_drained(lambda: self._begin_farewell(done))
+        elif (self._left and not len(self.context.dialogs)) or self.driver.now() >= latest:
             done()
         else:
             self.driver.later(0.05, lambda: self._say_farewell(done, latest))
@@ -152,3 +165,13 @@ class Server(Building):
     def stop(self) -> None:
         """Close everything. What was promised to the store is written first."""
         self._unwind()
+
+
+def _tell_of_help(calls: tuple[Summary, ...], seconds: float) -> None:
+    """Write into the log which calls for help the end waits for, or that it waits no longer."""
+    told = [f"{call.call} from {call.source} to {call.called}" for call in calls]
+    if seconds:
+        remedy = "they are calls for help; the next SIGTERM ends them at once"
+        _log.warning("drain-waits-for-help", calls=told, seconds=round(seconds), remedy=remedy)
+    else:
+        _log.error("drain-ends-help", calls=told, remedy="limits.drain_timeout_emergency is over; give it longer")

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from pbx.call.call import Call
 from pbx.call.commands import Party
+from pbx.call.draining import Drain, Waits
 from pbx.call.events import Event as LegEvent
 from pbx.call.events import Incoming
 from pbx.call.items import HangUpWanted, RecordingWanted, Wish
@@ -50,6 +51,10 @@ def _no_emergency() -> bool:
     return False
 
 
+def _tell_nobody(calls: tuple[Summary, ...], seconds: float) -> None:
+    """Tell nobody."""
+
+
 class CallRegistry:
     """The calls of this process, by id.
 
@@ -71,8 +76,7 @@ class CallRegistry:
         self._calls: dict[str, Call] = {}
         self._moved: dict[str, Call] = {}
         """Where the legs are that an attended transfer has moved out of the call whose id they have."""
-        self._draining = False
-        self._on_empty: Callable[[], None] | None = None
+        self._drain: Drain | None = None
         self.refused = services.refused
         """Calls that were refused before they began, and transfers and redirections, by what was reached: ``draining``,
         ``calls``, ``rate``, ``source-calls``, ``source-rate``, ``route-calls``, ``route-rate``."""
@@ -97,11 +101,13 @@ class CallRegistry:
         """Return why no new call is taken now, or none from `source`; None if one is. It counts as begun then.
 
         `emergency` is asked where a limit is reached: a call for help is stopped by none, nor by a server that takes no
-        calls any more. A call that has `waited` since it was asked for before is not counted again.
+        calls any more, as long as it would be waited for. A call that has `waited` since it was asked for before is not
+        counted again.
         """
         services, limits = self._services, self.limits
         reached, detail = "", ""
-        if self._draining:
+        drain = self._drain
+        if drain is not None:
             reached = "draining"
         elif limits.calls is not None and len(self._calls) >= limits.calls:
             reached = "calls"
@@ -111,7 +117,7 @@ class CallRegistry:
             reached, detail = "rate", "as many calls a second as the server may take"
         elif not waited and source and not services.rates.allows(source):
             reached, detail = "source-rate", f"{source} makes more calls a second than it may"
-        if not reached or emergency():
+        if not reached or (not (drain is not None and drain.over) and emergency()):
             return None
         self.refused[reached] += 1
         return cause_named("shutting-down") if reached == "draining" else cause_named("too-many-calls", detail)
@@ -262,9 +268,8 @@ class CallRegistry:
         self._calls.pop(call.id, None)
         if self._moved:
             self._moved = {leg: other for leg, other in self._moved.items() if other is not call}
-        if not self._calls and self._on_empty is not None:
-            done, self._on_empty = self._on_empty, None
-            done()
+        if self._drain is not None and not self._calls:
+            self._drain.emptied()
 
     # -- what happens to calls
 
@@ -363,15 +368,18 @@ class CallRegistry:
         inside = [leg for leg in (callee, caller) if legs[leg].target.startswith("extension/")]
         return inside[0] if inside else callee
 
-    def drain(self, seconds: float, done: Callable[[], None]) -> None:
-        """Take no new calls, let the running ones finish for `seconds`, then end them; `done` is called when none is
-        left."""
-        self._draining = True
-        if not self._calls:
-            done()
-            return
-        self._on_empty = done
-        self._services.later(seconds, self.end_all)
+    def drain(
+        self, seconds: float, done: Callable[[], None], *, for_help: float = 0.0, waits: Waits = _tell_nobody
+    ) -> None:
+        """Take no new calls but for help, let the running ones finish for `seconds`, and those for help for `for_help`
+        if that is longer, then end them; `done` is called when none is left. `waits` hears what it waits for."""
+        self._drain = Drain(self._services, self._calls.values, seconds, for_help, waits)
+        self._drain.wait(done)
+
+    def when_drained(self, done: Callable[[], None]) -> None:
+        """Call `done` when no call is left: one for help may have begun when there was none any more."""
+        assert self._drain is not None
+        self._drain.wait(done)
 
     def end_all(self) -> None:
         """End every call because the server stops."""
@@ -381,7 +389,7 @@ class CallRegistry:
     @property
     def draining(self) -> bool:
         """True once no new call is taken."""
-        return self._draining
+        return self._drain is not None
 
 
 _OF_RECORDINGS = (media.RecordingEnded, media.RecordingFailed, media.RecordingBehind, media.RecordingFinishing)

@@ -191,6 +191,9 @@ class Limits(Section):
     refuses the rest with 503 at once, so that calls that are up do not suffer. Emergency calls are always taken."""
     drain_timeout: Duration = 60.0
     """At SIGTERM, how long running calls may go on before they are hung up."""
+    drain_timeout_emergency: Duration = 900.0
+    """The same for emergency calls, which are also taken until then; never less than `drain_timeout`. The log says
+    which calls it waits for; a second SIGTERM ends them at once."""
 
 
 class Log(Section):

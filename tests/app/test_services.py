@@ -118,3 +118,26 @@ def test_what_else_is_asked_of_a_service(serve: Serve, phone: Connect) -> None:
     assert town.carrier.ask("OPTIONS", "urn:isbn:1").status == 416
     assert town.carrier.ask("REGISTER", "urn:service:sos").status == 416
     assert town.carrier.ask("MESSAGE", "urn:service:sos").status == 405
+
+
+def test_a_server_that_stops_takes_it_and_waits_for_it(serve: Serve, phone: Connect) -> None:
+    """Also when it had no call any more and was about to go."""
+    town = Town(serve, phone, "limits: {drain_timeout: 0s, drain_timeout_emergency: 60s}\n")
+    world, server, done = town.pbx.world, town.pbx.server, list[bool]()
+    server.lines.leave = lambda left: None  # a registrar that says nothing: the server would go in three seconds
+    server.drain(lambda: done.append(True))
+    sent = town.alice.start("INVITE", "urn:service:sos", sdp())
+    heard = town.carrier.request("INVITE")
+    town.carrier.answer(heard, 200, sdp())
+    answer = town.alice.final(sent)
+    town.alice.acknowledge(sent, answer)
+    assert town.other.ask("INVITE", f"sip:0301@{LOOPBACK}", sdp()).status == 503
+    world.until(lambda: server.registry._drain._timer is not None)
+    assert town.alice.silent(0.1)
+    assert not done
+    server._left = True
+    bye = town.alice.compose("BYE", str(answer.contacts[0].uri), call_id=sent.call_id, to=str(answer.to))
+    town.alice.say(bye)
+    town.carrier.answer(town.carrier.request("BYE"), 200)
+    world.until(lambda: done)
+    assert town.alice.final(bye).status == 200

@@ -9,6 +9,7 @@ import pytest
 from pbx.call import events
 from pbx.call.commands import Dial, Party
 from pbx.call.registry import Limits
+from pbx.call.summary import Summary
 from pbx.cause import EndCause, cause_named, cause_of_status
 from pbx.dialplan.decision import Decision, Query
 from pbx.dialplan.steps import CallerOverride, DialStep, Recording, Target
@@ -180,6 +181,104 @@ def test_a_server_that_stops_takes_it(street: Street) -> None:
     assert street.registry.refusal("extension/101", lambda: True) is None
     assert street.registry.refused == {"draining": 1}
     street.advance(1000.0)
+    street.assert_nothing_left()
+
+
+class Ending:
+    """A server that ends: other calls after 30 s, those for help after 100 s."""
+
+    def __init__(self, street: Street) -> None:
+        self.street = street
+        self.done = 0
+        self.told: list[tuple[tuple[str, ...], float]] = []
+        street.change(replace(street.settings, maximum_duration=0.0))
+        street.registry.drain(30.0, self.count, for_help=100.0, waits=self.hear)
+
+    def count(self) -> None:
+        self.done += 1
+
+    def hear(self, calls: tuple[Summary, ...], seconds: float) -> None:
+        self.told.append((tuple([call.called for call in calls]), round(seconds)))
+
+
+def test_a_server_that_stops_waits_longer_for_it(street: Street) -> None:
+    helped, rescue = street.talk("112")
+    other, _ = street.talk("102")
+    end = Ending(street)
+    street.advance(29.0)
+    assert (helped.gone, other.gone, end.told) == (False, False, [])
+    street.advance(2.0)
+    assert (helped.gone, other.gone, end.told) == (False, True, [(("112",), 70)])
+    street.advance(60.0)
+    assert [seconds for _, seconds in end.told] == [70, 40, 10], "now and then"
+    assert end.done == 0
+    street.tell(rescue, events.HungUp(rescue.id, cause_named("answered-callee-hung-up")))
+    street.settle()
+    assert (helped.gone, end.done) == (True, 1)
+    street.assert_nothing_left()
+
+
+def test_it_does_not_wait_for_ever(street: Street) -> None:
+    helped, _ = street.talk("112")
+    end = Ending(street)
+    street.advance(99.0)
+    assert not helped.gone
+    assert street.registry.refusal("extension/101", lambda: True) is None
+    street.advance(2.0)
+    assert helped.gone
+    assert street.ended[-1].cause.slug == "shutting-down"
+    assert (end.done, end.told[-1]) == (1, (("112",), 0))
+    refusal = street.registry.refusal("extension/101", lambda: True)
+    assert refusal is not None, "one that began now would be cut off"
+    street.assert_nothing_left()
+
+
+def test_it_waits_for_one_that_began_when_others_were_ended(street: Street) -> None:
+    first, rescue = street.talk("112")
+    end = Ending(street)
+    street.advance(40.0)
+    second, _ = street.talk("112")
+    street.tell(rescue, events.HungUp(rescue.id, cause_named("answered-callee-hung-up")))
+    street.advance(2.0)
+    assert (first.gone, second.gone, end.done) == (True, False, 0)
+    assert [called for called, _ in end.told] == [("112",), ("112",)], "the other one is told of, too"
+    street.advance(60.0)
+    assert (second.gone, end.done) == (True, 1)
+    street.assert_nothing_left()
+
+
+def test_it_waits_for_one_that_begins_when_no_call_was_left(street: Street) -> None:
+    end = Ending(street)
+    assert end.done == 1
+    helped, _ = street.talk("112")
+    street.registry.when_drained(end.count)
+    street.advance(99.0)
+    assert (helped.gone, end.done) == (False, 1)
+    street.advance(2.0)
+    assert (helped.gone, end.done) == (True, 2)
+    street.assert_nothing_left()
+
+
+def test_one_that_is_transferred_from_help_is_not_waited_for(street: Street) -> None:
+    caller, rescue = street.talk("112")
+    end = Ending(street)
+    street.advance(40.0)
+    street.refer(rescue, "103")
+    street.answer(street.leg(2), phone_sdp(7000, "0 101"))
+    street.accept_offer(caller, 4000)
+    street.tell(rescue, events.HungUp(rescue.id, cause_named("transferred")))
+    street.advance(2.0)
+    assert (caller.gone, end.done) == (True, 1)
+    street.assert_nothing_left()
+
+
+def test_no_less_than_others_have(street: Street) -> None:
+    helped, _ = street.talk("112")
+    street.registry.drain(30.0, lambda: None, for_help=5.0)
+    street.advance(29.0)
+    assert not helped.gone
+    street.advance(2.0)
+    assert helped.gone
     street.assert_nothing_left()
 
 

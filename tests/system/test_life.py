@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pbx.config.schema import Limits
 from tests.peers.support.idle import socket_phone
 from tests.peers.support.server import Server, Site, pbx, serving
 from tests.peers.support.waiting import until
@@ -207,6 +208,35 @@ def test_sigterm_ends_calls_that_do_not_end(server: Server, phones: tuple[Phone,
     server.start()
     record = server.record()
     assert (record["cause"]["slug"], record["answered"] is not None) == ("shutting-down", True)
+
+
+def test_sigterm_waits_longer_for_a_call_for_help_and_the_second_one_ends_it(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    settings = site.settings(extensions=EXTENSIONS, limits={"drain_timeout": "0s"})
+    with serving(site, settings, {**PLAN, "numbering": {"services": {"sos": "102"}}}) as server:
+        alice, bob = [socket_phone(server.site.sip, number, f"secret-of-{number}") for number in ("101", "102")]
+        assert bob.register().status == 200
+        invite = alice.start("INVITE", "urn:service:sos", sdp())
+        bob.pick_up(bob.request("INVITE"), sdp())
+        alice.acknowledge(invite, alice.final(invite))
+        server.signal(signal.SIGTERM)
+        (told,) = until(lambda: server.events("drain-waits-for-help"), "drain")
+        assert told["calls"][0].endswith("from extension/101 to urn:service:sos")
+        assert 890 <= told["seconds"] <= 900
+        assert server.child.running
+        server.signal(signal.SIGTERM)
+        assert server.child.wait(5) == 0
+        assert [one["calls"] for one in server.events("stopping-at-once")] == [1]
+        alice.close()
+        bob.close()
+
+
+def test_the_unit_waits_for_longer_than_a_drain_lasts() -> None:
+    """Calls for help last longer, for which the server asks for more time: `Operation._alive`."""
+    unit = Path(__file__).resolve().parents[2] / "systemd" / "pbx.service"
+    lines = dict(line.split("=", 1) for line in unit.read_text().splitlines() if "=" in line and line[0] != "#")
+    assert lines["Type"] == "notify"
+    assert float(lines["TimeoutStopSec"]) > Limits().drain_timeout
 
 
 def test_registrations_survive_a_restart(server: Server, phones: tuple[Phone, Phone]) -> None:
