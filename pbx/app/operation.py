@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Operation"]
 
+_MORE = 30.0
+"""Seconds that systemd gives a server that stops from its last sign of life, if its own patience is over by then."""
 _FEW_CALLS = 50
 """With fewer it is quiet: a tenth of a second during which no message is read disturbs nobody."""
 _STORE_CONDITIONS = {
@@ -63,10 +65,11 @@ class Operation:
         self.health = Health()
         self.notifier = Notifier(environ)
         self.heartbeat = Heartbeat(
-            server.driver.now, server.driver.later, self.metrics.lag, self.notifier.alive, self.notifier.watchdog
+            server.driver.now, server.driver.later, self.metrics.lag, self._alive, self.notifier.watchdog
         )
         self._collecting = Collecting(server.driver.later, lambda: len(server.registry) < _FEW_CALLS)
         self._made_token = ""
+        self._said = ""
         self.web: WebServer | None = None
         watch(server, self.metrics)
         self._check()
@@ -101,7 +104,20 @@ class Operation:
     def draining(self) -> None:
         """No new call is taken from here on; the API stays up, and says so."""
         self.health.phase = Phase.DRAINING
-        self.notifier.stopping(f"draining {len(self._server.registry)} calls")
+        self._said = f"draining {len(self._server.registry)} calls"
+        self.notifier.stopping(self._said)
+        self.notifier.extend_timeout(_MORE)
+
+    def _alive(self) -> None:
+        """Tell systemd that the reactor turns; at a drain also that its calls are waited for still, whatever its
+        `TimeoutStopSec` (sd_notify(3): EXTEND_TIMEOUT_USEC)."""
+        self.notifier.alive()
+        if self.health.phase is Phase.DRAINING:
+            self.notifier.extend_timeout(_MORE)
+            text = f"draining {len(self._server.registry)} calls"
+            if text != self._said:
+                self._said = text
+                self.notifier.status(text)
 
     def stop(self) -> None:
         """End at once; the loop may stop right after."""

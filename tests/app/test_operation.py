@@ -275,8 +275,15 @@ def test_without_http_there_is_no_web_and_systemd_is_told(tmp_path: Path, store:
         operation.start()
         operation.reloading()
         operation.reloaded()
+        operation._alive()
         operation.draining()
-        heard = [systemd.recv(1000).decode().splitlines()[0] for _ in range(4)]
+        server.registry.running["c1"] = SimpleNamespace()
+        for _ in range(2):
+            operation._alive()
+        heard = [systemd.recv(1000).decode() for _ in range(8)]
         operation.stop()
-    assert heard == ["READY=1", "RELOADING=1", "READY=1", "STOPPING=1"]
+    more = "EXTEND_TIMEOUT_USEC=30000000"
+    assert [one.splitlines()[0] for one in heard[:3]] == ["READY=1", "RELOADING=1", "READY=1"]
+    assert heard[3].splitlines() == ["STOPPING=1", "STATUS=draining 0 calls"]
+    assert heard[4:] == [more, more, "STATUS=draining 1 calls", more]
     loop.close()
