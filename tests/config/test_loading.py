@@ -32,7 +32,7 @@ def faults(path: Path) -> list[str]:
 
 
 def test_both_together(tmp_path: Path) -> None:
-    configured = load_configured(write(tmp_path), {})
+    configured = load_configured(write(tmp_path, plan="numbering: {emergency: []}\n" + PLAN), {})
     assert configured.warnings == ()
     assert [route.name for route in configured.dialplan.routes] == ["r"]
 
