@@ -2,8 +2,8 @@
 
 Whoever dials ``*31#112``, ``+49112``, or 0112 where 0 is an outside line, calls 112: the call is decided as that number
 is, by the route that the plan has for it, with the caller that this route shows. A route that keeps the call in the
-house (``*8*112`` picks up the phone 112) is left alone, and so is one that gets it out where the number alone would not
-get out.
+house (``*8*112`` picks up the phone 112), or tries somebody there before it calls for help, is left alone, and so is
+one that gets it out where the number alone would not get out.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pbx.dialplan.steps import AnswerStep, DialStep, EnterStep, HangUpStep, Play
 if TYPE_CHECKING:
     from pbx.dialplan.numbering import Numbering
 
-__all__ = ["gets_out", "number_dialled_out", "reaches_nobody"]
+__all__ = ["gets_out", "goes_out_first", "number_dialled_out", "reaches_nobody"]
 
 _REACH_NOBODY = (AnswerStep, EnterStep, HangUpStep, PlayStep, RejectStep, WaitStep)
 
@@ -36,6 +36,12 @@ def number_dialled_out(steps: tuple[Step, ...], numbering: Numbering, *, as_it_i
                 if found:
                     return found
     return ""
+
+
+def goes_out_first(steps: tuple[Step, ...]) -> bool:
+    """Return whether the first dial of steps is over a trunk or at a URI, and not to somebody in the house."""
+    first = next((step for step in steps if isinstance(step, DialStep)), None)
+    return first is not None and any(target.kind != "extension" for target in first.targets)
 
 
 def gets_out(steps: tuple[Step, ...]) -> bool:

@@ -8,7 +8,7 @@ from datetime import tzinfo
 from pbx.dialplan.actions import RESTRICTIONS, Action, Context, Refused
 from pbx.dialplan.conditions import CodecCondition, Condition, NumberCondition, Source, SourceCondition, TimeCondition
 from pbx.dialplan.decision import Considered, Decision, Query
-from pbx.dialplan.emergency import gets_out, number_dialled_out, reaches_nobody
+from pbx.dialplan.emergency import gets_out, goes_out_first, number_dialled_out, reaches_nobody
 from pbx.dialplan.numbering import Numbering
 from pbx.dialplan.pattern import Pattern
 from pbx.dialplan.regex import LONGEST
@@ -169,7 +169,7 @@ class Dialplan:
     def _emergency_number(self, query: Query, decision: Decision) -> str:
         """Return the number for which a call is to be decided that was decided for what was dialled; empty for none."""
         if decision.emergency:
-            number = self._helps(decision)
+            number = self._helps(decision) if goes_out_first(decision.steps) else ""
             return number if number != query.number else ""
         numbering = self.numbering
         numbers = numbering.behind_codes(query.number)

@@ -203,6 +203,15 @@ def test_a_number_that_gets_out_as_it_is_keeps_its_country_off() -> None:
     assert (decide(text, "0112").route, decide(text, "0112").number) == ("outside", "112")
 
 
+def test_somebody_in_the_house_may_be_tried_first() -> None:
+    """A desk at the gate that is to answer, and the control centre if it does not: also by the name of a service."""
+    gate = "[{dial: extension/7, on: {any: [{set: {number: '112'}}, {dial: trunk/rescue}]}}]"
+    text = PLAN.replace('"49"', '"49", services: {sos: "700"}')
+    text += f'      - {{name: gate, when: {{from: extension, number: "700"}}, do: {gate}}}\n'
+    for number in ("700", "urn:service:sos"):
+        assert (decide(text, number).route, decide(text, number).emergency) == ("gate", True)
+
+
 def test_a_phone_whose_number_looks_like_one_is_called() -> None:
     """In the house 1167911 may be an extension, and so may +49112 be: the plan says so."""
     text = """

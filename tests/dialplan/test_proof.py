@@ -240,7 +240,8 @@ def test_no_decision_contradicts_the_proof(text: str, numbers: list[str]) -> Non
     for one in proven.reaches:
         route = routes[one.route]
         if one.example is None:
-            assert any(each.conditions for each in built.routes), f"{one} has no example"
+            # What costs nothing more may be calls for help alone, which another route takes: `Dialplan.decide`.
+            assert not one.restriction or any(each.conditions for each in built.routes), f"{one} has no example"
             continue
         query = Query(one.source if "/" in one.source else f"{one.source}/109", one.example, NOON)
         decision = built.decide(query)
