@@ -10,6 +10,7 @@ from datetime import datetime
 from ipaddress import ip_network
 from pathlib import Path
 from time import time
+from typing import Final
 
 import structlog
 
@@ -73,6 +74,9 @@ from pbx.trunks.health import Health, TrunkHealth, TrunkStatus
 
 __all__ = ["Building"]
 
+_SPARE_PORTS: Final = 8
+"""Pairs of media ports bound ahead: what four calls take that come at once."""
+
 _log = structlog.get_logger("pbx")
 
 
@@ -132,6 +136,7 @@ class Building:
         return Engine(
             media.ports.first,
             media.ports.last,
+            spares=_SPARE_PORTS,
             workers=media.threads or 0,
             traffic_class=media.dscp << 2,
             report_interval=round(media.rtcp.interval * 1000),

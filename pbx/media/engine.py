@@ -69,10 +69,11 @@ class Engine:
     """One native engine with its threads. All methods are for one thread, and none blocks except `close`.
 
     `first_port` to `last_port` is the range of RTP and RTCP ports, both inclusive; `drain` the milliseconds that a
-    closed pair is not used again; `workers` the number of packet threads (0: one for each core); `writers` that of
-    recording threads (0: one for every four cores); `traffic_class` the IP TOS octet of media; `report_interval` the
-    milliseconds between two RTCP reports of a stream, on average; `cache` the MiB kept of prepared sounds; `backlog`
-    the MiB of recorded packets that may wait for a slow disk.
+    closed pair is not used again; `spares` the number of pairs kept bound ahead at each address in use; `workers` the
+    number of packet threads (0: one for each core); `writers` that of recording threads (0: one for every four cores);
+    `traffic_class` the IP TOS octet of media; `report_interval` the milliseconds between two RTCP reports of a stream,
+    on average; `cache` the MiB kept of prepared sounds; `backlog` the MiB of recorded packets that may wait for a slow
+    disk.
 
     Raises EnvironmentFault when the machine cannot run it.
     """
@@ -83,6 +84,7 @@ class Engine:
         last_port: int,
         *,
         drain: int = 5000,
+        spares: int = 0,
         workers: int = 0,
         writers: int = 0,
         traffic_class: int = 0xB8,
@@ -92,7 +94,8 @@ class Engine:
     ) -> None:
         options = ffi.new("struct engine_options *")
         options.first_port, options.last_port = first_port, last_port
-        options.drain, options.workers, options.writers = drain, workers, writers
+        options.drain, options.spares = drain, spares
+        options.workers, options.writers = workers, writers
         options.traffic_class, options.report_interval = traffic_class, report_interval
         options.cache_mebibytes, options.backlog_mebibytes = cache, backlog
         functions = srtp_functions()

@@ -192,13 +192,15 @@ def _descriptors() -> dict[str, str]:
 class Desk:
     """An engine, the events that it told, and its phones. At the end nothing of it may be left."""
 
-    def __init__(self, first_port: int = 30000, last_port: int = 30999, *, drain: int = 50, workers: int = 2) -> None:
+    def __init__(
+        self, first_port: int = 30000, last_port: int = 30999, *, drain: int = 50, workers: int = 2, spares: int = 0
+    ) -> None:
         self._range = (first_port, last_port)
-        self._drain, self._workers = drain, workers
+        self._options = {"drain": drain, "workers": workers, "spares": spares}
 
     def __enter__(self) -> Desk:
         self._threads_before, self._descriptors_before = _threads(), _descriptors()
-        self.engine = Engine(*self._range, drain=self._drain, workers=self._workers)
+        self.engine = Engine(*self._range, **self._options)
         self.events: list[Event] = []
         self.phones: list[Phone] = []
         self.ports: dict[str, int] = {}

@@ -34,6 +34,7 @@ enum {
     ENGINE_LOUDEST = 20,
     ENGINE_QUIETEST = -40, ENGINE_FULLEST = -6, /* dBov that speech may be brought to */
     ENGINE_SUPPRESSION = 60,    /* dB */
+    ENGINE_SPARES = 16,         /* pairs of ports that may be kept bound at one address */
     ENGINE_SHORTEST_ECHO = 20, ENGINE_LONGEST_ECHO = 500 /* ms */
 };
 
@@ -78,6 +79,8 @@ struct engine_srtp {
 struct engine_options {
     int first_port, last_port;  /* the range that port pairs are drawn from, both inclusive */
     int drain;                  /* how long a closed pair is not used again */
+    int spares;                 /* pairs kept bound for streams to come, at each address that streams were opened at; they count
+                                   as free */
     int workers;                /* packet threads; 0: one for each core */
     int writers;                /* threads that write recordings; 0: one for every four cores, at least one */
     int traffic_class;          /* the IP TOS octet of what is sent: 184 is DSCP EF */

@@ -46,8 +46,19 @@ static void tell_opened(struct engine *engine, uint64_t stream, const struct pai
     outlet_put(&engine->outlet, node);
 }
 
-/* The sockets are bound here, which takes a few microseconds: the caller waits for nothing but their ports, and two
-   threads would have to wake up for these. What arrives before the packet thread has them waits in them. */
+/* NULL, or why there is no pair. */
+static const char *have_pair(struct engine *engine, const struct address *address, struct pair *pair) {
+    if (spares_take(&engine->spares, address, pair))
+        return NULL;
+    const char *fault = pair_bind(pair, &engine->ports, address, engine->options.traffic_class);
+    /* What is kept at other addresses may be the last there is. */
+    while (fault != NULL && spares_give_up(&engine->spares))
+        fault = pair_bind(pair, &engine->ports, address, engine->options.traffic_class);
+    return fault;
+}
+
+/* The sockets are bound before this, or here: the caller waits for nothing but their ports, and two threads would have to
+   wake up for these. What arrives before the packet thread has them waits in them. */
 int engine_open(struct engine *engine, uint64_t group, uint64_t stream, const char *address) {
     struct address parsed;
     if (stream == 0 || !address_parse(&parsed, address, 0))
@@ -61,7 +72,7 @@ int engine_open(struct engine *engine, uint64_t group, uint64_t stream, const ch
         free(pair);
         return -ENOMEM;
     }
-    const char *fault = pair_bind(pair, &engine->ports, &parsed, engine->options.traffic_class);
+    const char *fault = have_pair(engine, &parsed, pair);
     tell_opened(engine, stream, pair, fault);
     if (fault == NULL) {
         command->pair = pair;

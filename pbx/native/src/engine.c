@@ -45,6 +45,7 @@ struct engine *engine_create(const struct engine_options *options, char *text, i
         engine->options = *options;
         engine->outlet.fd = -1;
         broadcasts_init(&engine->broadcasts);
+        spares_init(&engine->spares, options->spares, options->traffic_class);
         srtp_shelf_init(&engine->shelf);
         fault = start(engine);
         if (fault == NULL)
@@ -64,6 +65,7 @@ void engine_stop(struct engine *engine) {
         worker_stop(&engine->workers[i]);
     for (int i = 0; i < engine->worker_count; i++)
         worker_clear(&engine->workers[i]);
+    spares_clear(&engine->spares);
     library_stop(&engine->library);
     writers_stop(&engine->writers);
 }
@@ -94,6 +96,7 @@ int engine_drain(struct engine *engine, struct engine_event *events, int room) {
 void engine_read_counters(struct engine *engine, struct engine_counters *counters) {
     memset(counters, 0, sizeof *counters);
     ports_count(&engine->ports, &counters->ports_free, &counters->ports_draining);
+    counters->ports_free += spares_count(&engine->spares);
     counters->sounds_failed = atomic_load_explicit(&engine->library.faults, memory_order_relaxed);
     counters->events_dropped = outlet_dropped(&engine->outlet);
     for (int i = 0; i < engine->worker_count; i++) {

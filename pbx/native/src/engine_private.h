@@ -7,12 +7,14 @@
 #include "library.h"
 #include "ports.h"
 #include "queue.h"
+#include "spares.h"
 #include "worker.h"
 #include "writer.h"
 
 struct engine {
     struct engine_options options;
     struct ports ports;
+    struct spares spares;
     struct outlet outlet;
     struct library library;
     struct broadcasts broadcasts;

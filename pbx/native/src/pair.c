@@ -61,8 +61,17 @@ const char *pair_bind(struct pair *pair, struct ports *ports, const struct addre
     return "other programs hold the ports of the range";
 }
 
-void pair_close(const struct pair *pair) {
+static void close_sockets(const struct pair *pair) {
     close(pair->rtp);
     close(pair->rtcp);
+}
+
+void pair_close(const struct pair *pair) {
+    close_sockets(pair);
     ports_give(pair->ports, (uint16_t)address_port(&pair->local), clock_now());
+}
+
+void pair_return(const struct pair *pair) {
+    close_sockets(pair);
+    ports_return(pair->ports, (uint16_t)address_port(&pair->local));
 }

@@ -15,5 +15,7 @@ struct pair {
 const char *pair_bind(struct pair *pair, struct ports *ports, const struct address *address, int traffic_class);
 /* Closes the sockets; the ports rest. */
 void pair_close(const struct pair *pair);
+/* The same of a pair that no peer was ever told of: its ports may be had at once. */
+void pair_return(const struct pair *pair);
 
 #endif

@@ -54,6 +54,12 @@ void ports_give(struct ports *ports, uint16_t port, uint64_t now) {
     pthread_mutex_unlock(&ports->lock);
 }
 
+void ports_return(struct ports *ports, uint16_t port) {
+    pthread_mutex_lock(&ports->lock);
+    ports->free[ports->free_count++] = port;
+    pthread_mutex_unlock(&ports->lock);
+}
+
 void ports_count(struct ports *ports, uint64_t *free, uint64_t *resting) {
     pthread_mutex_lock(&ports->lock);
     *free = ports->free_count;

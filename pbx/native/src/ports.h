@@ -27,6 +27,8 @@ void ports_destroy(struct ports *ports);
 uint16_t ports_take(struct ports *ports, uint64_t now);
 /* Gives a pair back; it rests first. */
 void ports_give(struct ports *ports, uint16_t port, uint64_t now);
+/* Gives a pair back that was not used. */
+void ports_return(struct ports *ports, uint16_t port);
 void ports_count(struct ports *ports, uint64_t *free, uint64_t *resting);
 
 #endif

@@ -195,11 +195,15 @@ static void carry_out(struct worker *worker, struct command *command) {
 }
 
 static void carry_out_commands(struct worker *worker) {
+    bool opened = false;
     for (struct command *command = inbox_take(&worker->inbox), *next; command != NULL; command = next) {
         next = command->next;
+        opened = opened || command->kind == COMMAND_OPEN;
         carry_out(worker, command);
         command_free(command);
     }
+    if (opened)
+        spares_fill(&worker->engine->spares, &worker->engine->ports);
 }
 
 /* A timerfd that is set when the next timer changes costs less than a timeout that the kernel sets up for every wait. */
