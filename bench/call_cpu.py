@@ -109,6 +109,12 @@ class MemorySocket(UdpTransport):
 
     def stop(self) -> None: ...
 
+    def waited(self) -> float:
+        return 0.0
+
+    def backlog(self) -> float:
+        return 0.0
+
     def send(self, flow: Flow, data: bytes) -> str:
         self.sent.append(data)
         return ""

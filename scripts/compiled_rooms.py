@@ -19,11 +19,11 @@ WHOLE = ("pbx/call", "pbx/features", "pbx/sdp", "pbx/security", "pbx/sip")
 
 PARTS = {
     "pbx": "cause errors failover ids numbers",
-    "pbx/app": "budgeting directory new_calls observer wall_clock",
+    "pbx/app": "budgeting directory new_calls observer shown trunk_calls wall_clock",
     "pbx/dialplan": "actions conditions decision emergency model numbering pattern rates regex services steps template"
     " windows",
-    "pbx/media": "commands events judging keys language leg policy processing proof quality relayed section session"
-    " session_sound session_streams stream transcoding",
+    "pbx/media": "commands engine engine_commands engine_events engine_names events groups judging keys language leg"
+    " policy processing proof quality relayed section session session_sound session_streams stream transcoding",
     "pbx/net": "addresses contact driver hosts network outgoing replies resolver routing trace transactions transport",
     "pbx/ops": "watches",
     "pbx/store": "call_records",

@@ -49,6 +49,9 @@ class Commander:
         self._names = names
         self._tell = answer
         self._moving: dict[int, Group] = {}
+        self._pointed_at: list[_CData] = []
+        """What the structs of the command under way point to, which must live until it has been given. No local
+        variable can see to that: a compiled function lets go of one after its last use."""
         self.refused = 0
         """Commands that could not be carried out, and whose giver could not be told."""
         self._carry_out: dict[type, Callable[..., int]] = {
@@ -81,7 +84,10 @@ class Commander:
         """Give a command. Raises UsageError for one that breaks the contract: a name used twice, a false address."""
         if self._hold(command):
             return
-        result = self._carry_out[type(command)](command)
+        try:
+            result = self._carry_out[type(command)](command)
+        finally:
+            self._pointed_at.clear()
         if result == 0:
             return
         if result == -errno.ENOMEM:
@@ -131,6 +137,12 @@ class Commander:
     def _no_such_stream(self, name: str) -> int:
         return self._answer(e.Closed(name, e.StreamStatistics(), _NO_STREAM))
 
+    def _new(self, kind: str, value: object = None) -> _CData:
+        """Return a C value that lives until the command under way has been given."""
+        made = ffi.new(kind, value)
+        self._pointed_at.append(made)
+        return made
+
     # One each.
 
     def _open(self, command: c.Open) -> int:
@@ -148,24 +160,19 @@ class Commander:
         stream = self._names.streams.get(command.stream)
         if stream is None:
             return self._no_such_stream(command.stream)
-        kept: list[_CData] = []  # what the struct points to must live until the call returns
-
-        def string(text: str) -> _CData:
-            kept.append(ffi.new("char[]", text.encode()))
-            return kept[-1]
-
-        codecs = ffi.new("struct engine_codec[]", max(1, len(command.codecs)))
+        codecs = self._new("struct engine_codec[]", max(1, len(command.codecs)))
         for index, codec in enumerate(command.codecs):
             entry = codecs[index]
-            entry.payload_type, entry.name = codec.payload_type, string(codec.name)
+            entry.payload_type, entry.name = codec.payload_type, self._new("char[]", codec.name.encode())
             entry.rate, entry.channels = codec.rate, codec.channels
             if codec.parameters:
                 entry.repair = _parameter(codec, "useinbandfec") == 1
                 entry.discontinuous = _parameter(codec, "usedtx") == 1
                 entry.bit_rate = _parameter(codec, "maxaveragebitrate")
-        remote = ffi.new("struct engine_remote *")
-        remote.address, remote.port = string(command.address), command.port
-        remote.rtcp_address, remote.rtcp_port = string(command.rtcp_address), command.rtcp_port
+        remote = self._new("struct engine_remote *")
+        remote.address, remote.port = self._new("char[]", command.address.encode()), command.port
+        remote.rtcp_address = self._new("char[]", command.rtcp_address.encode())
+        remote.rtcp_port = command.rtcp_port
         remote.rtcp_mux, remote.latch = command.rtcp_mux, command.latch
         remote.opaque = command.opaque
         remote.send, remote.receive = command.send, command.receive
@@ -174,7 +181,7 @@ class Commander:
         return lib.engine_set_remote(self._engine, stream.group.number, stream.number, remote)
 
     def _set_keys(self, command: c.SetKeys) -> int:
-        kept: list[_CData] = []
+        kept = self._pointed_at
         receive, send = native_key(command.receive, kept), native_key(command.send, kept)
         return self._on(command.stream, lib.engine_set_keys, command.secured, receive, send, command.after_peer)
 
@@ -198,15 +205,13 @@ class Commander:
     def _disconnect(self, command: c.Disconnect) -> int:
         return self._on(command.stream, lib.engine_disconnect)
 
-    def _role(self, command: c.Join | c.SetRole) -> tuple[_CData, _CData]:
-        """Return a role, and what it points to, which must live until the call returns."""
-        role = ffi.new("struct engine_role *")
+    def _role(self, command: c.Join | c.SetRole) -> _CData:
+        role = self._new("struct engine_role *")
         hearers = [self._names.streams[name].number for name in command.hearers if name in self._names.streams]
         # Names that are gone must not leave an empty list, which would mean everybody.
         role.mute, role.deaf = command.mute or bool(command.hearers and not hearers), command.deaf
-        numbers = ffi.new("uint64_t[]", hearers or [0])
-        role.hearer_count, role.hearers = len(hearers), numbers
-        return role, numbers
+        role.hearer_count, role.hearers = len(hearers), self._new("uint64_t[]", hearers or [0])
+        return role
 
     def _join(self, command: c.Join) -> int:
         stream = self._names.streams.get(command.stream)
@@ -222,12 +227,10 @@ class Commander:
                 self._names.mixes.leave(name)
             return self.move(group, mix.home.number, command)
         self._names.mixes.enter(mix, command.stream)
-        role, _hearers = self._role(command)
-        return lib.engine_join(engine, group.number, stream.number, mix.number, command.rate, role)
+        return lib.engine_join(engine, group.number, stream.number, mix.number, command.rate, self._role(command))
 
     def _set_role(self, command: c.SetRole) -> int:
-        role, _hearers = self._role(command)
-        return self._on(command.stream, lib.engine_set_role, role)
+        return self._on(command.stream, lib.engine_set_role, self._role(command))
 
     def _leave(self, command: c.Leave) -> int:
         self._names.mixes.leave(command.stream)
@@ -246,7 +249,7 @@ class Commander:
         return self._on(command.stream, lib.engine_take_digit, command.digit.encode())
 
     def _process(self, command: c.Process) -> int:
-        wish, asked = ffi.new("struct engine_processing *"), command.processing
+        wish, asked = self._new("struct engine_processing *"), command.processing
         wish.level, wish.noise, wish.echo = asked.level, asked.noise, asked.echo
         result = self._on(command.stream, lib.engine_process, wish)
         if result != -errno.ENOTSUP:
@@ -265,13 +268,11 @@ class Commander:
         if stream is None:
             return self._answer(e.PlayEnded(command.stream, command.play, _NO_STREAM))
         play = self._names.add(self._names.plays, command.play, stream.group, command.stream)
-        names = [ffi.new("char[]", os.fsencode(sound)) for sound in command.sounds]
-        digits = ffi.new("char[]", command.stopped_by.encode())
-        sounds = ffi.new("struct engine_sounds *")
-        listed = ffi.new("char *[]", names)
-        sounds.count, sounds.sounds = len(names), listed
+        names = [self._new("char[]", os.fsencode(sound)) for sound in command.sounds]
+        sounds = self._new("struct engine_sounds *")
+        sounds.count, sounds.sounds = len(names), self._new("char *[]", names)
         sounds.loop, sounds.shared, sounds.start = command.loop, command.shared, command.start
-        sounds.volume, sounds.stopped_by = command.volume, digits
+        sounds.volume, sounds.stopped_by = command.volume, self._new("char[]", command.stopped_by.encode())
         result = lib.engine_play(self._engine, stream.group.number, stream.number, play.number, sounds)
         if result != 0:
             self._names.forget(self._names.plays, play.number)
@@ -308,7 +309,7 @@ class Commander:
         if right is not None and left.group is not right.group:
             raise UsageError(f"{command} records streams of two groups")
         recording = self._names.add(self._names.recordings, command.recording, left.group, command.path)
-        tape = ffi.new("struct engine_tape *")
+        tape = self._new("struct engine_tape *")
         tape.format, tape.mixed, tape.maximum = _FORMATS[command.format], command.mixed, command.maximum
         other = 0 if right is None else right.number
         path = os.fsencode(command.path)

@@ -51,7 +51,7 @@ _EARLY = 0.001
 """How much too early a timer may fire: event loops count in milliseconds."""
 
 
-_NO_MESSAGE = Dropped("malformed_dropped")
+_NO_MESSAGE = "malformed_dropped"
 
 
 class Gate(Protocol):
@@ -227,7 +227,8 @@ class Driver:
         if self.trace is not None:
             self.trace.capture(data, flow, now, False)
         effects = self.layer.receive(data, flow, now)
-        if gate is not None and effects and effects[0] == _NO_MESSAGE:
+        first = effects[0] if effects else None
+        if gate is not None and isinstance(first, Dropped) and first.reason == _NO_MESSAGE:
             gate.offended(flow, flow.remote[0], now)
         self._carry_out(effects)
 
