@@ -454,7 +454,7 @@ def test_what_the_disk_cannot_take_is_a_gap_and_never_a_shift(tmp_path: Path) ->
         desk.events += desk.engine.close()
         desk.engine = Engine(30000, 30999, drain=50, workers=2, backlog=1)
         left, _ = couple(desk)
-        count = 230
+        count = 400
         for number in range(count):
             record(desk, Record(f"r{number}", "a", "b", str(tmp_path / f"{number}.wav")))
         desk.counts("a")
