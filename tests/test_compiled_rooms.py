@@ -12,6 +12,8 @@ from scripts.compiled_rooms import INTERPRETED, ROOT, WHOLE, compiled_modules
 
 MODULES = compiled_modules()
 UNKNOWN_TO_MYPYC = ("_cffi_backend", "asyncio", "cffi", "pbx.native", "pydantic", "twisted", "uvloop")
+ENGINE_BINDING = ("pbx/media/engine.py", "pbx/media/engine_commands.py", "pbx/media/engine_events.py")
+"""What may know the native engine although it is compiled: see the last test."""
 
 
 def at_run_time(nodes: list[ast.stmt]) -> Iterator[ast.AST]:
@@ -42,7 +44,10 @@ def test_what_is_named_is_there() -> None:
 
 def test_they_know_no_library_that_mypyc_does_not() -> None:
     for module in MODULES:
-        assert {name for name in imported(module) if name.startswith(UNKNOWN_TO_MYPYC)} == set(), module
+        unknown = {name for name in imported(module) if name.startswith(UNKNOWN_TO_MYPYC)}
+        if module in ENGINE_BINDING:
+            unknown -= {"pbx.native._engine", "pbx.native._engine.ffi", "pbx.native._engine.lib"}
+        assert unknown == set(), module
 
 
 def test_no_class_has_a_metaclass_of_abc() -> None:
@@ -63,3 +68,24 @@ def test_no_function_names_errors_of_two_classes_alike() -> None:
             for node in ast.walk(function):
                 if isinstance(node, ast.ExceptHandler) and node.name and isinstance(node.type, ast.Name):
                     assert kinds.setdefault(node.name, node.type.id) == node.type.id, f"{module}:{node.lineno}"
+
+
+def test_no_c_value_is_kept_by_a_local_variable_that_another_one_points_to() -> None:
+    """A compiled function lets go of a local after its last use, and what a struct points to would be gone before the
+    struct is read. So values are made by `Commander._new`, which keeps them. The others point to nothing of ours."""
+    made = []
+    for module in ENGINE_BINDING:
+        for function in [
+            node for node in ast.walk(ast.parse((ROOT / module).read_text())) if isinstance(node, ast.FunctionDef)
+        ]:
+            calls = [node for node in ast.walk(function) if isinstance(node, ast.Call)]
+            made += [
+                (function.name, ast.unparse(call.args[0])) for call in calls if ast.unparse(call.func) == "ffi.new"
+            ]
+    assert made == [
+        ("__init__", "'struct engine_options *'"),
+        ("__init__", "'char[]'"),
+        ("__init__", "'struct engine_event[]'"),
+        ("counters", "'struct engine_counters *'"),
+        ("_new", "kind"),
+    ]
