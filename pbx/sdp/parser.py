@@ -113,8 +113,8 @@ _ALWAYS = (TimeDescription(),)
 
 
 def _media(lines: list[str]) -> MediaDescription:
-    """Read one section; its first line has lost its ``m=``."""
-    fields = lines[0].split()
+    """Read one section; its first line has lost its ``m=``, so that it could pass for another kind of line."""
+    fields = lines.pop(0).split()
     if len(fields) < 3:
         raise ParseError("m= line too short")
     port, slash, count = fields[1].partition("/")

@@ -147,6 +147,11 @@ def test_what_is_no_description(body: str) -> None:
         parse(body)
 
 
+def test_a_medium_that_looks_like_another_line_is_a_medium() -> None:
+    (medium,) = parse("v=0\nm=a=b 9 RTP/AVP 0\n").media
+    assert (medium.kind, medium.attributes) == ("a=b", ())
+
+
 words = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=8)
 names = words.map(lambda text: text.replace(":", "_"))
 addresses = words.map(lambda text: text.replace("/", "_"))
