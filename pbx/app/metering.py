@@ -172,7 +172,7 @@ def _round_trips(server: Server) -> dict[str, float]:
 
 def _media_ports(server: Server) -> dict[str, float]:
     counters = server.engine.counters()
-    return {"free": counters.ports_free, "draining": counters.ports_draining}
+    return {"free": counters.ports_free, "ready": counters.ports_ready, "draining": counters.ports_draining}
 
 
 def _media_dropped(server: Server) -> dict[str, float]:

@@ -162,8 +162,12 @@ class Operation:
         self.health.watch("media", self._media)
 
     def _media(self) -> Check:
-        free = self._server.engine.counters().ports_free
-        return Check(Condition.OK) if free else Check(Condition.FAILED, "no media port is free")
+        counters = self._server.engine.counters()
+        return (
+            Check(Condition.OK)
+            if counters.ports_free or counters.ports_ready
+            else Check(Condition.FAILED, "no media port is free")
+        )
 
     # -- the HTTP API
 

@@ -50,6 +50,8 @@ class EngineCounters:
     recordings: int
     plays: int
     mixes: int
+    ports_ready: int = 0
+    """Pairs that are bound for streams to come."""
     sounds_failed: int = 0
     """Sounds that could not be prepared for playing, or not to their end."""
 
@@ -139,6 +141,7 @@ class Engine:
             streams=counters.streams,
             ports_free=counters.ports_free,
             ports_draining=counters.ports_draining,
+            ports_ready=counters.ports_ready,
             commands_refused=counters.commands_refused + self._commander.refused,
             events_dropped=counters.events_dropped,
             recording_packets_dropped=counters.recording_packets_dropped,

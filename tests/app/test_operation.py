@@ -138,6 +138,7 @@ def make_server(directory: Path, store: Store, http: Any) -> Any:
                 streams=2,
                 ports_free=10,
                 ports_draining=1,
+                ports_ready=2,
                 commands_refused=0,
                 events_dropped=0,
                 recording_packets_dropped=0,
@@ -248,6 +249,7 @@ def check_metrics(text: str) -> None:
         ("tandem_trunk_up", "new"): None,
         ("tandem_trunk_round_trip_seconds", "carrier"): 0.25,
         ("tandem_media_ports", "free"): 10,
+        ("tandem_media_ports", "ready"): 2,
         ("tandem_authentications_total", "wrong"): 4,
     }
     assert {name: found.get(name) for name in expected} == expected

@@ -79,8 +79,7 @@ struct engine_srtp {
 struct engine_options {
     int first_port, last_port;  /* the range that port pairs are drawn from, both inclusive */
     int drain;                  /* how long a closed pair is not used again */
-    int spares;                 /* pairs kept bound for streams to come, at each address that streams were opened at; they count
-                                   as free */
+    int spares;                 /* pairs kept bound for streams to come, at each address that streams were opened at */
     int workers;                /* packet threads; 0: one for each core */
     int writers;                /* threads that write recordings; 0: one for every four cores, at least one */
     int traffic_class;          /* the IP TOS octet of what is sent: 184 is DSCP EF */
@@ -133,7 +132,7 @@ struct engine_counts {
 
 /* Counts of the whole engine. */
 struct engine_counters {
-    uint64_t streams, ports_free, ports_draining;
+    uint64_t streams, ports_free, ports_ready, ports_draining; /* pairs; `ready`: bound for streams to come */
     uint64_t commands_refused;  /* named what does not exist */
     uint64_t events_dropped;    /* the caller did not drain */
     uint64_t recording_packets_dropped; /* the disk was too slow */

@@ -96,7 +96,7 @@ int engine_drain(struct engine *engine, struct engine_event *events, int room) {
 void engine_read_counters(struct engine *engine, struct engine_counters *counters) {
     memset(counters, 0, sizeof *counters);
     ports_count(&engine->ports, &counters->ports_free, &counters->ports_draining);
-    counters->ports_free += spares_count(&engine->spares);
+    counters->ports_ready = spares_count(&engine->spares);
     counters->sounds_failed = atomic_load_explicit(&engine->library.faults, memory_order_relaxed);
     counters->events_dropped = outlet_dropped(&engine->outlet);
     for (int i = 0; i < engine->worker_count; i++) {
