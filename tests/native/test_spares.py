@@ -146,3 +146,7 @@ def test_an_address_that_is_not_ours_has_none() -> None:
         assert total() == 0
         desk.open("b")
         settled(desk, 1 + 2)
+        # Nor does it cost others theirs.
+        desk.submit(Open("c", "call", "192.0.2.1"))
+        assert desk.wait(Closed, stream="c").reason
+        assert desk.engine.counters().ports_ready == 2

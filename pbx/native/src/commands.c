@@ -50,11 +50,11 @@ static void tell_opened(struct engine *engine, uint64_t stream, const struct pai
 static const char *have_pair(struct engine *engine, const struct address *address, struct pair *pair) {
     if (spares_take(&engine->spares, address, pair))
         return NULL;
-    const char *fault = pair_bind(pair, &engine->ports, address, engine->options.traffic_class);
-    /* What is kept at other addresses may be the last there is. */
-    while (fault != NULL && spares_give_up(&engine->spares))
-        fault = pair_bind(pair, &engine->ports, address, engine->options.traffic_class);
-    return fault;
+    int error = pair_bind(pair, &engine->ports, address, engine->options.traffic_class);
+    /* What is kept at other addresses may hold the last ports or descriptors that there are. */
+    while ((error == ENOSPC || error == EMFILE || error == ENFILE) && spares_give_up(&engine->spares))
+        error = pair_bind(pair, &engine->ports, address, engine->options.traffic_class);
+    return error == 0 ? NULL : pair_fault(error);
 }
 
 /* The sockets are bound before this, or here: the caller waits for nothing but their ports, and two threads would have to

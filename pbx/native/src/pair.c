@@ -35,19 +35,19 @@ static int bind_port(const struct address *local, int port, int traffic_class) {
     return -1;
 }
 
-const char *pair_bind(struct pair *pair, struct ports *ports, const struct address *address, int traffic_class) {
+int pair_bind(struct pair *pair, struct ports *ports, const struct address *address, int traffic_class) {
     *pair = (struct pair){.ports = ports, .local = *address, .rtp = -1, .rtcp = -1};
     for (int attempt = 0; attempt < BIND_ATTEMPTS; attempt++) {
         uint64_t now = clock_now();
         uint16_t port = ports_take(ports, now);
         if (port == 0)
-            return "every port of the range is in use";
+            return ENOSPC;
         pair->rtp = bind_port(address, port, traffic_class);
         if (pair->rtp >= 0) {
             pair->rtcp = bind_port(address, port + 1, traffic_class);
             if (pair->rtcp >= 0) {
                 address_set_port(&pair->local, port);
-                return NULL;
+                return 0;
             }
         }
         int fault = errno;
@@ -56,9 +56,20 @@ const char *pair_bind(struct pair *pair, struct ports *ports, const struct addre
         pair->rtp = -1;
         ports_give(ports, port, now);
         if (fault != EADDRINUSE)
-            return strerrordesc_np(fault);
+            return fault;
     }
-    return "other programs hold the ports of the range";
+    return EADDRINUSE;
+}
+
+const char *pair_fault(int error) {
+    switch (error) {
+    case ENOSPC:
+        return "every port of the range is in use";
+    case EADDRINUSE:
+        return "other programs hold the ports of the range";
+    default:
+        return strerrordesc_np(error);
+    }
 }
 
 static void close_sockets(const struct pair *pair) {

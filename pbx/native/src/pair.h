@@ -11,8 +11,11 @@ struct pair {
     int rtp, rtcp;
 };
 
-/* Binds a free pair at an address; NULL, or why there is none. */
-const char *pair_bind(struct pair *pair, struct ports *ports, const struct address *address, int traffic_class);
+/* Binds a free pair at an address; 0, or the error: ENOSPC if the range has no free one, EADDRINUSE if other programs hold
+   what is free. */
+int pair_bind(struct pair *pair, struct ports *ports, const struct address *address, int traffic_class);
+/* What such an error says. */
+const char *pair_fault(int error);
 /* Closes the sockets; the ports rest. */
 void pair_close(const struct pair *pair);
 /* The same of a pair that no peer was ever told of: its ports may be had at once. */

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <sys/socket.h>
 
-/* Datagrams that are read away from a socket before it is given to a stream. Where more wait, somebody goes on sending. */
+/* Datagrams that are read away from a socket before it is given to a stream. Where that many wait, somebody goes on sending. */
 #define STRAY 16
 
 void spares_init(struct spares *spares, int wanted, int traffic_class) {
@@ -111,7 +111,7 @@ void spares_fill(struct spares *spares, struct ports *ports) {
     struct address address;
     struct pair pair;
     for (int i = 0; i < SPARE_ADDRESSES * ENGINE_SPARES && missing(spares, &address); i++) {
-        if (pair_bind(&pair, ports, &address, spares->traffic_class) == NULL) {
+        if (pair_bind(&pair, ports, &address, spares->traffic_class) == 0) {
             if (!keep(spares, &address, &pair))
                 pair_return(&pair);
         } else if (!forgotten(spares, &address)) {

@@ -1,5 +1,5 @@
-/* Pairs that are bound ahead of the streams that will have them. Two sockets take some twenty system calls, for which the
-   set-up of a call would wait; so a packet thread makes them up while nobody waits. */
+/* Pairs that are bound ahead of the streams that will have them. Two sockets take eight system calls, for which the set-up
+   of a call would wait; so a packet thread makes them up while nobody waits. */
 #ifndef TANDEM_SPARES_H
 #define TANDEM_SPARES_H
 

@@ -171,8 +171,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         struct address local;
         struct pair pair;
         address_parse(&local, "127.0.0.1", 0);
-        const char *fault = pair_bind(&pair, &engine.ports, &local, 0);
-        assert(fault == NULL);
+        int error = pair_bind(&pair, &engine.ports, &local, 0);
+        assert(error == 0);
         stream_open(&worker, 0, id, &pair);
     }
     struct stream *streams[2] = {table_get(&worker.streams, 1), table_get(&worker.streams, 2)};

@@ -41,8 +41,8 @@ static inline struct stream *open_stream(const struct codec_offer *codec, int po
     struct address local;
     struct pair pair;
     address_parse(&local, "127.0.0.1", 0);
-    const char *fault = pair_bind(&pair, &engine.ports, &local, 0);
-    assert(fault == NULL);
+    int error = pair_bind(&pair, &engine.ports, &local, 0);
+    assert(error == 0);
     stream_open(&worker, 0, id, &pair);
     struct stream *stream = table_get(&worker.streams, id);
     assert(stream != NULL);
